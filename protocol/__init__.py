@@ -1,0 +1,1 @@
+"""The ground: what crosses a process boundary, and what it means."""

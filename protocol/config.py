@@ -1,0 +1,156 @@
+"""Settings: TOML and environment in, one frozen tree out. An unknown key is an error.
+
+Every field has its meaning and unit beside it. Paths are relative to the folder that the
+processes are started in (the project's root, for honcho). A variable `SIDECAR_<SECTION>_<KEY>`
+overrides `[section] key`, so `SIDECAR_PAPER_SPEED=200` overrides `[paper] speed`.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import fields
+
+from protocol.errors import ConfigError
+
+PREFIX = "SIDECAR_"
+RESERVED = frozenset({"SIDECAR_CONFIG", "SIDECAR_LOCK_FD", "SIDECAR_GENERATION"})
+IPC_PATH_BYTES_MAX = 107  # zmq_ipc(7): the kernel's sockaddr_un leaves room for no more
+
+
+class Exchange(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the exchange is, and who we are there."""
+
+    environment: str  # "paper", "demo" or "live"
+    rest_url: str  # up to and including /trade-api/v2
+    ws_url: str  # up to and including /trade-api/ws/v2
+    key_id: str  # of the key that may trade: the gateway's alone
+    key_file: str  # its PEM (RSA or Ed25519), mode 0600
+    read_key_id: str = ""  # of a read-only key for the stream; "" = use key_id
+    read_key_file: str = ""
+
+
+class Stream(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which markets to follow."""
+
+    follow: tuple[str, ...]  # market tickers, "series:KX…", "event:KX…", or "*" for all open
+
+
+class Api(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the HTTP and WebSocket front listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 7601
+
+
+class Status(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the supervisor's status page listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 7600
+
+
+class Paper(Struct, frozen=True, forbid_unknown_fields=True):
+    """The exchange of our own. In demo and live it is not enabled, and its process parks."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 7602
+    feed: str = "synthetic"  # or the path of a capture (.jsonl, .jsonl.gz)
+    speed: float = 1.0  # how many times faster than recorded a capture is played
+    seed: int = 1  # of the synthetic markets
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a process may be told from outside."""
+
+    profile: str
+    run_dir: str  # volatile: sockets, locks, the runners' files
+    var_dir: str  # lasting: ledger, halt latch, epochs, keys, tokens
+    exchange: Exchange
+    stream: Stream
+    api: Api = Api()
+    supervisor: Status = Status()
+    paper: Paper = Paper()
+
+    @property
+    def bus_dir(self) -> str:
+        return f"{self.run_dir}/bus"
+
+    def endpoint(self, name: str) -> str:
+        """The ZeroMQ address of a named socket, such as `stream.pub` or `writer.in`."""
+        return f"ipc://{self.bus_dir}/{name}"
+
+
+def read(text: str, environment: Mapping[str, str], where: str) -> Settings:
+    """Settings from the text of a TOML file and the environment's overrides.
+
+    `where` names the file in errors. Raises ConfigError, and never anything else.
+    """
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise ConfigError(f"{where}: {e}") from None
+    _override(tree, environment)
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as e:
+        raise ConfigError(f"{where}: {e}") from None
+    _check(settings, where)
+    return settings
+
+
+def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
+    sections: dict[str, type[Struct]] = {
+        "EXCHANGE": Exchange,
+        "STREAM": Stream,
+        "API": Api,
+        "SUPERVISOR": Status,
+        "PAPER": Paper,
+    }
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in RESERVED:
+            continue
+        section, _, key = name.removeprefix(PREFIX).partition("_")
+        shape = sections.get(section)
+        types = {} if shape is None else {f.name: f.type for f in fields(shape)}
+        if key.lower() not in types:
+            raise ConfigError(f"environment: {name} is not the name of a setting")
+        value: Any = environment[name]
+        if types[key.lower()] is not str:
+            try:
+                value = _parse(value)
+            except tomllib.TOMLDecodeError:
+                raise ConfigError(f"environment: {name}={value!r} is not a TOML value") from None
+        tree.setdefault(section.lower(), {})[key.lower()] = value
+
+
+def _parse(value: str) -> Any:
+    return tomllib.loads(f"value = {value}")["value"]
+
+
+def _check(settings: Settings, where: str) -> None:
+    if settings.exchange.environment not in ("paper", "demo", "live"):
+        raise ConfigError(
+            f"{where}: exchange.environment is {settings.exchange.environment!r}, "
+            'expected "paper", "demo" or "live"'
+        )
+    if settings.paper.enabled != (settings.exchange.environment == "paper"):
+        raise ConfigError(f'{where}: paper.enabled goes with exchange.environment = "paper"')
+    for section, port in (
+        ("api", settings.api.port),
+        ("supervisor", settings.supervisor.port),
+        ("paper", settings.paper.port),
+    ):
+        if not 1 <= port <= 65535:
+            raise ConfigError(f"{where}: {section}.port is {port}, expected 1 to 65535")
+    if not settings.paper.speed > 0:
+        raise ConfigError(f"{where}: paper.speed is {settings.paper.speed}, expected more than 0")
+    longest = f"{settings.bus_dir}/rehydrator.in"
+    if len(longest.encode()) > IPC_PATH_BYTES_MAX:
+        raise ConfigError(
+            f"{where}: run_dir is too long: {longest} has {len(longest.encode())} bytes, "
+            f"a socket's path may have {IPC_PATH_BYTES_MAX}"
+        )

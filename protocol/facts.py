@@ -1,0 +1,209 @@
+"""What may stand in the ledger: facts about the account, each with a natural id.
+
+The same fact told twice, by whichever road, is one entry. What makes two reports of one fact
+the same is decided here: `natural_id` names it, `essence` is what has to agree.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from protocol.units import Count, Money, Price, encode_unit
+
+OrderSide = Literal["bid", "ask"]  # of the YES leg, as V2 orders see it (FACTS.md section 5)
+TimeInForce = Literal["good_till_canceled", "immediate_or_cancel", "fill_or_kill"]
+ExchangeStatus = Literal["resting", "canceled", "executed"]
+
+
+class Fact(Struct, frozen=True, tag=True):
+    """One thing that became true about the account."""
+
+
+class OrderIntended(Fact, frozen=True):
+    """We mean to send this order. Committed before a byte of it may leave."""
+
+    client_order_id: str
+    ticker: str
+    side: OrderSide
+    price: Price
+    count: Count
+    time_in_force: TimeInForce
+    body_hash: str  # SHA-256 of the order's terms: the same id with other terms is refused
+    post_only: bool = False
+    asked_by: str = ""
+
+
+class OrderWithdrawn(Fact, frozen=True):
+    """The intent was given up before it was sent: it never will be, even if it commits later."""
+
+    client_order_id: str
+    reason: str
+
+
+class OrderDenied(Fact, frozen=True):
+    """Refused by ourselves after the intent was committed; not a byte was sent."""
+
+    client_order_id: str
+    reason: str
+
+
+class OrderAccepted(Fact, frozen=True):
+    """The exchange answered 201 with an order id."""
+
+    client_order_id: str
+    order_id: str
+    filled: Count
+    remaining: Count
+    exchange_at: int = 0  # microseconds
+
+
+class OrderRejected(Fact, frozen=True):
+    """The exchange refused it for certain (table B2): there is no such order."""
+
+    client_order_id: str
+    status: int
+    code: str
+    text: str = ""
+
+
+class OrderUnknown(Fact, frozen=True):
+    """Sent, or perhaps sent, and no answer that settles it. Counts as exposure until resolved."""
+
+    client_order_id: str
+    reason: str
+
+
+class OrderAbsent(Fact, frozen=True):
+    """An unknown order that two complete listings did not have: it was never accepted."""
+
+    client_order_id: str
+    evidence: str
+
+
+class OrderSeen(Fact, frozen=True):
+    """The state of an order as the exchange showed it, on the stream or in a listing."""
+
+    order_id: str
+    client_order_id: str  # "" where the exchange names none
+    ticker: str
+    side: OrderSide
+    price: Price
+    status: ExchangeStatus
+    initial: Count
+    filled: Count
+    remaining: Count
+    updated_at: int  # milliseconds: the exchange's coarsest form, so both roads give one id
+
+
+class OrderCanceled(Fact, frozen=True):
+    """The exchange confirmed a cancel of ours."""
+
+    order_id: str
+    client_order_id: str
+    reduced_by: Count
+    exchange_at: int = 0  # microseconds
+
+
+class Fill(Fact, frozen=True):
+    """An execution of (part of) one of our orders. `price` is of the YES leg."""
+
+    order_id: str
+    trade_id: str
+    ticker: str
+    side: OrderSide
+    price: Price
+    count: Count
+    fee: Money
+    is_taker: bool
+    exchange_at: int = 0  # microseconds; the stream knows only milliseconds
+    client_order_id: str = ""  # the stream says it, REST does not (FACTS.md section 4.5)
+
+
+class BalanceSeen(Fact, frozen=True):
+    """The money that the exchange says is available on a shard."""
+
+    shard: int
+    balance: Money
+    seen_at: int  # microseconds
+
+
+class Reconciled(Fact, frozen=True):
+    """Orders and fills of the exchange were read completely and told to the ledger."""
+
+    epoch: int  # of the gateway that read them
+    round: int
+    started_at: int  # microseconds: everything before this moment has been read
+    orders: int
+    fills: int
+
+
+AnyFact = (
+    OrderIntended
+    | OrderWithdrawn
+    | OrderDenied
+    | OrderAccepted
+    | OrderRejected
+    | OrderUnknown
+    | OrderAbsent
+    | OrderSeen
+    | OrderCanceled
+    | Fill
+    | BalanceSeen
+    | Reconciled
+)
+
+# What one road knows and the other does not; it does not make two reports of a fact differ.
+_INCIDENTAL: dict[type, dict[str, object]] = {
+    Fill: {"exchange_at": 0, "client_order_id": ""},
+    OrderSeen: {"client_order_id": ""},
+    OrderIntended: {"asked_by": ""},
+    OrderWithdrawn: {"reason": ""},
+    OrderDenied: {"reason": ""},
+    OrderUnknown: {"reason": ""},
+    OrderAbsent: {"evidence": ""},
+}
+
+_encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
+
+
+def natural_id(fact: AnyFact) -> str:
+    """The name of the fact: two reports of the same fact have the same one."""
+    match fact:
+        case OrderIntended():
+            return f"intent:{fact.client_order_id}"
+        case OrderWithdrawn():
+            return f"withdrawn:{fact.client_order_id}"
+        case OrderDenied():
+            return f"denied:{fact.client_order_id}"
+        case OrderAccepted():
+            return f"accepted:{fact.client_order_id}:{fact.order_id}"
+        case OrderRejected():
+            return f"rejected:{fact.client_order_id}"
+        case OrderUnknown():
+            return f"unknown:{fact.client_order_id}"
+        case OrderAbsent():
+            return f"absent:{fact.client_order_id}"
+        case OrderSeen(order_id=oid, updated_at=at, filled=f, remaining=r, status=status):
+            return f"order:{oid}:{at}:{int(f)}:{int(r)}:{status}"
+        case OrderCanceled():
+            return f"canceled:{fact.order_id}:{fact.exchange_at}"
+        case Fill():
+            return f"fill:{fact.order_id}:{fact.trade_id}"
+        case BalanceSeen():
+            return f"balance:{fact.shard}:{fact.seen_at}"
+        case Reconciled():
+            return f"reconciled:{fact.epoch}:{fact.round}"
+
+
+def essence(fact: AnyFact) -> str:
+    """SHA-256 over what has to agree between two reports of the same fact."""
+    incidental = _INCIDENTAL.get(type(fact))
+    kept = fact if incidental is None else msgspec.structs.replace(fact, **incidental)
+    return hashlib.sha256(_encode(kept)).hexdigest()
+
+
+def is_money(fact: AnyFact) -> bool:
+    """Whether a fact that can't be booked must stop trading: all but the observations."""
+    return not isinstance(fact, BalanceSeen | Reconciled)

@@ -1,0 +1,249 @@
+"""Copies kept in step with what is published: live, or lost and aware of it.
+
+Being lost is ordinary: PUB/SUB drops. What a follower never is, is wrong without knowing. A
+missing piece is asked for by a timer, never "on the next message", which may not come.
+"""
+
+from protocol import topics
+from protocol.account import Account, Meaning
+from protocol.book import Book
+from protocol.envelope import Envelope, Outbox
+from protocol.errors import RemoteProtocolError
+from protocol.limits import (
+    CATCH_UP_RETRY,
+    ENTRIES_MAX,
+    LEDGER_SILENCE_MAX,
+    MARK_SILENCE_MAX,
+    PENDING_MAX,
+    SNAPSHOT_RETRY,
+)
+from protocol.machine import Effect, Tell
+from protocol.messages import (
+    AccountAnswer,
+    AccountRequest,
+    BookAnswer,
+    BookDelta,
+    BookLost,
+    BookRequest,
+    BookSnapshot,
+    Entries,
+    EntriesRequest,
+    Entry,
+    Mark,
+)
+from protocol.sequence import Cursor, Verdict
+
+
+class BookFollower:
+    """One market's book, from `book.<ticker>` and the marks of the stream."""
+
+    def __init__(self, ticker: str, outbox: Outbox, now: int) -> None:
+        self.ticker = ticker
+        self.book = Book()
+        self.live = False
+        self.cursor = Cursor()
+        self.gaps = 0
+        self._topic = topics.book(ticker)
+        self._outbox = outbox
+        self._marks = Cursor()
+        self._heard_at = now
+        self._pending: list[Envelope] = []  # contiguous, ends at the cursor
+        self._ask_at = now
+        self._asked = 0
+
+    def hear(self, now: int, envelope: Envelope) -> None:
+        """Take what was published; other topics than the book's and the mark are ignored."""
+        if envelope.source != "stream":
+            return
+        if envelope.topic == topics.MARK and isinstance(envelope.body, Mark):
+            self._marked(now, envelope, envelope.body)
+        elif envelope.topic == self._topic:
+            self._heard_at = now
+            self._said(envelope)
+
+    def adopt(self, answer: BookAnswer) -> None:
+        """Take a snapshot from the stream, and what was published after it."""
+        if self.live or answer.ticker != self.ticker or answer.state != "live":
+            return
+        if answer.epoch < self.cursor.epoch:
+            return
+        held = [e for e in self._pending if e.epoch == answer.epoch and e.seq > answer.seq]
+        if held and held[0].seq != answer.seq + 1:
+            return
+        try:
+            self.book = Book(answer.yes, answer.no)
+        except RemoteProtocolError:
+            return
+        if (answer.epoch, answer.seq) > (self.cursor.epoch, self.cursor.seq):
+            self.cursor = Cursor(answer.epoch, answer.seq)
+        elif not held and (answer.epoch, answer.seq) < (self.cursor.epoch, self.cursor.seq):
+            return  # something after it was not kept
+        self.live = True
+        self._pending.clear()
+        for envelope in held:
+            self._apply(envelope)
+
+    def due(self, now: int, at: int) -> list[Effect]:
+        """Ask for a snapshot while lost; notice silence."""
+        if self.live and now - self._heard_at > MARK_SILENCE_MAX:
+            self._lose()
+        if self.live or now < self._ask_at:
+            return []
+        self._ask_at = now + SNAPSHOT_RETRY
+        self._asked += 1
+        letter = self._outbox.letter(
+            f"book:{self.ticker}:{self._asked}", BookRequest(self.ticker), at
+        )
+        return [Tell("stream", letter)]
+
+    def deadline(self) -> int:
+        return self._heard_at + MARK_SILENCE_MAX + 1 if self.live else self._ask_at
+
+    def _said(self, envelope: Envelope) -> None:
+        verdict = self.cursor.admit(envelope.epoch, envelope.seq)
+        if verdict is Verdict.DUPLICATE:
+            return
+        if verdict is Verdict.GAP:
+            self.gaps += 1
+        match envelope.body:
+            case BookSnapshot(yes=yes, no=no):
+                self._pending.clear()
+                self.book, self.live = Book(yes, no), True
+            case BookLost():
+                self._lose()
+            case BookDelta() if self.live and verdict is Verdict.NEXT:
+                self._apply(envelope)
+            case BookDelta():
+                self._hold(envelope, verdict)
+
+    def _apply(self, envelope: Envelope) -> None:
+        delta = envelope.body
+        if not isinstance(delta, BookDelta):
+            return
+        try:
+            self.book.apply(delta.side, delta.price, delta.change)
+        except RemoteProtocolError:
+            self._lose()
+
+    def _hold(self, envelope: Envelope, verdict: Verdict) -> None:
+        self.live = False
+        if verdict is not Verdict.NEXT or len(self._pending) >= PENDING_MAX:
+            self._pending.clear()
+        self._pending.append(envelope)
+
+    def _lose(self) -> None:
+        self.live = False
+        self._pending.clear()
+
+    def _marked(self, now: int, envelope: Envelope, mark: Mark) -> None:
+        verdict = self._marks.admit(envelope.epoch, envelope.seq)
+        if verdict is Verdict.DUPLICATE:
+            return
+        self._heard_at = now
+        last = mark.topics.get(self._topic)
+        behind = last is not None and (envelope.epoch, last) > (
+            self.cursor.epoch,
+            self.cursor.seq,
+        )
+        if behind or verdict is not Verdict.NEXT or envelope.epoch != self.cursor.epoch:
+            self._lose()
+
+
+class LedgerFollower:
+    """The account, folded from the writer's `ledger` topic; gaps are filled by asking it.
+
+    It starts empty (`begin` asks the rehydrator for the account) or with an account that its
+    owner has restored. `current` is what risk may rest on: complete, and heard of lately.
+    """
+
+    def __init__(self, outbox: Outbox, account: Account | None = None) -> None:
+        self.account = account
+        self.head = 0 if account is None else account.n
+        self._outbox = outbox
+        self._pending: dict[int, Entry] = {}
+        self._heard_at: int | None = None
+        self._ask_at = 0
+        self._asked = 0
+
+    def current(self, now: int) -> bool:
+        """Complete as far as we know, and the writer was heard within LEDGER_SILENCE_MAX."""
+        return self.why_not(now) == ""
+
+    def why_not(self, now: int) -> str:
+        """Why the account is not fit for new risk; "" if it is."""
+        if self.account is None:
+            return "waiting for rehydrator: no account yet"
+        if self._heard_at is None or now - self._heard_at > LEDGER_SILENCE_MAX:
+            return "writer: silent"
+        if self.account.n < self.head:
+            return f"ledger: {self.head - self.account.n} entries behind"
+        return ""
+
+    def restore(self, account: Account) -> None:
+        """Start from an account that was restored elsewhere."""
+        self.account = account
+        self.head = max(self.head, account.n)
+
+    def hear(self, now: int, envelope: Envelope) -> list[Meaning]:
+        """Take what the writer published. Returns what changed in the account."""
+        if envelope.source != "writer":
+            return []
+        self._heard_at = now
+        match envelope.body:
+            case Mark(head=head):
+                self.head = max(self.head, head)
+                return []
+            case Entry() if envelope.topic == topics.LEDGER:
+                return self._take(now, envelope.body)
+        return []
+
+    def answered(self, now: int, body: object) -> list[Meaning]:
+        """Take an answer to what `due` asked. Returns what changed in the account."""
+        match body:
+            case AccountAnswer(state="restored", account=state) if state is not None:
+                if self.account is None:
+                    self.restore(Account(state))
+                    return self._drain()
+            case Entries(entries=entries, head=head):
+                self.head = max(self.head, head)
+                self._heard_at = now
+                self._ask_at = now
+                return [m for entry in entries for m in self._take(now, entry)]
+        return []
+
+    def due(self, now: int, at: int) -> list[Effect]:
+        """Ask for what is missing, at a bounded rate."""
+        if now < self._ask_at or not self._missing:
+            return []
+        self._ask_at = now + CATCH_UP_RETRY
+        self._asked += 1
+        if self.account is None:
+            letter = self._outbox.letter(f"account:{self._asked}", AccountRequest(), at)
+            return [Tell("rehydrator", letter)]
+        request = EntriesRequest(self.account.n, ENTRIES_MAX)
+        return [Tell("writer", self._outbox.letter(f"entries:{self._asked}", request, at))]
+
+    def deadline(self) -> int | None:
+        return self._ask_at if self._missing else None
+
+    @property
+    def _missing(self) -> bool:
+        return self.account is None or self.account.n < self.head
+
+    def _take(self, now: int, entry: Entry) -> list[Meaning]:
+        self.head = max(self.head, entry.n)
+        if self.account is not None and entry.n <= self.account.n:
+            return []
+        if len(self._pending) < PENDING_MAX:
+            self._pending[entry.n] = entry
+        return self._drain()
+
+    def _drain(self) -> list[Meaning]:
+        if self.account is None:
+            return []
+        meanings: list[Meaning] = []
+        while (entry := self._pending.pop(self.account.n + 1, None)) is not None:
+            meanings += self.account.apply(entry)
+        if self._pending and len(self._pending) >= PENDING_MAX:
+            self._pending = {n: e for n, e in self._pending.items() if n > self.account.n}
+        return meanings

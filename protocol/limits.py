@@ -1,0 +1,112 @@
+"""Every bound of the system, in one place, and how they relate. Times are nanoseconds."""
+
+from typing import Final
+
+US: Final = 1_000
+MS: Final = 1_000 * US
+SECOND: Final = 1_000 * MS
+MINUTE: Final = 60 * SECOND
+
+# Heartbeats, health, the gate
+HEARTBEAT_INTERVAL: Final = 1 * SECOND
+HEARTBEAT_SUSPECT: Final = 3 * SECOND  # two may be lost, not three
+HEARTBEAT_MISSING: Final = 5 * SECOND
+GATE_INTERVAL: Final = 1 * SECOND
+GATE_LEASE: Final = 10 * SECOND  # longer than a restart of the supervisor
+REASONS_MAX: Final = 16  # reasons a process gives at once
+SIGNALS_KEPT: Final = 200  # life-cycle signals the supervisor remembers
+
+# The bus
+MARK_INTERVAL: Final = 1 * SECOND
+MARK_SILENCE_MAX: Final = 3 * SECOND  # a follower that hears no mark this long is lost
+MARK_TOPICS_MAX: Final = 500
+SEND_QUEUE_MAX: Final = 20_000  # messages waiting for one subscriber; then PUB drops
+TELL_QUEUE_MAX: Final = 10_000  # letters waiting in one DEALER or ROUTER pipe
+LETTER_BYTES_MAX: Final = 16 * 1024 * 1024  # an account's snapshot is the largest
+DRAIN_BUDGET: Final = 200  # messages taken from a socket before others get their turn
+SAFETY_TICK: Final = 100 * MS  # an edge-triggered descriptor may miss one wake-up
+
+# Tells
+TELL_RETRY: Final = 500 * MS
+TELLS_MAX: Final = 20_000  # letters one process keeps until they are answered
+TELL_RETRY_BATCH: Final = 200  # letters repeated at one go
+
+# Followers
+PENDING_MAX: Final = 10_000  # envelopes held while a snapshot or missing entries are fetched
+SNAPSHOT_RETRY: Final = 250 * MS
+CATCH_UP_RETRY: Final = 250 * MS
+ENTRIES_MAX: Final = 500  # ledger entries in one answer
+LEDGER_SILENCE_MAX: Final = 2 * SECOND  # then a follower's account is not fit for new risk
+
+# The account
+ORDERS_KEPT: Final = 5_000  # finished orders kept in memory; the database keeps all
+FILLS_KEPT: Final = 5_000
+OPEN_ORDERS_MAX: Final = 200_000  # FACTS.md section 6.2
+
+# The writer
+APPENDS_MAX: Final = 10_000  # appends waiting for a commit
+INTENTS_MAX: Final = 8_000  # beyond this many waiting, new intents are refused; facts are not
+COMMIT_ROWS_MAX: Final = 500
+SNAPSHOT_EVERY: Final = 5_000  # ledger entries between two snapshots
+LOCKED_RETRY_MAX: Final = 5 * SECOND  # how long a locked database is retried before unready
+
+# The gateway
+INTENT_ACK_MAX: Final = 2 * SECOND  # then the intent is withdrawn and the client told 503
+OUTCOME_ACK_MAX: Final = 1 * SECOND  # then the client gets the outcome before it is on disk
+CALLS_IN_FLIGHT_MAX: Final = 8
+LANE_QUEUE_MAX: Final = 1_000  # calls waiting in one lane
+CALL_CONNECT_MAX: Final = 5 * SECOND
+CALL_READ_MAX: Final = 10 * SECOND
+QUEUED_MAX: Final = 5 * SECOND  # an order that waited longer for tokens is denied, unsent
+SIGNATURE_WINDOW: Final = 30 * SECOND  # refused beyond it (captures: skew of 30 s)
+CLOCK_SKEW_MAX: Final = 5 * SECOND
+RESOLVE_INTERVAL: Final = 5 * SECOND  # between listings that look for unknown orders
+ABSENCE_AFTER: Final = SIGNATURE_WINDOW + CLOCK_SKEW_MAX  # a lost POST can't land later
+RECONCILE_OVERLAP_US: Final = 60_000_000  # microseconds of wall time read again
+RECONCILE_RETRY: Final = 1 * SECOND
+BALANCE_INTERVAL: Final = 15 * SECOND
+LIMITS_INTERVAL: Final = 60 * SECOND
+PAGES_MAX: Final = 1_000  # pages of one listing
+PAGE_LIMIT: Final = 200  # rows asked for a page of orders or fills
+MARKETS_PAGE: Final = 1_000
+MARKETS_MAX: Final = 10_000  # tickers one stream follows (FACTS.md section 4.1)
+JITTER: Final = 250 * MS  # one-way delay may vary this much; the bucket keeps room for it
+
+# The stream
+RECONNECT_MIN: Final = 250 * MS
+RECONNECT_MAX: Final = 60 * SECOND
+CONNECT_MAX: Final = 10 * SECOND
+COMMAND_MAX: Final = 5 * SECOND  # an unanswered command of ours means a new connection
+SILENCE_MAX: Final = 25 * SECOND  # the exchange pings every 10 s (FACTS.md section 4.1)
+RESYNC_RETRY: Final = 1 * SECOND
+RESYNCS_MAX: Final = 5  # snapshots asked for in vain before the connection is given up
+TICKERS_A_COMMAND: Final = 500  # FACTS.md section 4.1
+FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
+AUTH_TRIES_MAX: Final = 3
+
+# The front
+BODY_BYTES_MAX: Final = 64 * 1024
+PAGE_MAX: Final = 1_000  # rows of one answer
+REQUEST_MAX: Final = 15 * SECOND  # an HTTP request waits this long for the engine
+REQUESTS_MAX: Final = 1_000  # requests in flight
+SOCKETS_MAX: Final = 64
+SOCKET_QUEUE_MAX: Final = 5_000  # messages waiting for one WebSocket client; then 1013
+PREFIXES_MAX: Final = 1_000  # topics one client may follow
+TICKER_CHARS_MAX: Final = 64
+CLIENT_ORDER_ID_CHARS_MAX: Final = 64
+
+# Stopping
+DRAIN_MAX: Final = 4 * SECOND  # honcho kills at 5
+
+assert HEARTBEAT_SUSPECT > 2 * HEARTBEAT_INTERVAL
+assert HEARTBEAT_MISSING > HEARTBEAT_SUSPECT
+assert GATE_LEASE > 2 * HEARTBEAT_MISSING - GATE_INTERVAL
+assert MARK_SILENCE_MAX > 2 * MARK_INTERVAL
+assert LEDGER_SILENCE_MAX > MARK_INTERVAL
+assert INTENTS_MAX < APPENDS_MAX, "fills must find room when intents do not"
+assert COMMIT_ROWS_MAX <= APPENDS_MAX
+assert TELL_RETRY < INTENT_ACK_MAX, "an intent is told again before it is given up"
+assert INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
+assert ABSENCE_AFTER > SIGNATURE_WINDOW
+assert RECONNECT_MIN < RECONNECT_MAX
+assert DRAIN_MAX < 5 * SECOND

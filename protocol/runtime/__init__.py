@@ -1,0 +1,1 @@
+"""The only I/O of the ground: sockets, clocks, files and processes."""

@@ -1,0 +1,58 @@
+"""The names under which messages are published: `kind.<subject>`, or a bare word.
+
+A space ends the topic in a frame, so `book.KXA-1 ` matches one market exactly and `book.KXA-`
+a whole series.
+"""
+
+import re
+from typing import Final
+
+from protocol.limits import TICKER_CHARS_MAX
+
+MARK: Final = "mark"
+LEDGER: Final = "ledger"
+SYSTEM: Final = "system"
+
+_TICKER = re.compile(rf"[A-Z0-9.\-]{{1,{TICKER_CHARS_MAX}}}", re.ASCII)
+
+
+def is_ticker(text: str) -> bool:
+    """Whether the exchange could have a market of that name."""
+    return _TICKER.fullmatch(text) is not None
+
+
+def book(ticker: str) -> str:
+    return f"book.{ticker}"
+
+
+def trade(ticker: str) -> str:
+    return f"trade.{ticker}"
+
+
+def quote(ticker: str) -> str:
+    return f"ticker.{ticker}"
+
+
+def order(ticker: str) -> str:
+    return f"order.{ticker}"
+
+
+def fill(ticker: str) -> str:
+    return f"fill.{ticker}"
+
+
+def position(ticker: str) -> str:
+    return f"position.{ticker}"
+
+
+def balance(shard: int) -> str:
+    return f"balance.{shard}"
+
+
+def health(process: str) -> str:
+    return f"health.{process}"
+
+
+def subject(topic: str) -> str:
+    """What a topic is about: the part after the first dot, "" for a bare word."""
+    return topic.partition(".")[2]
