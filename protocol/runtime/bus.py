@@ -1,0 +1,233 @@
+"""The ZeroMQ sockets of one process. The only file that opens one.
+
+A plain socket's descriptor hangs in the event loop and is drained without waiting; `zmq.asyncio`
+costs about 20 times as much per message. Published messages are one frame. Letters go from DEALER
+to ROUTER as one frame, behind an empty delimiter if the asker is a REQ socket.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+
+import zmq
+
+from protocol.config import Settings
+from protocol.envelope import Envelope, Letter, encode, encode_letter
+from protocol.limits import (
+    DRAIN_BUDGET,
+    LETTER_BYTES_MAX,
+    MS,
+    SAFETY_TICK,
+    SECOND,
+    SEND_QUEUE_MAX,
+    TELL_QUEUE_MAX,
+)
+
+RECONNECT_FIRST_MS = 50
+RECONNECT_LAST_MS = 500
+UPSTREAM_BYTES_MAX = 4096  # what a subscriber may send to a publisher: subscriptions
+
+Deliver = Callable[[list[bytes]], None]
+
+
+class Relay:
+    """A subscription of its own that hands over raw frames, for whoever passes them on."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]") -> None:
+        self._socket = socket
+
+    def subscribe(self, prefix: str) -> None:
+        self._socket.subscribe(prefix)
+
+    def unsubscribe(self, prefix: str) -> None:
+        self._socket.unsubscribe(prefix)
+
+
+class Bus:
+    """Binds what this process owns, connects to what it hears and whom it tells.
+
+    Publishing never waits: a subscriber whose queue is full misses messages. A letter to a peer
+    that is not there is dropped and counted; whoever minds tells it again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._context = zmq.Context()
+        self._pub: zmq.Socket[bytes] | None = None
+        self._router: zmq.Socket[bytes] | None = None
+        self._sub: zmq.Socket[bytes] | None = None
+        self._peers: dict[str, zmq.Socket[bytes]] = {}
+        self._relays: list[tuple[zmq.Socket[bytes], Callable[[bytes], None]]] = []
+        self._drains: dict[int, Callable[[], None]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._heard: Callable[[bytes], None] = _nobody
+        self._asked: Callable[[tuple[bytes, ...], bytes], None] = _nobody
+        self._answered: Callable[[str, bytes], None] = _nobody
+        self._tick: asyncio.TimerHandle | None = None
+        self.undelivered = 0
+
+    def publish_on(self, name: str) -> None:
+        """Bind the PUB socket. The process holds its lock: a second bind would steal the path."""
+        self._pub = self._socket(zmq.PUB, SEND_QUEUE_MAX)
+        self._pub.set(zmq.MAXMSGSIZE, UPSTREAM_BYTES_MAX)
+        self._pub.bind(self._settings.endpoint(name))
+
+    def answer_on(self, name: str) -> None:
+        """Bind the ROUTER socket that takes letters."""
+        self._router = self._socket(zmq.ROUTER, TELL_QUEUE_MAX)
+        self._router.set(zmq.ROUTER_MANDATORY, 1)
+        self._router.bind(self._settings.endpoint(name))
+
+    def hear(self, name: str, prefixes: Sequence[str]) -> None:
+        """Subscribe, then connect: what is published from then on arrives."""
+        if self._sub is None:
+            self._sub = self._subscriber()
+        for prefix in prefixes:
+            self._sub.subscribe(prefix)
+        self._sub.connect(self._settings.endpoint(name))
+
+    def relay(self, name: str, deliver: Callable[[bytes], None]) -> Relay:
+        """A socket of its own for NAME, whose frames go to `deliver` as they are."""
+        socket = self._subscriber()
+        socket.connect(self._settings.endpoint(name))
+        self._relays.append((socket, deliver))
+        if self._loop is not None:
+            self._attach(socket, _last_frame(deliver))
+        return Relay(socket)
+
+    def start(
+        self,
+        heard: Callable[[bytes], None],
+        asked: Callable[[tuple[bytes, ...], bytes], None],
+        answered: Callable[[str, bytes], None],
+    ) -> None:
+        """Hang all sockets into the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._heard, self._asked, self._answered = heard, asked, answered
+        if self._sub is not None:
+            self._attach(self._sub, lambda frames: self._heard(frames[-1]))
+        if self._router is not None:
+            self._attach(self._router, self._letter)
+        for socket, deliver in self._relays:
+            self._attach(socket, _last_frame(deliver))
+        self._safety()
+
+    def publish(self, envelope: Envelope) -> None:
+        assert self._pub is not None, "publish_on comes first"
+        self._pub.send(encode(envelope), zmq.DONTWAIT)
+
+    def tell(self, peer: str, letter: Letter) -> None:
+        socket = self._peers.get(peer) or self._connect(peer)
+        try:
+            socket.send(encode_letter(letter), zmq.DONTWAIT)
+        except zmq.Again:
+            self.undelivered += 1
+        self._soon(socket)
+
+    def answer(self, sender: tuple[bytes, ...], letter: Letter) -> None:
+        assert self._router is not None, "answer_on comes first"
+        try:
+            self._router.send_multipart([*sender, encode_letter(letter)], zmq.DONTWAIT)
+        except zmq.ZMQError as e:
+            if e.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            self.undelivered += 1  # the asker is gone, or does not read
+        self._soon(self._router)
+
+    def close(self) -> None:
+        """Give what was sent a moment to leave, then end every socket."""
+        if self._tick is not None:
+            self._tick.cancel()
+        if self._loop is not None:
+            for descriptor in self._drains:
+                self._loop.remove_reader(descriptor)
+        self._context.destroy(linger=200)
+
+    def _connect(self, peer: str) -> "zmq.Socket[bytes]":
+        socket = self._socket(zmq.DEALER, TELL_QUEUE_MAX)
+        socket.set(zmq.IMMEDIATE, 1)  # queue nothing for a peer that is not there
+        socket.connect(self._settings.endpoint(f"{peer}.in"))
+        self._peers[peer] = socket
+        self._attach(socket, lambda frames: self._answered(peer, frames[-1]))
+        return socket
+
+    def _subscriber(self) -> "zmq.Socket[bytes]":
+        socket = self._socket(zmq.SUB, SEND_QUEUE_MAX)
+        socket.set(zmq.SNDHWM, 0)  # subscriptions go out this way; a bound drops them silently
+        return socket
+
+    def _socket(self, kind: int, queue_max: int) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.SNDHWM, queue_max)
+        socket.set(zmq.RCVHWM, queue_max)
+        socket.set(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
+        socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_LAST_MS)
+        if kind != zmq.PUB:
+            socket.set(zmq.MAXMSGSIZE, LETTER_BYTES_MAX)
+        return socket
+
+    def _letter(self, frames: list[bytes]) -> None:
+        self._asked(tuple(frames[:-1]), frames[-1])
+
+    def _attach(self, socket: "zmq.Socket[bytes]", deliver: Deliver) -> None:
+        assert self._loop is not None
+        loop = self._loop
+
+        def drain() -> None:
+            if socket.closed:
+                return
+            for _ in range(DRAIN_BUDGET):
+                try:
+                    frames = socket.recv_multipart(zmq.DONTWAIT)
+                except zmq.Again:
+                    return  # only seeing this arms the descriptor again
+                deliver(frames)
+            loop.call_soon(drain)
+
+        descriptor = socket.getsockopt(zmq.FD)
+        assert isinstance(descriptor, int)
+        self._drains[descriptor] = drain
+        loop.add_reader(descriptor, drain)
+        loop.call_soon(drain)
+
+    def _soon(self, socket: "zmq.Socket[bytes]") -> None:
+        """After a send on a two-way socket an arrival may be waiting without a wake-up."""
+        if self._loop is None:
+            return
+        drain = self._drains.get(socket.getsockopt(zmq.FD))  # type: ignore[arg-type]
+        if drain is not None:
+            self._loop.call_soon(drain)
+
+    def _safety(self) -> None:
+        assert self._loop is not None
+        for drain in tuple(self._drains.values()):
+            drain()
+        self._tick = self._loop.call_later(SAFETY_TICK / SECOND, self._safety)
+
+
+def _last_frame(deliver: Callable[[bytes], None]) -> Deliver:
+    return lambda frames: deliver(frames[-1])
+
+
+def _nobody(*_: object) -> None:
+    """Before start there is no one to deliver to, and nothing is received."""
+
+
+def tap(endpoints: Sequence[str], prefixes: Sequence[str]) -> Iterator[bytes]:
+    """Raw frames as they pass, for ever. Blocks between them; ends with the generator."""
+    context = zmq.Context()
+    socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
+    try:
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.SNDHWM, 0)
+        socket.set(zmq.RCVHWM, SEND_QUEUE_MAX)
+        socket.set(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
+        for prefix in prefixes:
+            socket.subscribe(prefix)
+        for endpoint in endpoints:
+            socket.connect(endpoint)
+        while True:
+            if socket.poll(SAFETY_TICK // MS):
+                yield socket.recv()
+    finally:
+        context.destroy(linger=0)
