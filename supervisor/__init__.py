@@ -1,0 +1,1 @@
+"""Says whether the whole is ready and, if not, why; restarts what dies; is nobody's parent."""
