@@ -1,0 +1,166 @@
+"""Restores the account from the ledger, then has it reconciled with the exchange.
+
+`restored` means: as far as our own ledger knows. `rehydrated` means: the gateway has since read
+the exchange completely, and what it found has been folded. Only then may anything rest on it.
+"""
+
+from protocol.account import Account
+from protocol.envelope import Letter, Outbox
+from protocol.follower import LedgerFollower
+from protocol.limits import SECOND
+from protocol.machine import (
+    Answer,
+    Answered,
+    Asked,
+    Cause,
+    Effect,
+    Elapsed,
+    Finish,
+    Heard,
+    Report,
+    Started,
+    Stopping,
+)
+from protocol.messages import (
+    AccountAnswer,
+    AccountRequest,
+    AnyMessage,
+    Reconcile,
+    ReconcileAnswer,
+    Refused,
+    Signal,
+)
+from protocol.pulse import Identity, Pulse, Vitals
+from protocol.telling import Outstanding
+
+RESTORE_RETRY = SECOND // 4
+
+
+class AccountLoaded(Cause, frozen=True):
+    """The database was read: the account as of its last entry, and how it was restored."""
+
+    account: Account
+    how: str
+
+
+class LoadFailed(Cause, frozen=True):
+    """The database can't be read yet."""
+
+    reason: str
+
+
+class LoadAccount(Effect, frozen=True):
+    """Read the newest sound snapshot and replay what came after it."""
+
+
+class Rehydrator:
+    """The core."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._outbox = Outbox(identity.name, identity.epoch)
+        self._pulse = Pulse(identity, self._outbox)
+        self._tells = Outstanding(self._outbox)
+        self.ledger = LedgerFollower(self._outbox)
+        self._writer_seen = False
+        self._loading = False
+        self._load_at: int | None = None
+        self._why = "waiting for writer: not seen"
+        self._reconciled_n: int | None = None
+        self._rehydrated = False
+
+    def step(self, now: int, cause: Cause) -> list[Effect]:
+        effects = self._take(now, cause)
+        effects += self._load(now)
+        if self.ledger.account is not None:
+            effects += self.ledger.due(now, cause.at)
+        effects += self._tells.due(now)
+        effects += self._finish_boot(cause.at)
+        account = self.ledger.account
+        counters = {"n": 0 if account is None else account.n}
+        effects += self._pulse.beat(now, cause.at, self._vitals(now), counters)
+        return effects
+
+    def deadline(self) -> int | None:
+        deadlines = [self._pulse.deadline(), self._tells.deadline(), self._load_at]
+        if self.ledger.account is not None:
+            deadlines.append(self.ledger.deadline())
+        return min(d for d in deadlines if d is not None)
+
+    def _take(self, now: int, cause: Cause) -> list[Effect]:
+        match cause:
+            case Started() | Elapsed():
+                return []
+            case Heard(envelope=envelope):
+                self._writer_seen = self._writer_seen or envelope.source == "writer"
+                self.ledger.hear(now, envelope)
+                return []
+            case AccountLoaded(account=account, how=how):
+                return self._restored(now, cause.at, account, how)
+            case LoadFailed(reason=reason):
+                self._loading = False
+                self._load_at = now + RESTORE_RETRY
+                self._why = f"restoring: {reason}"
+                return []
+            case Asked(sender=sender, letter=letter):
+                body = self._reply(letter)
+                return [Answer(sender, self._outbox.letter(letter.id, body, cause.at))]
+            case Answered(letter=letter):
+                return self._answered(now, letter)
+            case Stopping():
+                return [Finish(0)]
+        raise AssertionError(f"unexpected cause: {cause}")
+
+    def _load(self, now: int) -> list[Effect]:
+        if self.ledger.account is not None or not self._writer_seen or self._loading:
+            return []
+        if self._load_at is not None and now < self._load_at:
+            return []
+        self._loading, self._load_at = True, None
+        self._why = "restoring: reading the ledger"
+        return [LoadAccount()]
+
+    def _restored(self, now: int, at: int, account: Account, how: str) -> list[Effect]:
+        self._loading = False
+        self.ledger.restore(account)
+        self._why = "waiting for gateway: reconciliation with the exchange"
+        id = f"reconcile:{self._identity.epoch}"
+        return [
+            Report(f"restored to entry {account.n}: {how}"),
+            self._pulse.signal(at, Signal("boot_rehydrate", how, f"n={account.n}")),
+            *self._tells.tell(now, at, "gateway", id, Reconcile("boot_rehydrate")),
+        ]
+
+    def _answered(self, now: int, letter: Letter) -> list[Effect]:
+        if isinstance(letter.body, ReconcileAnswer):
+            if self._tells.answered(letter.id) is not None:
+                self._reconciled_n = letter.body.n
+        else:
+            self.ledger.answered(now, letter.body)
+        return []
+
+    def _finish_boot(self, at: int) -> list[Effect]:
+        """Rehydrated once what the reconciliation found has been folded, too."""
+        account = self.ledger.account
+        if self._rehydrated or self._reconciled_n is None or account is None:
+            return []
+        if account.n < self._reconciled_n:
+            return []
+        self._rehydrated = True
+        return [
+            Report(f"rehydrated at entry {account.n}"),
+            self._pulse.signal(at, Signal("health_state", "rehydrated", f"n={account.n}")),
+        ]
+
+    def _reply(self, letter: Letter) -> AnyMessage:
+        if not isinstance(letter.body, AccountRequest):
+            return Refused(f"the rehydrator does not take {type(letter.body).__name__}")
+        if self.ledger.account is None:
+            return AccountAnswer("restoring", reason=self._why)
+        return AccountAnswer("restored", self.ledger.account.state())
+
+    def _vitals(self, now: int) -> Vitals:
+        restored = self.ledger.account is not None
+        why = self.ledger.why_not(now) if self._rehydrated else self._why
+        reasons = (why,) if why else ()
+        return Vitals(reasons, {"restored": restored, "rehydrated": self._rehydrated})

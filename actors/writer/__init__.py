@@ -1,0 +1,1 @@
+"""Owns the database: appends facts, acknowledges after commit, publishes what it committed."""
