@@ -1,0 +1,61 @@
+"""The status page: HTML without JavaScript, and the JSON beside it."""
+
+import html
+from typing import Any
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8883; --soft: #888; --good: #15803d; --bad: #b91c1c; }
+@media (prefers-color-scheme: dark) { :root { --good: #4ade80; --bad: #f87171; } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;
+  font-variant-numeric: tabular-nums; }
+h1 { font-size: 1.5rem; margin: 0; } h1 span { color: var(--soft); font-weight: 400; }
+.good { color: var(--good); } .bad { color: var(--bad); }
+ul { padding: 0; list-style: none; margin: .5rem 0 1.5rem; }
+.flags { display: flex; flex-wrap: wrap; gap: .5rem; }
+.flags li { border: 1px solid var(--line); border-radius: .5rem; padding: .15rem .6rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid var(--line); }
+th { color: var(--soft); font-weight: 500; } .n { text-align: right; }
+footer { color: var(--soft); margin-top: 1.5rem; }
+"""
+
+
+def render(status: dict[str, Any]) -> str:
+    """The page for one state of `/status.json`. Everything from outside is escaped."""
+    verdict = (
+        '<span class="good">healthy</span>'
+        if status["healthy"]
+        else '<span class="bad">not healthy</span>'
+    )
+    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in status["reasons"])
+    flags = "".join(
+        f'<li class="{"good" if on else "bad"}">{"✓" if on else "✗"} {html.escape(flag)}</li>'
+        for flag, on in status["flags"].items()
+    )
+    rows = "".join(_row(name, process) for name, process in status["processes"].items())
+    gate = "good" if status["gate"] == "open" else "bad"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{"✓" if status["healthy"] else "✗"} kalshi-sidecar</title><style>{_STYLE}</style></head>
+<body><h1>kalshi-sidecar <span>{html.escape(status["profile"])}</span> · {verdict}
+<span>· gate</span> <span class="{gate}">{html.escape(status["gate"])}</span></h1>
+<ul class="bad">{reasons}</ul><ul class="flags">{flags}</ul>
+<table><thead><tr><th>process</th><th>state</th><th class="n">pid</th><th class="n">restarts</th>
+<th class="n">heartbeat</th><th>reason</th></tr></thead><tbody>{rows}</tbody></table>
+<footer>As of {html.escape(status["as_of"])} · <code>/status.json</code> · <code>/readyz</code>
+</footer></body></html>
+"""
+
+
+def _row(name: str, process: dict[str, Any]) -> str:
+    age = process["heartbeat_age_ms"]
+    beat = "–" if age < 0 else f"{age} ms"
+    kind = "good" if process["state"] == "ready" else "bad"
+    return (
+        f'<tr><td>{html.escape(name)}</td><td class="{kind}">{html.escape(process["state"])}</td>'
+        f'<td class="n">{process["pid"]}</td><td class="n">{process["restarts"]}</td>'
+        f'<td class="n">{beat}</td><td>{html.escape(process["reason"])}</td></tr>'
+    )
