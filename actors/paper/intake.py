@@ -9,6 +9,8 @@ import json
 import re
 from typing import Any, Final, NamedTuple, NoReturn
 
+from msgspec import Struct
+
 from actors.paper.fixed import SECOND, parse_count, parse_dollars
 from actors.paper.matching import OnSelf, Side
 
@@ -32,7 +34,7 @@ class Refused(Exception):
         self.answer = answer
 
 
-class NewOrder(NamedTuple):
+class NewOrder(Struct, frozen=True):
     """A V2 create, in integers (FACTS.md section 6.2)."""
 
     ticker: str

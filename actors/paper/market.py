@@ -70,9 +70,7 @@ class Market:
         """Whether a YES price lies on the grid, strictly between nothing and a dollar."""
         if not 0 < price < DOLLAR:
             return False
-        return any(
-            s.start <= price <= s.end and (price - s.start) % s.step == 0 for s in self.grid
-        )
+        return any(s.start <= price <= s.end and (price - s.start) % s.step == 0 for s in self.grid)
 
     def printed(self, price: int, count: int) -> None:
         """Remember a trade."""

@@ -9,6 +9,8 @@ import enum
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from actors.paper.fixed import DOLLAR
 
 
@@ -53,14 +55,14 @@ class Change(NamedTuple):
     delta: int
 
 
-class Take(NamedTuple):
+class Take(Struct, frozen=True):
     """A taker meets a resting lot, at the lot's price."""
 
     lot: Lot
     count: int
 
 
-class Plan(NamedTuple):
+class Plan(Struct, frozen=True):
     """What an incoming order would do. Nothing has changed yet."""
 
     takes: list[Take]

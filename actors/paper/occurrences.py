@@ -1,0 +1,48 @@
+"""What happened on the exchange that a subscriber may want to hear of, in order."""
+
+from msgspec import Struct
+
+from actors.paper.account import Fill, Order
+from actors.paper.market import Market
+from actors.paper.matching import Side
+
+
+class LevelMoved(Struct, frozen=True):
+    """A shown level changed by `delta`; `client_order_id` if an order of ours caused it."""
+
+    market: Market
+    side: Side
+    price: int
+    delta: int
+    client_order_id: str = ""
+
+
+class BookReplaced(Struct, frozen=True):
+    """The whole book of a market is another one now."""
+
+    market: Market
+
+
+class Traded(Struct, frozen=True):
+    """A public print."""
+
+    market: Market
+    trade_id: str
+    price: int
+    count: int
+    taker: Side
+
+
+class OrderMoved(Struct, frozen=True):
+    """An order of the account was accepted, traded or cancelled."""
+
+    order: Order
+
+
+class OrderFilled(Struct, frozen=True):
+    """A fill of the account; its position moved with it."""
+
+    fill: Fill
+
+
+Occurrence = LevelMoved | BookReplaced | Traded | OrderMoved | OrderFilled

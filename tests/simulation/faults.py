@@ -1,0 +1,51 @@
+"""What goes wrong, and how often: drawn once per seed, so that each seed is a different kind of
+bad day (some faults off, some frequent), not the same average again and again."""
+
+import random
+
+from msgspec import Struct
+
+from protocol.limits import MS
+
+
+class Faults(Struct):
+    bus_drop: float = 0.0  # of a published message, per hearer
+    letter_drop: float = 0.0  # of a letter or its answer
+    bus_delay_max: int = 1 * MS
+    socket_drop: float = 0.0  # of a connection, per frame
+    frame_skip: float = 0.0  # consumes its seq and never arrives
+    frame_repeat: float = 0.0
+    call_lost_before: float = 0.0  # the exchange never saw it
+    call_lost_after: float = 0.0  # the exchange did it; the answer was lost
+    call_fails: float = 0.0  # 5xx, done or not
+    listing_lag_max: int = 0  # an order may be missing from listings for so long
+    disk_locked: float = 0.0
+    disk_fails: float = 0.0
+    crash: float = 0.0  # of each process, per second
+
+    @classmethod
+    def draw(cls, dice: random.Random) -> "Faults":
+        def maybe(most: float) -> float:
+            return dice.uniform(0, most) if dice.random() < 0.6 else 0.0
+
+        return cls(
+            bus_drop=maybe(0.2),
+            letter_drop=maybe(0.2),
+            bus_delay_max=dice.randint(1, 100) * MS,
+            socket_drop=maybe(0.01),
+            frame_skip=maybe(0.03),
+            frame_repeat=maybe(0.03),
+            call_lost_before=maybe(0.2),
+            call_lost_after=maybe(0.2),
+            call_fails=maybe(0.2),
+            listing_lag_max=int(maybe(3_000)) * MS,
+            disk_locked=maybe(0.2),
+            disk_fails=maybe(0.01),
+            crash=maybe(0.05),
+        )
+
+    def heal(self) -> None:
+        """From safety to liveness: the faults stop, and all must come right again."""
+        calm = Faults()
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(calm, name))
