@@ -36,6 +36,7 @@ class Exchange:
         self.account = account
         self.opened = opened
         self.trades: list[tuple[Traded, int]] = []
+        self.trades_forgotten = 0
         self._dice = dice
         self._entries: list[Entry] = []
         self._occurrences: list[Occurrence] = []
@@ -207,6 +208,7 @@ class Exchange:
         self.trades.append((trade, at))
         if len(self.trades) > 2 * TRADES_KEPT:
             del self.trades[:TRADES_KEPT]
+            self.trades_forgotten += TRADES_KEPT
         self._occurrences.append(trade)
         return trade.trade_id
 

@@ -1,0 +1,270 @@
+"""The gateway's core: letters and answers in, calls and facts out.
+
+Each part of the work has its own file; here they meet: what comes in goes to the part it is for,
+and whatever may leave does, most urgent first.
+"""
+
+import random
+
+from actors.gateway.cancels import Cancels
+from actors.gateway.desk import CallAnswered, CallFailed, Desk, Ended, MakeCall
+from actors.gateway.orders import Orders, Stage
+from actors.gateway.reads import Reads
+from actors.gateway.reconcile import KEY, Reconciler
+from protocol import topics
+from protocol.envelope import Envelope, Letter, Outbox
+from protocol.errors import RemoteProtocolError
+from protocol.kalshi import calls
+from protocol.kalshi.calls import BalanceBody
+from protocol.limits import MS
+from protocol.machine import (
+    Answer,
+    Answered,
+    Asked,
+    Cause,
+    Effect,
+    Elapsed,
+    Finish,
+    Heard,
+    Report,
+    Started,
+    Stopping,
+)
+from protocol.messages import (
+    Append,
+    CancelOrder,
+    Halt,
+    HaltAnswer,
+    MarketsRequest,
+    PlaceOrder,
+    Reconcile,
+    Refused,
+    Resume,
+    System,
+)
+from protocol.pulse import Identity, Pulse, Vitals
+
+
+class HaltSaved(Cause, frozen=True):
+    """The halt latch is on disk as asked, or `problem` says why not."""
+
+    halted: bool
+    reason: str
+    problem: str = ""
+
+
+class SaveHalt(Effect, frozen=True):
+    """Write or remove the halt latch, so that it survives a restart."""
+
+    halted: bool
+    reason: str
+
+
+class Gateway:
+    """The core. `halt_reason` is what the latch said at boot, "" if there was none."""
+
+    def __init__(
+        self, identity: Identity, now: int, dice: random.Random, halt_reason: str = ""
+    ) -> None:
+        self._outbox = Outbox(identity.name, identity.epoch)
+        self._pulse = Pulse(identity, self._outbox)
+        self._desk = Desk(self._outbox, now)
+        self.orders = Orders(self._desk)
+        self._cancels = Cancels(self._desk)
+        self._reconciler = Reconciler(self._desk, identity.epoch)
+        self._reads = Reads(self._desk)
+        self._halt = halt_reason
+        self._halt_askers: list[tuple[tuple[bytes, ...], str]] = []
+        self._gate_until: int | None = None
+        self._gate_reasons: tuple[str, ...] = ("no word from the supervisor yet",)
+        self._stopping = False
+        self._alarm_at: int | None = None
+
+    @property
+    def ledger(self) -> "object":
+        """The gateway's copy of the account, to be read only."""
+        return self._desk.ledger
+
+    def step(self, now: int, cause: Cause) -> list[Effect]:
+        effects = self._take(now, cause)
+        at = cause.at
+        effects += self._reads.due(now, self._desk.ledger.account is not None)
+        effects += self.orders.due(now, at)
+        if self._reads.rest_ready:
+            under_way = {i for i, t in self.orders.tickets.items() if t.stage is not Stage.DONE}
+            effects += self._reconciler.due(now, at, under_way, self.orders.settled_at)
+        effects += self._leave(now, at)
+        effects += self._desk.ledger.due(now, at)
+        effects += self._desk.tells.due(now)
+        effects += self._pulse.beat(now, at, self._vitals(now), self._counters(now))
+        if self._stopping and not any(t.stage is Stage.SENT for t in self.orders.tickets.values()):
+            effects.append(Finish(0))
+        self._alarm_at = self._next_alarm(now)
+        return effects
+
+    def deadline(self) -> int | None:
+        return self._alarm_at
+
+    def _next_alarm(self, now: int) -> int:
+        found = [
+            self._pulse.deadline(),
+            self._desk.tells.deadline(),
+            self._desk.ledger.deadline(),
+            self.orders.deadline(),
+            self._reconciler.deadline() if self._reads.rest_ready else None,
+            self._reads.deadline(),
+            self._desk.lanes.deadline(now),
+        ]
+        return max(min(d for d in found if d is not None), now + MS)
+
+    def _take(self, now: int, cause: Cause) -> list[Effect]:
+        match cause:
+            case Started() | Elapsed():
+                return []
+            case Heard(envelope=envelope):
+                return self._hear(now, envelope)
+            case Asked(sender=sender, letter=letter):
+                return self._asked(now, cause.at, (sender, letter.id), letter)
+            case Answered(letter=letter):
+                return self._answered(now, cause.at, letter)
+            case CallAnswered() | CallFailed():
+                return self._ended(now, cause.at, cause)
+            case HaltSaved(halted=halted, reason=reason, problem=problem):
+                return self._latched(cause.at, halted, reason, problem)
+            case Stopping():
+                self._stopping = True
+                return []
+        raise AssertionError(f"unexpected cause: {cause}")
+
+    def _hear(self, now: int, envelope: Envelope) -> list[Effect]:
+        if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
+            system = envelope.body
+            self._gate_until = now + system.lease_ms * MS if system.gate == "open" else None
+            self._gate_reasons = system.reasons
+        else:
+            self._desk.ledger.hear(now, envelope)
+        return []
+
+    def closed(self, now: int) -> tuple[str, str] | None:
+        """Code and text of why no new risk may be taken now; None if it may."""
+        if self._halt:
+            return "halted", self._halt
+        if self._stopping:
+            return "stopping", "the gateway is stopping"
+        if self._gate_until is None:
+            return "gate_closed", "; ".join(self._gate_reasons)
+        if now >= self._gate_until:
+            return "gate_closed", "the supervisor is silent: the gate's lease has run out"
+        why = self._desk.ledger.why_not(now)
+        return ("account_stale", why) if why else None
+
+    def _asked(
+        self, now: int, at: int, asker: tuple[tuple[bytes, ...], str], letter: Letter
+    ) -> list[Effect]:
+        match letter.body:
+            case PlaceOrder():
+                return self.orders.place(now, at, asker, letter.body, self.closed(now))
+            case CancelOrder(client_order_id=id):
+                return self._cancels.cancel(at, asker, id)
+            case Reconcile():
+                self._reconciler.ask(asker)
+                return []
+            case MarketsRequest(follow=follow):
+                return self._reads.look_up(at, asker, follow)
+            case Halt(reason=reason):
+                self._halt = reason or "halted"  # at once: the disk may take its time
+                return self._latch(asker, True, self._halt)
+            case Resume(reason=reason):
+                return self._latch(asker, False, reason)
+        refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")
+        return [Answer(asker[0], self._outbox.letter(asker[1], refusal, at))]
+
+    def _latch(
+        self, asker: tuple[tuple[bytes, ...], str], halted: bool, reason: str
+    ) -> list[Effect]:
+        self._halt_askers.append(asker)
+        return [SaveHalt(halted, reason)]
+
+    def _latched(self, at: int, halted: bool, reason: str, problem: str) -> list[Effect]:
+        if not halted and not problem:
+            self._halt = ""
+        askers, self._halt_askers = self._halt_askers, []
+        answer = HaltAnswer(bool(self._halt), problem or self._halt)
+        word = "halted" if self._halt else "resumed"
+        report = Report(f"{word}: {problem or reason}", grave=bool(problem))
+        return [report, *self._desk.answer(askers, answer, at)]
+
+    def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
+        told = self._desk.tells.answered(letter.id)
+        if isinstance(told, Append):
+            return [
+                *self.orders.acknowledged(now, at, told.fact, letter.body),
+                *self._reconciler.acknowledged(now, at, told.fact, letter.body),
+            ]
+        self._desk.ledger.answered(now, letter.body)
+        return []
+
+    def _leave(self, now: int, at: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for id, waiting in self._desk.lanes.go(now):
+            kind, _, name = waiting.key.partition(":")
+            if kind == "order":
+                closed = self.closed(now)
+                if not self.orders.may_go(now, at, name, closed):
+                    self._desk.lanes.back(id)
+                    effects += self.orders.deny(now, at, name, *(closed or ("withdrawn", "")))
+                    continue
+            self._desk.counters["calls"] += 1
+            effects.append(MakeCall(id, waiting.call))
+        return effects
+
+    def _ended(self, now: int, at: int, ended: Ended) -> list[Effect]:
+        waiting = self._desk.lanes.back(ended.id)
+        if waiting is None:
+            return []
+        if isinstance(ended, CallAnswered) and ended.status == 429:
+            self._desk.counters["calls_429"] += 1
+            self._desk.lanes.refused(now, waiting.call)
+            self._reads.refresh_limits(now)
+        kind, _, name = waiting.key.partition(":")
+        if kind == "order":
+            return self.orders.ended(now, at, name, ended)
+        if kind == "cancel":
+            return self._cancels.ended(now, at, name, ended)
+        if kind == KEY:
+            return self._reconciler.ended(now, at, ended)
+        if kind == "markets":
+            return self._reads.looked_up(at, int(name), ended)
+        assert kind == "poll", waiting.key
+        body = self._reads.ended(now, name, ended)
+        return [] if body is None else self._balance(now, at, body)
+
+    def _balance(self, now: int, at: int, body: bytes) -> list[Effect]:
+        if self._desk.tells.full:
+            return []
+        try:
+            facts = self._reconciler.balances(calls.read(body, BalanceBody), at)
+        except RemoteProtocolError as e:
+            return [Report(f"balance: {e}", grave=True)]
+        return [effect for fact in facts for effect in self._desk.append(now, at, fact)]
+
+    def _vitals(self, now: int) -> Vitals:
+        reasons = []
+        if self._reads.trouble:
+            reasons.append(self._reads.trouble)
+        why = self._desk.ledger.why_not(now)
+        if why:
+            reasons.append(why)
+        if self._reconciler.trouble:
+            reasons.append(f"reconciliation: {self._reconciler.trouble}")
+        flags = {
+            "rest_ready": self._reads.rest_ready and not self._reads.trouble,
+            "rate_limiter_ready": self._reads.limiter_ready,
+            "halted": bool(self._halt),
+        }
+        return Vitals(tuple(reasons), flags)
+
+    def _counters(self, now: int) -> dict[str, int]:
+        read, write = self._desk.lanes.tokens(now)
+        extra = {"read_tokens": read, "write_tokens": write, "in_doubt": self._reconciler.in_doubt}
+        return self._desk.counters | extra | {"reconciled": self._reconciler.done}

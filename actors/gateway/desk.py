@@ -1,0 +1,60 @@
+"""What the parts of the gateway share: its letters, its lanes, its copy of the account."""
+
+from collections.abc import Iterable
+
+from actors.gateway.lanes import Lanes
+from protocol.envelope import Outbox
+from protocol.facts import AnyFact, natural_id
+from protocol.follower import LedgerFollower
+from protocol.kalshi.calls import Call
+from protocol.machine import Answer, Cause, Effect
+from protocol.messages import AnyMessage, Append
+from protocol.telling import Outstanding
+
+Asker = tuple[tuple[bytes, ...], str]  # where an answer goes, and the id of the letter it answers
+
+
+class CallAnswered(Cause, frozen=True):
+    """The exchange answered a call."""
+
+    id: int
+    status: int
+    body: bytes
+
+
+class CallFailed(Cause, frozen=True):
+    """No answer. `sent` unless it is certain that not a byte of the request left."""
+
+    id: int
+    reason: str
+    sent: bool
+
+
+class MakeCall(Effect, frozen=True):
+    """Sign a call and send it, once."""
+
+    id: int
+    call: Call
+
+
+Ended = CallAnswered | CallFailed
+
+
+class Desk:
+    """Shared by the order, cancel and reconciliation desks of one gateway."""
+
+    def __init__(self, outbox: Outbox, now: int) -> None:
+        self.outbox = outbox
+        self.tells = Outstanding(outbox)
+        self.lanes = Lanes(now)
+        self.ledger = LedgerFollower(outbox)
+        self.counters: dict[str, int] = dict.fromkeys(
+            ("calls", "calls_429", "sent", "accepted", "rejected", "unknown", "absent"), 0
+        )
+
+    def append(self, now: int, at: int, fact: AnyFact) -> list[Effect]:
+        """Tell the writer a fact until it acknowledges it, under the fact's own name."""
+        return self.tells.tell(now, at, "writer", natural_id(fact), Append(fact))
+
+    def answer(self, askers: Iterable[Asker], body: AnyMessage, at: int) -> list[Effect]:
+        return [Answer(sender, self.outbox.letter(id, body, at)) for sender, id in askers]

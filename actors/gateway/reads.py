@@ -1,0 +1,165 @@
+"""The gateway's own reads: what calls cost, what the account may spend, what markets there are."""
+
+from msgspec import Struct
+
+from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
+from protocol.errors import RemoteProtocolError
+from protocol.kalshi import calls
+from protocol.kalshi.calls import Call, CostsBody, LimitsBody, MarketPage
+from protocol.kalshi.costs import Costs
+from protocol.limits import (
+    BALANCE_INTERVAL,
+    LIMITS_INTERVAL,
+    MARKETS_MAX,
+    PAGES_MAX,
+    RECONCILE_RETRY,
+)
+from protocol.machine import Effect
+from protocol.messages import MarketsAnswer
+
+MARKET_LOOKUPS_MAX = 16  # under way at once
+
+
+class Poll(Struct):
+    """One read that is repeated for ever."""
+
+    call: Call
+    interval: int
+    due_at: int = 0
+    running: bool = False
+    done: bool = False
+
+
+class Lookup(Struct):
+    """Which tickers a list of wishes means."""
+
+    asker: Asker
+    wishes: list[dict[str, str]]
+    tickers: dict[str, None]
+    cursors: set[str]
+
+
+class Reads:
+    """Polls and look-ups."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._polls = {
+            "costs": Poll(calls.COSTS, LIMITS_INTERVAL),
+            "limits": Poll(calls.LIMITS, LIMITS_INTERVAL),
+            "status": Poll(calls.STATUS, LIMITS_INTERVAL),
+            "balance": Poll(calls.BALANCE, BALANCE_INTERVAL),
+        }
+        self._lookups: dict[int, Lookup] = {}
+        self._number = 0
+        self.trouble = "rest: nothing has been read yet"
+
+    @property
+    def rest_ready(self) -> bool:
+        """A signed call was answered."""
+        return self._polls["limits"].done and self._polls["status"].done
+
+    @property
+    def limiter_ready(self) -> bool:
+        return self._polls["limits"].done and self._polls["costs"].done
+
+    def refresh_limits(self, now: int) -> None:
+        """After a 429: the tier may have changed."""
+        self._polls["limits"].due_at = self._polls["costs"].due_at = now
+
+    def due(self, now: int, account_known: bool) -> list[Effect]:
+        """Start the polls whose time has come."""
+        for name, poll in self._polls.items():
+            ready = account_known or name != "balance"
+            if ready and not poll.running and now >= poll.due_at:
+                poll.running = self._desk.lanes.submit(f"poll:{name}", poll.call)
+                poll.due_at = now + RECONCILE_RETRY
+        return []
+
+    def deadline(self) -> int | None:
+        return min((p.due_at for p in self._polls.values() if not p.running), default=None)
+
+    def ended(self, now: int, name: str, ended: Ended) -> bytes | None:
+        """A poll's call has ended. Returns the balance's body, for the ledger."""
+        poll = self._polls[name]
+        poll.running = False
+        poll.due_at = now + RECONCILE_RETRY
+        if not isinstance(ended, CallAnswered):
+            self.trouble = f"rest: {ended.reason}"
+            poll.done = poll.done and name == "costs"
+            return None
+        if ended.status != 200:
+            said = calls.refusal(ended.body)
+            self.trouble = f"rest: {ended.status} {said.code if said else ''}".strip()
+            return None
+        try:
+            self._learn(name, ended.body)
+        except RemoteProtocolError as e:
+            self.trouble = f"rest: {e}"
+            return None
+        poll.done, poll.due_at = True, now + poll.interval
+        if all(p.done for n, p in self._polls.items() if n != "balance"):
+            self.trouble = ""
+        return ended.body if name == "balance" else None
+
+    def _learn(self, name: str, body: bytes) -> None:
+        if name == "costs":
+            self._desk.lanes.learn_costs(Costs(calls.read(body, CostsBody)))
+        elif name == "limits":
+            self._desk.lanes.learn_limits(calls.read(body, LimitsBody))
+
+    # Which markets
+
+    def look_up(self, at: int, asker: Asker, follow: tuple[str, ...]) -> list[Effect]:
+        """Tickers as they are; events, series and "*" by asking the exchange."""
+        if any(lookup.asker == asker for lookup in self._lookups.values()):
+            return []
+        if len(self._lookups) >= MARKET_LOOKUPS_MAX:
+            return []  # unanswered, so it is asked again
+        wishes, tickers = [], {}
+        for wish in follow:
+            kind, _, name = wish.partition(":")
+            if wish == "*":
+                wishes.append({"status": "open"})
+            elif kind in ("series", "event") and name:
+                wishes.append({"status": "open", f"{kind}_ticker": name})
+            else:
+                tickers[wish] = None
+        self._number += 1
+        self._lookups[self._number] = Lookup(asker, wishes, dict(tickers), set())
+        return self._ask(at, self._number, "")
+
+    def _ask(self, at: int, number: int, cursor: str) -> list[Effect]:
+        lookup = self._lookups[number]
+        if not lookup.wishes or len(lookup.tickers) >= MARKETS_MAX:
+            del self._lookups[number]
+            found = tuple(lookup.tickers)[:MARKETS_MAX]
+            answer = MarketsAnswer(found, not lookup.wishes)
+            return self._desk.answer([lookup.asker], answer, at)
+        call = calls.list_markets(lookup.wishes[0], cursor)
+        if not self._desk.lanes.submit(f"markets:{number}", call):
+            del self._lookups[number]
+        return []
+
+    def looked_up(self, at: int, number: int, ended: Ended) -> list[Effect]:
+        """A page of markets has come, or has not: then the asker asks again."""
+        lookup = self._lookups.get(number)
+        if lookup is None:
+            return []
+        if not isinstance(ended, CallAnswered) or ended.status != 200:
+            del self._lookups[number]
+            return []
+        try:
+            page: MarketPage = calls.read(ended.body, MarketPage)
+        except RemoteProtocolError:
+            del self._lookups[number]
+            return []
+        lookup.tickers.update(dict.fromkeys(row.ticker for row in page.markets))
+        cursor = page.cursor or ""
+        if not cursor or cursor in lookup.cursors or len(lookup.cursors) >= PAGES_MAX:
+            lookup.wishes.pop(0)
+            lookup.cursors.clear()
+            cursor = ""
+        else:
+            lookup.cursors.add(cursor)
+        return self._ask(at, number, cursor)

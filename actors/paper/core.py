@@ -1,0 +1,116 @@
+"""The whole exchange behind its sockets: feed, matching, budgets, faults, subscribers.
+
+The shell tells it the time and what came in; it answers, and leaves frames in the sessions'
+outboxes. What must be on disk before any of that goes out is what `tick` and `settle` return.
+"""
+
+from typing import Any, Final
+
+from actors.paper.account import Entry
+from actors.paper.bucket import Budgets
+from actors.paper.capture import Tape, play
+from actors.paper.exchange import Exchange
+from actors.paper.fanout import Fanout, Faults
+from actors.paper.session import Session
+from actors.paper.synthetic import Synthetic
+
+CONNECTIONS_MAX: Final = 200  # FACTS.md section 4.1; one more gets a 429
+SUBSCRIBERS_GRACE: Final = 200_000_000  # ns without a new subscription before a replay starts
+OUTBOX_PLAY_MAX: Final = 8_000  # frames a subscriber may be behind before the replay waits
+STALL_MAX: Final = 30_000_000_000  # ns a replay waits for one that takes nothing at all
+
+
+class Core:
+    """Everything that decides."""
+
+    def __init__(self, exchange: Exchange, feed: Synthetic | Tape, speed: float) -> None:
+        self.exchange = exchange
+        self.feed = feed
+        self.faults = Faults()
+        self.budgets = Budgets()
+        self.fanout = Fanout(exchange.account, self.faults)
+        self.behind = False  # more is due already: tick again at once
+        self._speed = speed
+        self._started = False
+        self._heard: set[str] = set()
+        self._heard_at = 0
+        self._waiting: tuple[tuple[int, ...], int] | None = None  # outboxes, since when
+
+    def connect(self) -> Session | None:
+        """A new WebSocket connection, or None if there are too many."""
+        if len(self.fanout.sessions) >= CONNECTIONS_MAX:
+            return None
+        session = Session(self.exchange.markets)
+        self.fanout.sessions.append(session)
+        return session
+
+    def disconnect(self, session: Session) -> None:
+        """The connection is gone."""
+        self.fanout.sessions.remove(session)
+
+    def settle(self, at: int) -> list[Entry]:
+        """Publish what just happened; answers what to write down before anyone hears of it."""
+        entries, occurrences = self.exchange.drain()
+        self.fanout.publish(occurrences, at)
+        return entries
+
+    def tick(self, now: int, at: int) -> list[Entry]:
+        """Time goes by: `now` is monotonic ns, `at` wall µs."""
+        self.exchange.expire(at)
+        entries = self.settle(at)
+        self.behind = False
+        if isinstance(self.feed, Synthetic):
+            self.feed.step(self.exchange, now, at)
+            entries += self.settle(at)
+        elif self._plays(now):
+            frames = self.feed.due(now, self._speed)
+            for frame in frames:
+                play(frame, self.exchange, at)
+                # One at a time: a snapshot must show the book before the next delta.
+                entries += self.settle(at)
+            self.behind = bool(frames)
+        self.fanout.quote(at)
+        return entries
+
+    def feed_status(self) -> dict[str, Any]:
+        """The body of `GET /paper/feed`."""
+        feed = self.feed
+        return {
+            "source": feed.source,
+            "played": feed.played,
+            "total": feed.total,
+            "done": feed.done,
+        }
+
+    def _plays(self, now: int) -> bool:
+        assert isinstance(self.feed, Tape)
+        if self.feed.done or not (self._started or self._audience(now)):
+            return False
+        self._started = True
+        return self._keeps_up(now)
+
+    def _audience(self, now: int) -> bool:
+        """Whether everybody is seated: all tickers are heard, or no new one for a while."""
+        heard: set[str] = set()
+        for session in self.fanout.sessions:
+            subscription = session.by_channel.get("orderbook_delta")
+            heard |= subscription.tickers if subscription else set()
+        if heard != self._heard:
+            self._heard, self._heard_at = heard, now
+        if not heard:
+            return False
+        return heard >= self.exchange.markets.keys() or now - self._heard_at >= SUBSCRIBERS_GRACE
+
+    def _keeps_up(self, now: int) -> bool:
+        """Whether the replay may go on: it waits for slow readers, not for dead ones."""
+        waiting = tuple(
+            len(session.outbox)
+            for session in self.fanout.sessions
+            if "orderbook_delta" in session.by_channel and len(session.outbox) > OUTBOX_PLAY_MAX
+        )
+        if not waiting:
+            self._waiting = None
+            return True
+        if self._waiting is None or self._waiting[0] != waiting:
+            self._waiting = (waiting, now)
+        return now - self._waiting[1] >= STALL_MAX
