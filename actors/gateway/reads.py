@@ -116,7 +116,8 @@ class Reads:
             return []
         if len(self._lookups) >= MARKET_LOOKUPS_MAX:
             return []  # unanswered, so it is asked again
-        wishes, tickers = [], {}
+        wishes: list[dict[str, str]] = []
+        tickers: dict[str, None] = {}
         for wish in follow:
             kind, _, name = wish.partition(":")
             if wish == "*":
@@ -126,7 +127,7 @@ class Reads:
             else:
                 tickers[wish] = None
         self._number += 1
-        self._lookups[self._number] = Lookup(asker, wishes, dict(tickers), set())
+        self._lookups[self._number] = Lookup(asker, wishes, tickers, set())
         return self._ask(at, self._number, "")
 
     def _ask(self, at: int, number: int, cursor: str) -> list[Effect]:

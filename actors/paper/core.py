@@ -11,6 +11,7 @@ from actors.paper.bucket import Budgets
 from actors.paper.capture import Tape, play
 from actors.paper.exchange import Exchange
 from actors.paper.fanout import Fanout, Faults
+from actors.paper.fixed import SECOND
 from actors.paper.session import Session
 from actors.paper.synthetic import Synthetic
 
@@ -31,6 +32,7 @@ class Core:
         self.fanout = Fanout(exchange.account, self.faults)
         self.behind = False  # more is due already: tick again at once
         self._speed = speed
+        self._second = 0
         self._started = False
         self._heard: set[str] = set()
         self._heard_at = 0
@@ -56,7 +58,9 @@ class Core:
 
     def tick(self, now: int, at: int) -> list[Entry]:
         """Time goes by: `now` is monotonic ns, `at` wall µs."""
-        self.exchange.expire(at)
+        if at // SECOND != self._second:  # expiry has a resolution of one second
+            self._second = at // SECOND
+            self.exchange.expire(at)
         entries = self.settle(at)
         self.behind = False
         if isinstance(self.feed, Synthetic):

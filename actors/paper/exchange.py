@@ -29,12 +29,9 @@ TRADES_KEPT: Final = 20_000  # public prints that GET /markets/trades can still 
 class Exchange:
     """Markets by ticker, and the one account that trades in them."""
 
-    def __init__(
-        self, markets: Iterable[Market], account: Account, dice: random.Random, opened: int
-    ) -> None:
+    def __init__(self, markets: Iterable[Market], account: Account, dice: random.Random) -> None:
         self.markets = {market.ticker: market for market in markets}
         self.account = account
-        self.opened = opened
         self.trades: list[tuple[Traded, int]] = []
         self.trades_forgotten = 0
         self._dice = dice
@@ -174,7 +171,7 @@ class Exchange:
         held = self.account.position(new.ticker).count
         if new.reduce_only and (-held if new.side is Side.BID else held) <= 0:
             return invalid_order("reduce only")
-        killed = new.time_in_force == "fill_or_kill" and plan.count < order.remaining
+        killed = new.time_in_force == "fill_or_kill" and plan.quantity < order.remaining
         if killed and not plan.stopped:
             return nested(400, "fok_insufficient_volume")
         rests = new.time_in_force == "good_till_canceled" and not plan.stopped

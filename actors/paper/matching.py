@@ -70,7 +70,7 @@ class Plan(Struct, frozen=True):
     stopped: bool  # policy `taker_at_cross`: met a lot of ours, so the rest is cancelled
 
     @property
-    def count(self) -> int:
+    def quantity(self) -> int:
         return sum(take.count for take in self.takes)
 
 

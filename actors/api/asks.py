@@ -1,0 +1,226 @@
+"""What may be asked over HTTP: routes, their scopes, and bodies read strictly.
+
+Pure: the web layer hands in what came over the wire and gets back either a request or a problem
+with one stable code.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from protocol import topics
+from protocol.facts import OrderSide, TimeInForce
+from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, PAGE_MAX
+from protocol.messages import PlaceOrder
+from protocol.units import DOLLAR, Count, Price, decode_unit
+
+Scope = Literal["read", "trade"]
+PAGE_DEFAULT: Final = 100
+REASON_CHARS_MAX: Final = 200
+
+
+class Problem(Struct, frozen=True):
+    """Why a request is refused: `code` is stable, `detail` is for people."""
+
+    status: int
+    code: str
+    detail: str
+    field: str = ""
+    retry_after_ms: int = 0
+
+
+class Page(Struct, frozen=True):
+    """Which part of a list: `limit` rows before ledger position `before` (0: from the newest)."""
+
+    limit: int = PAGE_DEFAULT
+    before: int = 0
+
+
+class GetBook(Struct, frozen=True):
+    ticker: str
+
+
+class GetList(Struct, frozen=True):
+    what: Literal["orders", "fills", "positions", "balance"]
+    page: Page
+
+
+class GetOrder(Struct, frozen=True):
+    client_order_id: str
+
+
+class GetStatus(Struct, frozen=True):
+    pass
+
+
+class Place(Struct, frozen=True):
+    order: PlaceOrder
+
+
+class Cancel(Struct, frozen=True):
+    client_order_id: str
+
+
+class SetHalt(Struct, frozen=True):
+    halted: bool
+    reason: str
+
+
+Ask = GetBook | GetList | GetOrder | GetStatus | Place | Cancel | SetHalt
+
+
+class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
+    ticker: str
+    side: OrderSide
+    price: Price
+    count: Count
+    time_in_force: TimeInForce = "good_till_canceled"
+    client_order_id: str = ""
+    post_only: bool = False
+
+
+class _ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
+    reason: str
+
+
+_ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
+_order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit).decode
+_reason_body = msgspec.json.Decoder(_ReasonBody).decode
+
+Read = Callable[[str, Mapping[str, str], bytes, str], Ask | Problem]
+
+
+def read(
+    method: str, path: str, query: Mapping[str, str], body: bytes, fresh_id: str
+) -> tuple[Scope, Ask] | Problem:
+    """The request and the scope it needs, or what is wrong with it.
+
+    `fresh_id` becomes the client_order_id of an order that names none.
+    """
+    pattern, name = _split(path)
+    methods = ROUTES.get(pattern)
+    if methods is None:
+        return Problem(404, "not_found", f"there is nothing at {path[:100]}")
+    route = methods.get(method)
+    if route is None:
+        allowed = ", ".join(methods)
+        return Problem(405, "method_not_allowed", f"{path[:100]} takes {allowed}")
+    scope, reader = route
+    ask = reader(name, query, body, fresh_id)
+    return ask if isinstance(ask, Problem) else (scope, ask)
+
+
+def scope_of(method: str, path: str) -> Scope | None:
+    """The scope a route needs; None where there is no such route."""
+    route = ROUTES.get(_split(path)[0], {}).get(method)
+    return None if route is None else route[0]
+
+
+def _split(path: str) -> tuple[str, str]:
+    """`/v1/orders/x` is the pattern `/v1/orders/*` and the name `x`."""
+    if path in ROUTES:
+        return path, ""
+    head, _, name = path.rpartition("/")
+    return (f"{head}/*", name) if name else (path, "")
+
+
+def _book(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    if not topics.is_ticker(name):
+        return Problem(422, "invalid_ticker", "not the name of a market", "ticker")
+    return GetBook(name)
+
+
+def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
+    def page(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+        numbers = {}
+        for field, most in (("limit", PAGE_MAX), ("cursor", 1 << 62)):
+            text = query.get(field, "")
+            if text and not (re.fullmatch(r"[0-9]{1,19}", text) and 1 <= int(text) <= most):
+                return Problem(422, f"invalid_{field}", f"a number from 1 to {most}", field)
+            if text:
+                numbers[field] = int(text)
+        for field in query:
+            if field not in ("limit", "cursor"):
+                return Problem(422, "unknown_parameter", f"no such parameter: {field[:50]}", field)
+        return GetList(what, Page(numbers.get("limit", PAGE_DEFAULT), numbers.get("cursor", 0)))
+
+    return page
+
+
+def _one(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    return _named(name) or GetOrder(name)
+
+
+def _cancel(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    return _named(name) or Cancel(name)
+
+
+def _named(id: str) -> Problem | None:
+    if _ID.fullmatch(id):
+        return None
+    detail = f"1 to {CLIENT_ORDER_ID_CHARS_MAX} letters, digits or . _ : -"
+    return Problem(422, "invalid_client_order_id", detail, "client_order_id")
+
+
+def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    return GetStatus()
+
+
+def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    try:
+        order = _order_body(body)
+    except msgspec.ValidationError as e:
+        return Problem(422, "invalid_order", str(e)[:300], _field(str(e)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        return Problem(400, "malformed_json", str(e)[:300])
+    if not topics.is_ticker(order.ticker):
+        return Problem(422, "invalid_ticker", "not the name of a market", "ticker")
+    if not 0 < order.price < DOLLAR:
+        return Problem(422, "invalid_price", "more than 0 and less than 1 dollar", "price")
+    if order.count <= 0:
+        return Problem(422, "invalid_count", "more than 0 contracts", "count")
+    id = order.client_order_id or fresh_id
+    return _named(id) or Place(
+        PlaceOrder(
+            id, order.ticker, order.side, order.price, order.count, order.time_in_force,
+            order.post_only,
+        )
+    )  # fmt: skip
+
+
+def _halt(halted: bool) -> Read:
+    def set_halt(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+        try:
+            reason = _reason_body(body).reason
+        except msgspec.ValidationError as e:
+            return Problem(422, "invalid_reason", str(e)[:300], _field(str(e)))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+            return Problem(400, "malformed_json", str(e)[:300])
+        if not 1 <= len(reason) <= REASON_CHARS_MAX or not reason.isprintable():
+            detail = f"1 to {REASON_CHARS_MAX} printable characters"
+            return Problem(422, "invalid_reason", detail, "reason")
+        return SetHalt(halted, reason)
+
+    return set_halt
+
+
+def _field(text: str) -> str:
+    """The field that a decoder's message names."""
+    found = re.search(r"\$\.(\w+)|field `(\w+)`", text)
+    return "" if found is None else found[1] or found[2]
+
+
+ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
+    "/v1/status": {"GET": ("read", _status)},
+    "/v1/books/*": {"GET": ("read", _book)},
+    "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
+    "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
+    "/v1/fills": {"GET": ("read", _list("fills"))},
+    "/v1/positions": {"GET": ("read", _list("positions"))},
+    "/v1/balance": {"GET": ("read", _list("balance"))},
+    "/v1/halt": {"POST": ("trade", _halt(True))},
+    "/v1/resume": {"POST": ("trade", _halt(False))},
+}

@@ -1,0 +1,323 @@
+"""The front's core: requests in, letters to the engine, answers out.
+
+Nothing is served before the account is rehydrated, but a cancel and a halt, which wait for
+nothing. Orders are never guessed: without an answer in time the word is 202, unknown.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.api.asks import (
+    Ask,
+    Cancel,
+    GetBook,
+    GetList,
+    GetOrder,
+    GetStatus,
+    Page,
+    Place,
+    Problem,
+    SetHalt,
+)
+from protocol import topics
+from protocol.account import Account
+from protocol.envelope import Letter, Outbox
+from protocol.follower import LedgerFollower
+from protocol.limits import REQUEST_MAX, REQUESTS_MAX, SECOND
+from protocol.machine import (
+    Answered,
+    Asked,
+    Cause,
+    Effect,
+    Elapsed,
+    Finish,
+    Heard,
+    Started,
+    Stopping,
+)
+from protocol.messages import (
+    AnyMessage,
+    BookAnswer,
+    BookRequest,
+    CancelAnswer,
+    CancelOrder,
+    Halt,
+    HaltAnswer,
+    OrderAnswer,
+    Resume,
+    System,
+)
+from protocol.pulse import Identity, Pulse, Vitals
+from protocol.telling import Outstanding
+from protocol.units import encode_unit
+
+BOOK_MAX = 2 * SECOND
+ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409}
+CANCEL_STATUS = {
+    "canceled": 200,
+    "gone": 409,
+    "not_found": 404,
+    "unknown": 202,
+    "unavailable": 503,
+}
+NOT_NOW = frozenset(
+    {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
+    | {"withdrawn"}
+)
+
+
+class Requested(Cause, frozen=True):
+    """A program asks; it is allowed to, and what it asks makes sense."""
+
+    id: int
+    ask: Ask
+
+
+class Reply(Effect, frozen=True):
+    """The answer to one request: JSON, and where to look further."""
+
+    id: int
+    status: int
+    body: bytes
+    location: str = ""
+
+
+class _Open(Struct):
+    """A request that waits for the engine."""
+
+    id: int
+    ask: Ask
+    deadline: int
+
+
+class Api:
+    """The core."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._outbox = Outbox(identity.name, identity.epoch)
+        self._pulse = Pulse(identity, self._outbox)
+        self._tells = Outstanding(self._outbox)
+        self._ledger = LedgerFollower(self._outbox)
+        self._system: System | None = None
+        self._served = False
+        self._open: dict[str, list[_Open]] = {}  # by the id of the letter
+        self._counters = {"requests": 0, "refused": 0, "timeouts": 0}
+
+    def step(self, now: int, cause: Cause) -> list[Effect]:
+        effects = self._take(now, cause)
+        effects += self._expire(now, cause.at)
+        effects += self._ledger.due(now, cause.at)
+        effects += self._tells.due(now)
+        reasons = self._unready(now)
+        self._served = self._served or not reasons
+        vitals = Vitals(reasons, {"routes_ready": self._served and not reasons})
+        effects += self._pulse.beat(now, cause.at, vitals, dict(self._counters))
+        return effects
+
+    def deadline(self) -> int | None:
+        waiting = [o.deadline for group in self._open.values() for o in group]
+        found = [self._pulse.deadline(), self._tells.deadline(), self._ledger.deadline(), *waiting]
+        return min(d for d in found if d is not None)
+
+    def _take(self, now: int, cause: Cause) -> list[Effect]:
+        match cause:
+            case Started() | Elapsed() | Asked():
+                return []
+            case Heard(envelope=envelope):
+                if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
+                    self._system = envelope.body
+                else:
+                    self._ledger.hear(now, envelope)
+                return []
+            case Requested(id=id, ask=ask):
+                self._counters["requests"] += 1
+                return self._requested(now, cause.at, id, ask)
+            case Answered(letter=letter):
+                return self._answered(now, cause.at, letter)
+            case Stopping():
+                return [Finish(0)]
+        raise AssertionError(f"unexpected cause: {cause}")
+
+    def _unready(self, now: int) -> tuple[str, ...]:
+        """Why nothing is served; once served, only what the account itself lacks."""
+        reasons = []
+        why = self._ledger.why_not(now)
+        if why:
+            reasons.append(why)
+        if not self._served:
+            system = self._system
+            if system is None:
+                reasons.append("waiting for supervisor: not heard")
+            else:
+                if not system.flags.get("rehydrated", False):
+                    reasons.append("waiting for rehydrator: not rehydrated")
+                stream = system.processes.get("stream")
+                if stream is None or stream.state in ("unseen", "missing"):
+                    reasons.append("waiting for stream: not seen")
+        return tuple(reasons)
+
+    def _requested(self, now: int, at: int, id: int, ask: Ask) -> list[Effect]:
+        match ask:
+            case Cancel(client_order_id=name):
+                return self._wait(now, at, id, ask, "gateway", f"cancel:{id}", CancelOrder(name))
+            case SetHalt(halted=halted, reason=reason):
+                body = Halt(reason) if halted else Resume(reason)
+                return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
+            case GetStatus():
+                return [self._status(id, at)]
+        reasons = self._unready(now)
+        if reasons:
+            self._counters["refused"] += 1
+            problem = Problem(503, "not_ready", "; ".join(reasons), retry_after_ms=1_000)
+            return [refuse(id, problem)]
+        match ask:
+            case Place(order=order):
+                letter = f"place:{order.client_order_id}:{id}"
+                return self._wait(now, at, id, ask, "gateway", letter, order)
+            case GetBook(ticker=ticker):
+                return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
+            case GetOrder() | GetList():
+                assert self._ledger.account is not None
+                return [look_up(id, ask, self._ledger.account, at)]
+        raise AssertionError(f"unexpected request: {ask}")
+
+    def _wait(
+        self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
+    ) -> list[Effect]:
+        if len(self._open) >= REQUESTS_MAX or self._tells.full:
+            self._counters["refused"] += 1
+            busy = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
+            return [refuse(id, busy)]
+        most = BOOK_MAX if isinstance(ask, GetBook) else REQUEST_MAX
+        self._open.setdefault(letter, []).append(_Open(id, ask, now + most))
+        return self._tells.tell(now, at, peer, letter, body)
+
+    def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
+        if self._tells.answered(letter.id) is None:
+            self._ledger.answered(now, letter.body)
+            return []
+        return [self._translate(o.id, letter.body, at) for o in self._open.pop(letter.id, [])]
+
+    def _expire(self, now: int, at: int) -> list[Effect]:
+        late = [
+            (letter, o) for letter, group in self._open.items() for o in group if o.deadline <= now
+        ]
+        effects: list[Effect] = []
+        for letter, waiting in late:
+            self._counters["timeouts"] += 1
+            self._tells.answered(letter)  # told no more
+            self._open.pop(letter, None)
+            effects.append(self._timeout(waiting))
+        return effects
+
+    def _timeout(self, waiting: _Open) -> Reply:
+        match waiting.ask:
+            case Place(order=order):
+                name = order.client_order_id
+                text = "no answer in time: ask again with the same client_order_id"
+                body = {"client_order_id": name, "outcome": "unknown", "text": text}
+                return Reply(waiting.id, 202, _json(body), f"/v1/orders/{name}")
+            case Cancel(client_order_id=name):
+                text = "no answer in time: ask again"
+                body = {"client_order_id": name, "outcome": "unknown", "text": text}
+                return Reply(waiting.id, 202, _json(body))
+        problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
+        return refuse(waiting.id, problem)
+
+    def _translate(self, id: int, body: AnyMessage, at: int) -> Reply:
+        match body:
+            case OrderAnswer():
+                return placed(id, body)
+            case CancelAnswer(outcome=outcome, text=text):
+                status = CANCEL_STATUS[outcome]
+                if status >= 400:
+                    return refuse(id, Problem(status, outcome, text))
+                return Reply(id, status, _json(body))
+            case HaltAnswer():
+                return Reply(id, 200, _json(body))
+            case BookAnswer(state="live", received_at=received_at):
+                fields = msgspec.to_builtins(body, enc_hook=encode_unit)
+                age = max(at - received_at, 0) // 1_000
+                return Reply(id, 200, _json(fields | {"as_of": received_at, "age_ms": age}))
+            case BookAnswer(state="lost", reason=reason):
+                return refuse(id, Problem(409, "book_lost", reason, retry_after_ms=1_000))
+            case BookAnswer(ticker=ticker):
+                return refuse(id, Problem(404, "not_followed", f"{ticker} is not followed"))
+        return refuse(id, Problem(502, "unexpected_answer", type(body).__name__))
+
+    def _status(self, id: int, at: int) -> Reply:
+        if self._system is None:
+            return refuse(id, Problem(503, "not_ready", "the supervisor has not been heard"))
+        return Reply(id, 200, _json(self._system))
+
+
+def placed(id: int, answer: OrderAnswer) -> Reply:
+    """201, 202, 409, 422 or 503, by what became of an order."""
+    where = f"/v1/orders/{answer.client_order_id}"
+    status = ORDER_STATUS.get(answer.outcome, 503)
+    if answer.outcome == "denied" and answer.code not in NOT_NOW:
+        status = 422
+    if status in (201, 202):
+        return Reply(id, status, _json(answer), where)
+    code = answer.code or answer.outcome
+    text = answer.text or answer.outcome
+    return refuse(id, Problem(status, code, text, "", answer.retry_after_ms))
+
+
+def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Reply:
+    """Orders, fills, positions or balances as of the last entry folded."""
+    if isinstance(ask, GetOrder):
+        order = account.order(ask.client_order_id)
+        if order is None:
+            return refuse(id, Problem(404, "not_found", "no such order"))
+        return Reply(id, 200, _json({"order": order, "n": account.n, "as_of": at}))
+    rows: dict[str, Any] = {
+        "orders": account.orders,
+        "fills": account.fills,
+        "positions": account.positions,
+        "balance": account.balances,
+    }
+    found, cursor = cut(list(rows[ask.what]()), ask.page)
+    return Reply(id, 200, _json({ask.what: found, "cursor": cursor, "n": account.n, "as_of": at}))
+
+
+def cut(rows: list[Any], page: Page) -> tuple[list[Any], str]:
+    """A page, newest first, and the cursor of the next ("" at the end).
+
+    The cursor is the ledger number behind the last row, so rows that change meanwhile move to
+    the front and none is passed over.
+    """
+    rows.sort(key=lambda row: row.n, reverse=True)
+    if page.before:
+        rows = [row for row in rows if row.n < page.before]
+    found = rows[: page.limit]
+    while len(found) < len(rows) and found and rows[len(found)].n == found[-1].n:
+        found.append(rows[len(found)])  # rows of one entry stay together
+    return found, str(found[-1].n) if len(found) < len(rows) else ""
+
+
+def refuse(id: int, problem: Problem) -> Reply:
+    """A problem as an answer."""
+    return Reply(id, problem.status, problem_body(problem))
+
+
+def problem_body(problem: Problem) -> bytes:
+    """application/problem+json (RFC 9457) with our stable code."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.code.replace("_", " "),
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+    }
+    if problem.field:
+        body["field"] = problem.field
+    if problem.retry_after_ms:
+        body["retry_after_ms"] = problem.retry_after_ms
+    return _json(body)
+
+
+def _json(body: Any) -> bytes:
+    return msgspec.json.encode(body, enc_hook=encode_unit)

@@ -1,0 +1,201 @@
+"""The process: settings in, a served port until asked to stop."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from actors.paper.account import Account
+from actors.paper.core import Core
+from actors.paper.exchange import Exchange
+from actors.paper.signing import KeyRing
+from actors.paper.store import Journal, load_tape
+from actors.paper.synthetic import Synthetic
+from actors.paper.web import Web, wall
+from actors.paper.wire import Answered, Happened, Line, Received, WireLog
+from protocol.config import Settings
+from protocol.errors import ConfigError
+
+TICK: Final = 0.01  # seconds between two looks at the clock
+PING_INTERVAL: Final = 10.0  # seconds (FACTS.md section 4.1)
+STOP_MAX: Final = 1  # seconds that open requests may still take; uvicorn counts in whole ones
+
+log = logging.getLogger(__name__)
+
+
+class Link(WebSocketsSansIOProtocol):
+    """A WebSocket connection that pings as the exchange does and takes frames in batches."""
+
+    async def run_asgi(self) -> None:
+        self.scope["state"]["link"] = self
+        await super().run_asgi()
+
+    def send_keepalive_ping(self) -> None:
+        self.ping_timer = None
+        if self._writable():
+            self.conn.send_ping(b"heartbeat")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.schedule_ping()
+
+    async def send_frames(self, frames: list[bytes]) -> bool:
+        """Write text frames in one go and wait for room. False = the connection is over."""
+        if not self._writable():
+            return False
+        for frame in frames:
+            self.conn.send_text(frame)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        await self.writable.wait()
+        return True
+
+    def abort(self) -> None:
+        """End the connection now, without a close frame."""
+        self.transport.abort()
+
+    def _writable(self) -> bool:
+        over = self.close_sent or self.disconnected or self.transport.is_closing()
+        return not over and self.conn.close_rcvd is None
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its grip on signals: it would end the process before our clean-up."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; answers the exit code. Raises ConfigError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(settings, stop)
+    return 0
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Be the exchange until `stop` is set. Raises ConfigError before anything is served."""
+    if not settings.paper.enabled:
+        log.info("parked: the exchange is %s", settings.exchange.environment)
+        await stop.wait()
+        return
+    keys = KeyRing(settings)
+    listener = listen(settings.paper.host, settings.paper.port)
+    try:
+        journal = Journal(settings.var_dir)
+        try:
+            core, wire = build(settings, journal)
+            await _serve(core, keys, journal, wire, listener, stop)
+        finally:
+            journal.close()
+    finally:
+        listener.close()
+
+
+def build(settings: Settings, journal: Journal) -> tuple[Core, WireLog]:
+    """The exchange as the journal left it, over fresh markets of the feed."""
+    account, wire = Account(), WireLog()
+
+    def take(line: Line) -> None:
+        match line:
+            case Happened():
+                for entry in line.entries:
+                    account.apply(entry)
+            case Received() | Answered():
+                wire.apply(line)
+
+    journal.replay(take)
+    paper, opened = settings.paper, wall()
+    dice = random.Random(os.urandom(32))  # ids must differ from those of former lives
+    if paper.feed == "synthetic":
+        synthetic = Synthetic(paper.seed, paper.speed)
+        exchange = Exchange(synthetic.markets(opened), account, dice)
+        synthetic.open(exchange)
+        exchange.drain()
+        return Core(exchange, synthetic, paper.speed), wire
+    tape = load_tape(paper.feed)
+    return Core(Exchange(tape.markets(opened), account, dice), tape, paper.speed), wire
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises ConfigError in one line if the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio switches Nagle's delay off only where the protocol is named.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as e:
+        listener.close()
+        if e.errno == errno.EADDRINUSE:
+            raise ConfigError(f"paper.port: {host}:{port} is in use by another program") from None
+        raise ConfigError(f"paper.host: {host}:{port}: {e.strerror}") from None
+    return listener
+
+
+async def _serve(
+    core: Core,
+    keys: KeyRing,
+    journal: Journal,
+    wire: WireLog,
+    listener: socket.socket,
+    stop: asyncio.Event,
+) -> None:
+    web: Web
+    server: Server
+    web = Web(core, keys, journal, wire, lambda client: _cut(server, client))
+    server = Server(_config(web))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    ticking = asyncio.create_task(_tick(core, web))
+    stopping = asyncio.create_task(stop.wait())
+    log.info("serving %s on %s:%d", core.feed.source, *listener.getsockname()[:2])
+    try:
+        await asyncio.wait({serving, ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.should_exit = True
+        stopping.cancel()
+        failure = ticking.exception() if ticking.done() else None
+        ticking.cancel()
+        await serving
+    if failure is not None:
+        raise failure
+
+
+def _config(web: Web) -> uvicorn.Config:
+    return uvicorn.Config(
+        web.app(),
+        http="h11",
+        ws=Link,
+        ws_ping_interval=PING_INTERVAL,
+        ws_ping_timeout=None,  # what the real one does about a missing pong is not known
+        ws_per_message_deflate=False,  # an offer may be declined; plain frames are cheaper here
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_MAX,
+    )
+
+
+def _cut(server: uvicorn.Server, client: tuple[str, int]) -> None:
+    for connection in list(server.server_state.connections):
+        found: Any = connection  # uvicorn's protocols have these two, whatever they speak
+        if found.client == client:
+            found.transport.abort()
+
+
+async def _tick(core: Core, web: Web) -> None:
+    while True:
+        web.keep(core.tick(time.monotonic_ns(), wall()))
+        await asyncio.sleep(0 if core.behind else TICK)

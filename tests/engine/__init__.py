@@ -1,0 +1,1 @@
+"""The real processes under honcho, from outside: over HTTP, ZeroMQ and their files."""

@@ -1,0 +1,283 @@
+"""A running engine of its own: a profile in a short folder, free ports, honcho around it all."""
+
+import gzip
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import requests
+import zmq
+
+from protocol.config import Settings, read
+from protocol.envelope import Envelope, Letter, decode, decode_letter, encode_letter
+from protocol.messages import AnyMessage, System
+
+ROOT = Path(__file__).parent.parent.parent
+ACTORS = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "paper")
+HEALTHY_MAX_S = 20.0  # generous: how long it really takes is measured elsewhere
+STOP_MAX_S = 8.0
+
+T = TypeVar("T")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Ear:
+    """Hears what is published, one message after another."""
+
+    def __init__(self, settings: Settings, name: str, prefixes: Sequence[str]) -> None:
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
+        self._socket.set(zmq.RCVHWM, 0)
+        self._socket.set(zmq.RECONNECT_IVL, 20)
+        for prefix in prefixes:
+            self._socket.subscribe(prefix)
+        self._socket.connect(settings.endpoint(name))
+
+    def until(self, wanted: Callable[[Envelope], T | None], seconds: float) -> T:
+        """The first message about which `wanted` has something to say."""
+        deadline = time.monotonic() + seconds
+        last: Envelope | None = None
+        while (left := deadline - time.monotonic()) > 0:
+            if self._socket.poll(int(left * 1000) + 1):
+                last = decode(self._socket.recv())
+                found = wanted(last)
+                if found is not None:
+                    return found
+        raise AssertionError(f"not heard within {seconds} s; the last message was {last}")
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+
+    def __enter__(self) -> "Ear":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Engine:
+    """Start it, talk to it, hurt it, stop it."""
+
+    def __init__(self, feed: str = "synthetic", speed: float = 1.0, **overrides: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="ks-", dir="/tmp"))
+        api, status, paper = free_ports(3)
+        self.api = f"http://127.0.0.1:{api}"
+        self.status_page = f"http://127.0.0.1:{status}"
+        self.exchange = f"http://127.0.0.1:{paper}"
+        text = (ROOT / "configs" / "paper.toml").read_text()
+        for old, new in {
+            "7601": str(api),
+            "7600": str(status),
+            "7602": str(paper),
+            '"run/paper': f'"{self.folder}/run',
+            '"var/paper': f'"{self.folder}/var',
+            'feed = "synthetic"': f'feed = "{feed}"',
+            "speed = 1.0": f"speed = {float(speed)}",
+            **overrides,
+        }.items():
+            assert old in text, old
+            text = text.replace(old, new)
+        self.config = self.folder / "paper.toml"
+        self.config.write_text(text)
+        self.settings = read(text, {}, str(self.config))
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("SIDECAR_")},
+            "SIDECAR_CONFIG": str(self.config),
+            "SIDECAR_BIN": str(Path(sys.executable).parent / "sidecar"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.log = self.folder / "log"
+        self._honcho: subprocess.Popen[bytes] | None = None
+        self.sidecar("setup")
+
+    def sidecar(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run the `sidecar` command to its end."""
+        return subprocess.run(
+            [self.environment["SIDECAR_BIN"], *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    def start(self, *names: str) -> None:
+        """honcho start, with all processes of the Procfile or only these."""
+        honcho = Path(sys.executable).parent / "honcho"
+        with self.log.open("ab") as log:
+            self._honcho = subprocess.Popen(
+                [str(honcho), "start", *names],
+                env=self.environment,
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def stop(self) -> int:
+        """As Ctrl-C would. Returns honcho's exit code."""
+        assert self._honcho is not None
+        self._honcho.send_signal(signal.SIGINT)
+        try:
+            return self._honcho.wait(STOP_MAX_S)
+        except subprocess.TimeoutExpired:
+            self._honcho.kill()
+            raise AssertionError(f"did not stop within {STOP_MAX_S} s\n{self.tail()}") from None
+
+    def close(self) -> None:
+        """Stop what still runs and remove the folder."""
+        if self._honcho is not None and self._honcho.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder)
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            print(self.tail(200))
+        self.close()
+
+    def tail(self, lines: int = 60) -> str:
+        """The end of what the processes have logged."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    # What it says of itself
+
+    def ear(self, name: str, *prefixes: str) -> Ear:
+        return Ear(self.settings, name, prefixes)
+
+    def until_system(self, wanted: Callable[[System], bool], seconds: float) -> System:
+        """Wait for a state of the whole, as the supervisor publishes it."""
+
+        def look(envelope: Envelope) -> System | None:
+            body = envelope.body
+            return body if isinstance(body, System) and wanted(body) else None
+
+        with self.ear("system.pub", "system ") as ear:
+            try:
+                return ear.until(look, seconds)
+            except AssertionError as e:
+                raise AssertionError(f"{e}\n{self.tail()}") from None
+
+    def until_healthy(self, seconds: float = HEALTHY_MAX_S) -> System:
+        return self.until_system(lambda s: s.healthy and s.gate == "open", seconds)
+
+    def pids(self) -> dict[str, int]:
+        """The actors' pids, by what their runners wrote."""
+        found = {}
+        for name in ACTORS:
+            path = Path(self.settings.run_dir) / f"{name}.runner.json"
+            if path.exists():
+                found[name] = json.loads(path.read_text())["pid"]
+        return found
+
+    # What one may ask it
+
+    def get(self, path: str, token: str = "read") -> requests.Response:
+        return self._ask("GET", path, None, token)
+
+    def post(self, path: str, body: Any, token: str = "trade") -> requests.Response:
+        return self._ask("POST", path, body, token)
+
+    def delete(self, path: str, token: str = "trade") -> requests.Response:
+        return self._ask("DELETE", path, None, token)
+
+    def _ask(self, method: str, path: str, body: Any, token: str) -> requests.Response:
+        secret = Path(self.settings.var_dir, f"token.{token}").read_text().strip()
+        return requests.request(
+            method,
+            f"{self.api}{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {secret}"},
+            timeout=20,
+        )
+
+    def order(self, ticker: str, **terms: str) -> requests.Response:
+        """Post an order: a bid for one contract at 99 cents, unless told otherwise."""
+        body = {
+            "ticker": ticker,
+            "side": "bid",
+            "price": "0.9900",
+            "count": "1.00",
+            "time_in_force": "immediate_or_cancel",
+            "client_order_id": f"t-{secrets.token_hex(8)}",
+            **terms,
+        }
+        return self.post("/v1/orders", body)
+
+    def wire(self) -> list[dict[str, Any]]:
+        """Every order request that the exchange has received."""
+        answer = requests.get(f"{self.exchange}/paper/wire", timeout=10).json()
+        return list(answer["requests"])
+
+    def faults(self, **faults: Any) -> None:
+        answer = requests.post(f"{self.exchange}/paper/faults", json=faults, timeout=10)
+        assert answer.status_code == 200, answer.text
+
+    def tell(self, peer: str, body: AnyMessage, seconds: float = 10.0) -> AnyMessage:
+        """One letter to one process, as a ten-line script with a REQ socket would send it."""
+        context = zmq.Context()
+        try:
+            ask: zmq.Socket[bytes] = context.socket(zmq.REQ)
+            ask.connect(self.settings.endpoint(f"{peer}.in"))
+            ask.send(encode_letter(Letter("test", 1, secrets.token_hex(8), 0, body)))
+            assert ask.poll(int(seconds * 1000)), f"{peer} did not answer\n{self.tail()}"
+            return decode_letter(ask.recv()).body
+        finally:
+            context.destroy(linger=0)
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The frames of a recording: a line may be blank, the file may be packed."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        for line in file:
+            if line.strip():
+                yield line
+
+
+def replay(path: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """The final books of a recording, by plain JSON and dicts: counts in hundredths by price."""
+    books: dict[str, dict[str, dict[str, int]]] = {}
+    for line in lines_of(path):
+        frame = msgspec.json.decode(line)
+        msg = frame.get("msg")
+        if frame["type"] == "orderbook_snapshot":
+            books[msg["market_ticker"]] = {
+                side: {p: hundredths(c) for p, c in msg.get(f"{side}_dollars_fp", [])}
+                for side in ("yes", "no")
+            }
+        elif frame["type"] == "orderbook_delta":
+            levels = books[msg["market_ticker"]][msg["side"]]
+            price = msg["price_dollars"]
+            levels[price] = levels.get(price, 0) + hundredths(msg["delta_fp"])
+            if levels[price] == 0:
+                del levels[price]
+    return books
+
+
+def hundredths(text: str) -> int:
+    whole, _, part = text.lstrip("-").partition(".")
+    size = int(whole) * 100 + int(part.ljust(2, "0"))
+    return -size if text.startswith("-") else size

@@ -1,0 +1,161 @@
+"""One order from HTTP to fill: the bus, the database, the API and the exchange all agree."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from protocol.envelope import Envelope
+from protocol.messages import BookedFill, Position
+from protocol.units import parse_count
+from tests.engine.running import Engine
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with Engine() as engine:
+        engine.start()
+        engine.until_healthy()
+        yield engine
+
+
+def busiest(engine: Engine) -> str:
+    """A market where an order at 99 cents meets somebody."""
+    markets = requests.get(f"{engine.exchange}/trade-api/v2/markets?limit=100", timeout=5).json()
+    with_asks = [m for m in markets["markets"] if float(m["yes_ask_size_fp"]) >= 5]
+    return str(max(with_asks, key=lambda m: float(m["yes_ask_size_fp"]))["ticker"])
+
+
+def booked(ticker: str) -> Any:
+    def look(envelope: Envelope) -> BookedFill | None:
+        body = envelope.body
+        return body if isinstance(body, BookedFill) and body.ticker == ticker else None
+
+    return look
+
+
+def test_a_fill_is_the_same_everywhere(engine: Engine) -> None:
+    ticker = busiest(engine)
+    with engine.ear("ledger.pub", f"fill.{ticker} ", f"position.{ticker} ") as ear:
+        # The subscription has to be there before the order: a first mark proves it.
+        with engine.ear("ledger.pub", "mark ") as mark:
+            mark.until(lambda e: True, 5)
+        answer = engine.order(ticker, client_order_id="one-order")
+        assert answer.status_code == 201, answer.text
+        fill = ear.until(booked(ticker), 5)
+        ear.until(lambda e: e.body if isinstance(e.body, Position) else None, 5)
+    assert fill.client_order_id == "one-order"
+
+    with sqlite3.connect(f"file:{engine.settings.var_dir}/ledger.db?mode=ro", uri=True) as ledger:
+        rows = ledger.execute(
+            "SELECT order_id, price, count FROM fills WHERE trade_id = ?", (fill.trade_id,)
+        ).fetchall()
+    assert rows == [(fill.order_id, int(fill.price), int(fill.count))]
+
+    [position] = [
+        p for p in engine.get("/v1/positions").json()["positions"] if p["ticker"] == ticker
+    ]
+    [ours] = [f for f in engine.get("/v1/fills").json()["fills"] if f["trade_id"] == fill.trade_id]
+    assert ours["client_order_id"] == "one-order"
+    assert parse_count(position["position"]) == fill.position
+
+    [sent] = [r for r in engine.wire() if r["client_order_id"] == "one-order"]
+    assert sent["status"] == 201
+    assert sent["answer"]["order_id"] == fill.order_id
+    assert parse_count(sent["answer"]["fill_count"]) == 100
+
+
+def test_the_same_order_twice_is_one_order(engine: Engine) -> None:
+    ticker = busiest(engine)
+    first = engine.order(
+        ticker, client_order_id="twice", price="0.0100", time_in_force="good_till_canceled"
+    )
+    again = engine.order(
+        ticker, client_order_id="twice", price="0.0100", time_in_force="good_till_canceled"
+    )
+    other = engine.order(
+        ticker, client_order_id="twice", price="0.0200", time_in_force="good_till_canceled"
+    )
+    assert [first.status_code, again.status_code, other.status_code] == [201, 201, 409]
+    assert len([r for r in engine.wire() if r["client_order_id"] == "twice"]) == 1
+    canceled = engine.delete("/v1/orders/twice")
+    assert canceled.status_code == 200, canceled.text
+
+
+def test_a_lost_reply_is_found_out(engine: Engine) -> None:
+    """The exchange took the order, its answer was lost: unknown at first, never sent again."""
+    ticker = busiest(engine)
+    engine.faults(lose_replies=1)
+
+    def settled(envelope: Envelope) -> str | None:
+        body = envelope.body
+        if getattr(body, "client_order_id", "") != "lost-reply":
+            return None
+        state = getattr(body, "state", "")
+        return state if state in ("resting", "executed", "canceled") else None
+
+    with engine.ear("ledger.pub", f"order.{ticker} ") as ear:
+        answer = engine.order(
+            ticker, client_order_id="lost-reply", price="0.0100", time_in_force="good_till_canceled"
+        )
+        assert answer.status_code in (201, 202), answer.text
+        assert ear.until(settled, 15) == "resting"
+    assert len([r for r in engine.wire() if r["client_order_id"] == "lost-reply"]) == 1
+    assert engine.delete("/v1/orders/lost-reply").status_code == 200
+
+
+def test_a_halt_stops_orders_and_not_cancels(engine: Engine) -> None:
+    ticker = busiest(engine)
+    resting = engine.order(
+        ticker, client_order_id="before-halt", price="0.0100", time_in_force="good_till_canceled"
+    )
+    assert resting.status_code == 201, resting.text
+    assert engine.post("/v1/halt", {"reason": "lunch"}).status_code == 200
+    refused = engine.order(ticker, client_order_id="during-halt")
+    assert refused.status_code == 503
+    assert refused.json()["code"] == "halted"
+    assert engine.delete("/v1/orders/before-halt").status_code == 200
+    assert Path(engine.settings.var_dir, "halt").exists()
+    assert engine.post("/v1/resume", {"reason": "back"}).status_code == 200
+    assert not Path(engine.settings.var_dir, "halt").exists()
+    engine.until_healthy()
+    assert "during-halt" not in {r["client_order_id"] for r in engine.wire()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"price": "-0.1000"},
+        {"price": "NaN"},
+        {"price": "０.5000"},
+        {"price": "1.5000"},
+        {"price": 0.5},
+        {"count": "0.00"},
+        {"count": "1e2"},
+        {"side": "buy"},
+        {"ticker": "no such market"},
+        {"colour": "red"},
+    ],
+    ids=str,
+)
+def test_a_wrong_order_gets_a_reason_and_goes_nowhere(engine: Engine, change: Any) -> None:
+    before = len(engine.wire())
+    answer = engine.order("KXANY-1", **change)
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"]
+    assert len(engine.wire()) == before
+
+
+def test_malformed_and_oversized_bodies(engine: Engine) -> None:
+    secret = Path(engine.settings.var_dir, "token.trade").read_text().strip()
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    for body, status in ((b"{", 400), (b"[" * 10_000, 400), (b"x" * 1_000_000, 413)):
+        answer = requests.post(f"{engine.api}/v1/orders", data=body, headers=headers, timeout=10)
+        assert answer.status_code == status, answer.text
+    assert requests.get(f"{engine.api}/v1/orders", timeout=5).status_code == 401
+    assert engine.post("/v1/orders", {}, token="read").status_code == 403
+    assert engine.get("/v1/status").status_code == 200
