@@ -5,16 +5,17 @@ Three shapes of error body are on the wire: nested, flat and bare (captures `ord
 relative.
 """
 
-import json
 import re
 from typing import Any, Final, NamedTuple, NoReturn
 
+import msgspec
 from msgspec import Struct
 
 from actors.paper.fixed import SECOND, parse_count, parse_dollars
 from actors.paper.matching import OnSelf, Side
 
 COUNT_MAX: Final = 100_000_000 * 100  # hundredths; a bound for a sane order
+EXPIRATION_MAX: Final = 253_402_300_800 * SECOND  # µs; the year 10000 can't be written
 CLIENT_ORDER_ID_MAX: Final = 64  # characters (FACTS.md section 8)
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
@@ -117,12 +118,9 @@ _REQUIRED: Final = (
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    def refuse_constant(name: str) -> NoReturn:
-        raise ValueError(f"invalid character '{name[0]}' looking for beginning of value")
-
     try:
-        found = json.loads(body, parse_constant=refuse_constant)
-    except (ValueError, RecursionError):
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
         _flat("invalid JSON in request body")
     if not isinstance(found, dict):
         _flat(
@@ -182,6 +180,8 @@ def _check(order: NewOrder, at: int) -> None:
         raise Refused(invalid_order("expiration_time requires good_till_canceled"))
     if order.expires and order.expires <= at:
         raise Refused(invalid_order("expiration_time is in the past"))
+    if order.expires > EXPIRATION_MAX:
+        raise Refused(invalid_order("expiration_time is out of range"))
     if order.post_only and not rests:
         raise Refused(invalid_order("post_only requires good_till_canceled"))
     if order.reduce_only and order.time_in_force != "immediate_or_cancel":

@@ -6,9 +6,10 @@ left out and named in an error 11; a frame that does not fit the buffer ends its
 error 25.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
+
+import msgspec
 
 from actors.paper.frames import encode, envelope, error_body, snapshot_body, ticker_body
 from actors.paper.market import Market
@@ -86,13 +87,13 @@ class Session:
         """Obey one command (FACTS.md section 4.2), or answer an error (4.3)."""
         command_id = 0
         try:
-            found = json.loads(text)
+            found = msgspec.json.decode(text)
             if not isinstance(found, dict):
                 raise Refusal(1)
             number = found.get("id", 0)
             command_id = number if type(number) is int and number > 0 else 0
             self._obey(found, command_id, at)
-        except (ValueError, RecursionError):
+        except (msgspec.DecodeError, RecursionError):
             self._answer("error", error_body(1), at)
         except Refusal as e:
             body = error_body(e.code, e.tickers)
@@ -261,7 +262,7 @@ def _tickers(params: dict[str, Any], ids_of: Mapping[str, Market]) -> set[str]:
         raise Refusal(11)
     if ids:
         by_id = {market.market_id: ticker for ticker, market in ids_of.items()}
-        found = [by_id.get(market_id, str(market_id)) for market_id in ids]
+        found = [by_id.get(str(market_id), str(market_id)) for market_id in ids]
     if not all(isinstance(ticker, str) for ticker in found):
         raise Refusal(11)
     return set(found)

@@ -183,6 +183,7 @@ def _config(web: Web) -> uvicorn.Config:
         ws_per_message_deflate=False,  # an offer may be declined; plain frames are cheaper here
         lifespan="off",
         log_config=None,
+        log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=STOP_MAX,
     )

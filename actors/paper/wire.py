@@ -5,10 +5,10 @@ its answer before it is sent, so what the log does not have did not happen, and 
 missing was never given.
 """
 
-import json
 from collections import deque
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from actors.paper.account import Entry
@@ -94,7 +94,10 @@ class WireLog:
 
 
 def _parsed(text: str) -> Any:
+    """The JSON value of a text, or the text where it is none that could be shown again."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        found = msgspec.json.decode(text)
+        msgspec.json.encode(found)  # an integer beyond 64 bits is read but can't be written
+    except (msgspec.DecodeError, OverflowError, RecursionError):
         return text
+    return found

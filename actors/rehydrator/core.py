@@ -43,6 +43,13 @@ class AccountLoaded(Cause, frozen=True):
     how: str
 
 
+class Replayed(Cause, frozen=True):
+    """So many entries of so many have been replayed."""
+
+    done: int
+    total: int
+
+
 class LoadFailed(Cause, frozen=True):
     """The database can't be read yet."""
 
@@ -97,6 +104,9 @@ class Rehydrator:
                 return []
             case AccountLoaded(account=account, how=how):
                 return self._restored(now, cause.at, account, how)
+            case Replayed(done=done, total=total):
+                self._why = f"restoring: {done} of {total} entries"
+                return []
             case LoadFailed(reason=reason):
                 self._loading = False
                 self._load_at = now + RESTORE_RETRY
@@ -135,6 +145,7 @@ class Rehydrator:
         if isinstance(letter.body, ReconcileAnswer):
             if self._tells.answered(letter.id) is not None:
                 self._reconciled_n = letter.body.n
+                self._why = f"waiting for writer: entries up to {letter.body.n}"
         else:
             self.ledger.answered(now, letter.body)
         return []

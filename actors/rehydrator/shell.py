@@ -1,9 +1,9 @@
 """Hosts the rehydrator: reads the database on a thread, so that the loop keeps turning."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from actors.rehydrator.core import AccountLoaded, LoadAccount, LoadFailed, Rehydrator
+from actors.rehydrator.core import AccountLoaded, LoadAccount, LoadFailed, Rehydrator, Replayed
 from actors.rehydrator.store import Unreadable, load
 from protocol.config import Settings
 from protocol.machine import Cause, Effect
@@ -24,13 +24,20 @@ async def serve(settings: Settings) -> int:
 
     def read() -> Cause:
         try:
-            return AccountLoaded(wall(), *load(path))
+            return AccountLoaded(wall(), *load(path, tell))
         except Unreadable as e:
             return LoadFailed(wall(), str(e))
 
+    def tell(done: int, total: int) -> None:
+        loop.feed_from_thread(Replayed(wall(), done, total))
+
+    def told(done: "Future[Cause]") -> None:
+        error = done.exception()
+        loop.feed_from_thread(LoadFailed(wall(), repr(error)) if error else done.result())
+
     def perform(effect: Effect) -> None:
         assert isinstance(effect, LoadAccount), effect
-        thread.submit(read).add_done_callback(lambda done: loop.feed_from_thread(done.result()))
+        thread.submit(read).add_done_callback(told)
 
     with ThreadPoolExecutor(1, "reader") as thread:
         loop = Loop(Rehydrator(identity), bus, perform)

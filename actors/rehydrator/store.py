@@ -1,7 +1,9 @@
 """Reads the ledger, and never writes it: the newest sound snapshot, then what came after."""
 
 import hashlib
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 import sqlalchemy
@@ -14,6 +16,10 @@ from protocol.facts import AnyFact
 from protocol.messages import AccountState, Entry
 from protocol.units import decode_unit
 
+REPLAYED_AT_ONCE: Final = 1_000  # entries in one read
+
+Progress = Callable[[int, int], None]
+
 _decode_fact: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact, dec_hook=decode_unit)
 _decode_state = msgspec.json.Decoder(AccountState, dec_hook=decode_unit).decode
 
@@ -22,18 +28,20 @@ class Unreadable(Exception):
     """The ledger can't be restored from; the text says why."""
 
 
-def load(path: str) -> tuple[Account, str]:
+def load(path: str, tell: Progress) -> tuple[Account, str]:
     """The account as of the last entry, and a sentence about how it was restored.
 
     A snapshot that is torn, of another length than its hash says, or from the future (beyond the
-    last entry) is passed over for an older one, or for a replay of everything. Raises Unreadable.
+    last entry) is passed over for an older one, or for a replay of everything. `tell` hears how
+    many entries of how many are replayed. Raises Unreadable.
     """
-    engine = sqlalchemy.create_engine(
-        f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=sqlalchemy.NullPool
+    uri = sqlalchemy.URL.create(
+        "sqlite+pysqlite", database=f"file:{quote(path)}", query={"mode": "ro", "uri": "true"}
     )
+    engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
     try:
         with engine.connect() as connection:
-            return _load(connection)
+            return _load(connection, tell)
     except DBAPIError as e:
         raise Unreadable(f"{path}: {e.orig}") from None
     except (msgspec.DecodeError, RemoteProtocolError) as e:
@@ -42,19 +50,26 @@ def load(path: str) -> tuple[Account, str]:
         engine.dispose()
 
 
-def _load(connection: Connection) -> tuple[Account, str]:
+def _load(connection: Connection, tell: Progress) -> tuple[Account, str]:
     head: int = connection.exec_driver_sql("SELECT coalesce(max(n), 0) FROM entries").scalar_one()
     account, passed_over = _snapshot(connection, head)
     start = account.n
-    rows: Any = connection.exec_driver_sql(
-        "SELECT n, id, at, source, body FROM entries WHERE n > ? ORDER BY n", (start,)
-    )
-    for n, id, at, source, body in rows:
-        account.apply(Entry(n, id, at, source, _decode_fact.decode(body)))
+    while rows := _after(connection, account.n):
+        for n, id, at, source, body in rows:
+            account.apply(Entry(n, id, at, source, _decode_fact.decode(body)))
+        tell(account.n - start, max(head, account.n) - start)
     how = f"snapshot at {start}, {account.n - start} entries replayed"
     if passed_over:
         how += f", {passed_over} unsound snapshots passed over"
     return account, how
+
+
+def _after(connection: Connection, n: int) -> Sequence[Any]:
+    """The next entries. Each batch is a read of its own: a long one would hold up the log file."""
+    return connection.exec_driver_sql(
+        "SELECT n, id, at, source, body FROM entries WHERE n > ? ORDER BY n LIMIT ?",
+        (n, REPLAYED_AT_ONCE),
+    ).fetchall()
 
 
 def _snapshot(connection: Connection, head: int) -> tuple[Account, int]:

@@ -113,7 +113,7 @@ class Writer:
         self._pulse = Pulse(identity, self._outbox)
         self._queue: collections.deque[tuple[tuple[bytes, ...], Letter]] = collections.deque()
         self._committing: list[tuple[tuple[bytes, ...], Letter]] = []
-        self._retry: Commit | None = None
+        self._retry: Commit | OpenStore | None = None
         self._retry_at: int | None = None
         self._locked_since: int | None = None
         self._head = 0
@@ -121,10 +121,13 @@ class Writer:
         self._reads = 0
         self._open = False
         self._stopping = False
+        self._finished = False
         self._troubles: dict[str, str] = {"store": "opening the database"}
         self._counters = {"entries": 0, "repeats": 0, "commits": 0, "refused": 0, "queue": 0}
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
+        if self._finished:
+            return []
         effects = self._take(now, cause)
         if self._retry is not None and self._retry_at is not None and now >= self._retry_at:
             self._retry_at = None
@@ -137,10 +140,13 @@ class Writer:
         effects += self._pulse.beat(now, cause.at, vitals, dict(self._counters))
         effects += [Publish(e) for e in self._outbox.marks(now, cause.at, self._head)]
         if self._stopping and not self._committing and not self._queue:
+            self._finished = True
             effects += [CloseStore(), Finish(0)]
         return effects
 
     def deadline(self) -> int | None:
+        if self._finished:
+            return None
         deadlines = [self._pulse.deadline(), self._outbox.deadline()]
         if self._retry_at is not None:
             deadlines.append(self._retry_at)
@@ -149,15 +155,19 @@ class Writer:
     def _take(self, now: int, cause: Cause) -> list[Effect]:
         match cause:
             case Started():
-                return [OpenStore()]
+                self._retry = OpenStore()
+                return [self._retry]
             case StoreOpened(head=head):
                 self._open, self._head = True, head
-                del self._troubles["store"]
+                self._retry = self._locked_since = None
+                self._troubles.pop("store", None)
+                self._troubles.pop("locked", None)
                 return [Report(f"the ledger is open at {head}")]
             case StoreFailed(reason=reason, fatal=True):
+                self._finished = True
                 return [Report(f"database: {reason}", grave=True), Finish(1)]
             case StoreFailed(reason=reason):
-                return self._locked(now, cause.at, reason)
+                return self._locked(now, reason)
             case Committed(results=results, booked=booked):
                 return self._committed(cause.at, results, booked)
             case Asked(sender=sender, letter=letter):
@@ -177,7 +187,8 @@ class Writer:
             case Append(fact=fact):
                 return self._append(at, sender, letter, isinstance(fact, OrderIntended))
             case EntriesRequest(since=since, limit=limit):
-                return self._entries(at, sender, letter.id, since, min(limit, ENTRIES_MAX))
+                limit = min(max(limit, 1), ENTRIES_MAX)  # to SQLite a negative one is none
+                return self._entries(at, sender, letter.id, max(since, 0), limit)
         refusal = Refused(f"the writer does not take {type(letter.body).__name__}")
         return [self._reply(sender, letter.id, refusal, at)]
 
@@ -242,12 +253,13 @@ class Writer:
         self._troubles["money"] = f"ledger: {result.verdict.lower()}: {result.reason}"
         return [Report(self._troubles["money"], grave=True)]
 
-    def _locked(self, now: int, at: int, reason: str) -> list[Effect]:
+    def _locked(self, now: int, reason: str) -> list[Effect]:
         if self._locked_since is None:
             self._locked_since = now
-        if now - self._locked_since >= LOCKED_RETRY_MAX:
-            self._troubles["locked"] = f"database: {reason}"
         self._retry_at = now + LOCKED_RETRY
+        if now - self._locked_since >= LOCKED_RETRY_MAX and "locked" not in self._troubles:
+            self._troubles["locked"] = f"database: {reason}"
+            return [Report(self._troubles["locked"], grave=True)]
         return []
 
     def _entries(

@@ -4,6 +4,7 @@ One connection writes and checkpoints. Nothing else in this process opens the da
 `-wal` and `-shm` by path: closing such a file would drop SQLite's locks.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -13,51 +14,23 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from actors.writer.batch import Booked, Known, Plan, Result, Wanted, plan
-from protocol.account import Account, key_of
+from actors.writer.tables import GENESIS, SCHEMA, SCHEMA_VERSION, UPSERTS, chain, row_of
+from protocol.account import Account
 from protocol.errors import ConfigError, RemoteProtocolError
-from protocol.facts import AnyFact, essence, natural_id
+from protocol.facts import AnyFact, natural_id
 from protocol.limits import SNAPSHOT_EVERY
-from protocol.messages import AccountState, Balance, BookedFill, Entry, Order, Position
+from protocol.messages import AccountState, Entry, Order
 from protocol.units import decode_unit, encode_unit
 
-SCHEMA_VERSION: Final = 1
 SNAPSHOTS_KEPT: Final = 3
 BUSY_MS: Final = 250
-GENESIS: Final = "0" * 64
-
-SCHEMA: Final = (
-    """CREATE TABLE entries (n INTEGER PRIMARY KEY CHECK (n > 0), id TEXT NOT NULL UNIQUE,
-       kind TEXT NOT NULL, at INTEGER NOT NULL, source TEXT NOT NULL, body TEXT NOT NULL,
-       essence TEXT NOT NULL, hash TEXT NOT NULL) STRICT""",
-    """CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
-       BEGIN SELECT RAISE(ABORT, 'ledger entries are never changed'); END""",
-    """CREATE TRIGGER entries_remain BEFORE DELETE ON entries
-       BEGIN SELECT RAISE(ABORT, 'ledger entries are never deleted'); END""",
-    """CREATE TABLE orders (key TEXT PRIMARY KEY, client_order_id TEXT NOT NULL,
-       order_id TEXT NOT NULL, ticker TEXT NOT NULL, side TEXT NOT NULL, price INTEGER NOT NULL,
-       count INTEGER NOT NULL, state TEXT NOT NULL, filled INTEGER NOT NULL CHECK (filled >= 0),
-       remaining INTEGER NOT NULL CHECK (remaining >= 0), reason TEXT NOT NULL,
-       n INTEGER NOT NULL) STRICT""",
-    """CREATE TABLE fills (order_id TEXT NOT NULL, trade_id TEXT NOT NULL,
-       client_order_id TEXT NOT NULL, ticker TEXT NOT NULL, side TEXT NOT NULL,
-       price INTEGER NOT NULL CHECK (price BETWEEN 0 AND 1000000),
-       count INTEGER NOT NULL CHECK (count > 0), fee INTEGER NOT NULL, is_taker INTEGER NOT NULL,
-       exchange_at INTEGER NOT NULL, position INTEGER NOT NULL, n INTEGER NOT NULL,
-       PRIMARY KEY (order_id, trade_id)) STRICT""",
-    """CREATE TABLE positions (ticker TEXT PRIMARY KEY, position INTEGER NOT NULL,
-       cost INTEGER NOT NULL, realized INTEGER NOT NULL, fees INTEGER NOT NULL,
-       n INTEGER NOT NULL) STRICT""",
-    """CREATE TABLE balances (shard INTEGER PRIMARY KEY, balance INTEGER NOT NULL,
-       seen_at INTEGER NOT NULL, n INTEGER NOT NULL) STRICT""",
-    """CREATE TABLE snapshots (n INTEGER PRIMARY KEY, body TEXT NOT NULL, sha256 TEXT NOT NULL)
-       STRICT""",
-    """CREATE TABLE poison (k INTEGER PRIMARY KEY, id TEXT NOT NULL, body TEXT NOT NULL,
-       reason TEXT NOT NULL, at INTEGER NOT NULL) STRICT""",
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
-)
+TAIL_CHECKED: Final = 500  # entries before the snapshot whose chain is checked at every start
+SQLITE_BUSY: Final = 5
+SQLITE_LOCKED: Final = 6
+UNBOOKABLE: Final = (IntegrityError, OverflowError, RemoteProtocolError)
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 _decode_fact: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact, dec_hook=decode_unit)
@@ -82,30 +55,39 @@ class Store:
         self._account = Account()
         self._hash = GENESIS
         self._snapshot_n = 0
+        self._stale = True  # the account may be ahead of what is committed
         self._lock = -1
 
     def open(self) -> int:
         """Lock, open, check the tail, restore the account, prove a commit. Returns the head.
 
         Raises ConfigError if the database is locked by another writer or newer than we are,
-        and Failed if it is damaged or can't be written.
+        Locked if somebody else holds it for now, and Failed if it is damaged or can't be written.
+        After any of them nothing is held, and it may be opened again.
         """
+        try:
+            return self._opened()
+        except DBAPIError as e:
+            self._release()
+            raise trouble(e, self._path) from e
+        except (ConfigError, Failed):
+            self._release()
+            raise
+
+    def _opened(self) -> int:
         self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(f"{self._path}: another writer has it open") from None
-        try:
-            self._connect()
-            self._migrate()
-            self._restore()
-            with self._execute.begin():
-                self._execute.exec_driver_sql(
-                    "INSERT INTO meta VALUES ('opened', 1)"
-                    " ON CONFLICT (key) DO UPDATE SET value = value + 1"
-                )
-        except DBAPIError as e:
-            raise Failed(f"{self._path}: {e.orig}") from e
+        self._connect()
+        self._migrate()
+        self._restore()
+        with self._execute.begin():
+            self._execute.exec_driver_sql(
+                "INSERT INTO meta VALUES ('opened', 1)"
+                " ON CONFLICT (key) DO UPDATE SET value = value + 1"
+            )
         return self._account.n
 
     def commit(self, wanted: Sequence[Wanted], at: int) -> Plan:
@@ -114,38 +96,44 @@ class Store:
         Raises Locked (nothing happened, try again) or Failed (stop at once).
         """
         try:
-            return self._commit(wanted, at)
-        except (IntegrityError, OverflowError, RemoteProtocolError) as e:
-            self._restore()
-            if len(wanted) == 1:
-                return self._set_aside(wanted[0], str(getattr(e, "orig", e)), at)
-            half = len(wanted) // 2
-            first, second = self.commit(wanted[:half], at), self.commit(wanted[half:], at)
-            return Plan(first.results + second.results, first.booked + second.booked)
-        except OperationalError as e:
-            if "locked" in str(e.orig) or "busy" in str(e.orig):
+            if self._stale:
                 self._restore()
-                raise Locked(str(e.orig)) from e
-            raise Failed(str(e.orig)) from e
+            try:
+                return self._commit(wanted, at)
+            except UNBOOKABLE:
+                self._restore()
+                return self._commit_one_by_one(wanted, at)
         except DBAPIError as e:
-            raise Failed(str(e.orig)) from e
+            raise trouble(e, self._path) from e
 
     def entries(self, since: int, limit: int) -> tuple[Entry, ...]:
-        """Entries with numbers above `since`, in order."""
-        rows = self._rows(
-            "SELECT n, id, at, source, body FROM entries WHERE n > ? ORDER BY n LIMIT ?",
-            (since, limit),
-        )
+        """Entries with numbers above `since`, in order. Raises Failed if they can't be read."""
+        try:
+            rows = self._rows(
+                "SELECT n, id, at, source, body FROM entries WHERE n > ? ORDER BY n LIMIT ?",
+                (since, limit),
+            )
+        except DBAPIError as e:
+            raise Failed(f"{self._path}: {e.orig}") from e
         return tuple(
             Entry(n, id, at, source, _decode_fact.decode(body)) for n, id, at, source, body in rows
         )
 
     def close(self) -> None:
         """Save a snapshot, so that the next start has little to replay."""
-        if self._connection is not None:
-            if self._account.n > self._snapshot_n:
+        try:
+            ahead = self._account.n > self._snapshot_n and not self._stale
+            if self._connection is not None and ahead:
                 with self._execute.begin():
                     self._snapshot()
+        except DBAPIError as e:
+            raise Failed(f"{self._path}: no snapshot at the end: {e.orig}") from e
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        self._stale = True
+        if self._connection is not None:
             self._connection.close()
             self._connection = None
         if self._engine is not None:
@@ -163,7 +151,8 @@ class Store:
 
     def _connect(self) -> None:
         self._engine = sqlalchemy.create_engine(
-            f"sqlite:///{self._path}", connect_args={"check_same_thread": False}
+            sqlalchemy.URL.create("sqlite+pysqlite", database=self._path),
+            connect_args={"check_same_thread": False},
         )
         self._connection = self._engine.connect()
         pragmas = {"journal_mode": "wal", "synchronous": 2, "busy_timeout": BUSY_MS}
@@ -192,39 +181,84 @@ class Store:
 
     def _restore(self) -> None:
         """The account from the newest sound snapshot and the entries after it, chain checked."""
-        self._account, self._hash, self._snapshot_n = Account(), GENESIS, 0
         head = self._rows("SELECT coalesce(max(n), 0) FROM entries")[0][0]
-        for n, body, digest in self._rows("SELECT n, body, sha256 FROM snapshots ORDER BY n DESC"):
-            if n <= head and hashlib.sha256(body.encode()).hexdigest() == digest:
-                self._account, self._snapshot_n = Account(_decode_state(body)), n
-                self._hash = self._rows("SELECT hash FROM entries WHERE n = ?", (n,))[0][0]
-                break
+        self._account = self._sound_snapshot(head)
+        self._snapshot_n = self._account.n
+        checked = max(self._snapshot_n - TAIL_CHECKED, 0)
+        before = self._rows("SELECT hash FROM entries WHERE n = ?", (checked,))
+        self._hash = before[0][0] if before else GENESIS
         rows = self._rows(
-            "SELECT n, id, at, source, body, hash FROM entries WHERE n > ? ORDER BY n",
-            (self._account.n,),
+            "SELECT n, id, at, source, body, hash FROM entries WHERE n > ? ORDER BY n", (checked,)
         )
-        for n, id, at, source, body, digest in rows:
-            self._hash = chain(self._hash, n, id, body)
-            if digest != self._hash:
-                raise Failed(f"{self._path}: entry {n} is not what was written")
-            self._account.apply(Entry(n, id, at, source, _decode_fact.decode(body)))
+        try:
+            for expected, (n, id, at, source, body, digest) in enumerate(rows, checked + 1):
+                self._hash = chain(self._hash, n, id, body)
+                if n != expected or digest != self._hash:
+                    raise Failed(f"{self._path}: entry {expected} is not what was written")
+                if n > self._snapshot_n:
+                    self._account.apply(Entry(n, id, at, source, _decode_fact.decode(body)))
+        except (msgspec.DecodeError, RemoteProtocolError) as e:
+            raise Failed(f"{self._path}: an entry can't be read: {e}") from e
+        self._stale = False
+
+    def _sound_snapshot(self, head: int) -> Account:
+        """The newest that is what was written, is not from the future, and can still be read."""
+        for n, body, digest in self._rows("SELECT n, body, sha256 FROM snapshots ORDER BY n DESC"):
+            if n > head or hashlib.sha256(body.encode()).hexdigest() != digest:
+                continue
+            with contextlib.suppress(msgspec.DecodeError):  # of another version: replay instead
+                state = _decode_state(body)
+                if state.n == n:
+                    return Account(state)
+        return Account()
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        rows = list(self._execute.exec_driver_sql(statement, values))
-        self._execute.rollback()  # a reader that stays pins the log file
-        return rows
+        try:
+            return list(self._execute.exec_driver_sql(statement, values))
+        finally:
+            self._execute.rollback()  # a reader that stays pins the log file
 
     # Committing
 
     def _commit(self, wanted: Sequence[Wanted], at: int) -> Plan:
         with self._execute.begin():
             self._execute.exec_driver_sql("BEGIN IMMEDIATE")
+            self._stale = True
             done = plan(wanted, self._known(wanted), self._account, at)
             digest = self._write(done.booked)
             if self._account.n - self._snapshot_n >= SNAPSHOT_EVERY:
                 self._snapshot()
-        self._hash = digest
+        self._hash, self._stale = digest, False
         return done
+
+    def _commit_one_by_one(self, wanted: Sequence[Wanted], at: int) -> Plan:
+        """Book what can be booked and set aside the rest, still all in one transaction.
+
+        In halves it would not do: a retry after half a batch would find that half on record and
+        never publish it.
+        """
+        results: list[Result] = []
+        booked: list[Booked] = []
+        committed = self._account.state()
+        with self._execute.begin():
+            self._execute.exec_driver_sql("BEGIN IMMEDIATE")
+            self._stale = True
+            for want in wanted:
+                self._execute.exec_driver_sql("SAVEPOINT one")
+                try:
+                    done = plan([want], self._known([want]), self._account, at)
+                    self._hash = self._write(done.booked)
+                except UNBOOKABLE as e:
+                    self._execute.exec_driver_sql("ROLLBACK TO one")
+                    self._account = Account(committed)
+                    for before in booked:
+                        self._account.apply(before.entry)
+                    done = self._set_aside(want, str(getattr(e, "orig", e)), at)
+                self._execute.exec_driver_sql("RELEASE one")
+                results += done.results
+                booked += done.booked
+        self._stale = False
+        return Plan(tuple(results), tuple(booked))
 
     def _known(self, wanted: Sequence[Wanted]) -> dict[str, Known]:
         ids = [natural_id(want.fact) for want in wanted]
@@ -254,6 +288,11 @@ class Store:
             )
         for kind_of_row, rows in meanings.items():
             self._execute.exec_driver_sql(UPSERTS[kind_of_row], list(rows.values()))
+        renamed = [(row[2],) for row in meanings.get(Order, {}).values() if row[1] and row[2]]
+        if renamed:  # ours may have been seen under the exchange's id before we knew it as ours
+            self._execute.exec_driver_sql(
+                "DELETE FROM orders WHERE key = ? AND client_order_id = ''", renamed
+            )
         return digest
 
     def _snapshot(self) -> None:
@@ -270,41 +309,15 @@ class Store:
         self._snapshot_n = self._account.n
 
     def _set_aside(self, want: Wanted, reason: str, at: int) -> Plan:
-        with self._execute.begin():
-            self._execute.exec_driver_sql(
-                "INSERT INTO poison (id, body, reason, at) VALUES (?, ?, ?, ?)",
-                (natural_id(want.fact), essence(want.fact), reason, at),
-            )
+        self._execute.exec_driver_sql(
+            "INSERT INTO poison (id, body, reason, at) VALUES (?, ?, ?, ?)",
+            (natural_id(want.fact), _encode(want.fact).decode(), reason, at),
+        )
         return Plan((Result("REFUSED", reason=reason),), ())
 
 
-UPSERTS: Final[dict[type, str]] = {
-    Order: "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    BookedFill: "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    Position: "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?)",
-    Balance: "INSERT OR REPLACE INTO balances VALUES (?, ?, ?, ?)",
-}
-
-
-def row_of(meaning: Order | BookedFill | Position | Balance) -> tuple[Any, tuple[Any, ...]]:
-    """The key and the row of a derived table that a meaning becomes."""
-    match meaning:
-        case Order() as o:
-            key = key_of(o)
-            terms = (o.ticker, o.side, int(o.price), int(o.count), o.state)
-            progress = (int(o.filled), int(o.remaining), o.reason, o.n)
-            return key, (key, o.client_order_id, o.order_id, *terms, *progress)
-        case BookedFill() as f:
-            who = (f.order_id, f.trade_id, f.client_order_id, f.ticker, f.side)
-            what = (int(f.price), int(f.count), int(f.fee), int(f.is_taker), f.exchange_at)
-            return (f.order_id, f.trade_id), (*who, *what, int(f.position), f.n)
-        case Position() as p:
-            money = (int(p.cost), int(p.realized), int(p.fees))
-            return p.ticker, (p.ticker, int(p.position), *money, p.n)
-        case Balance() as b:
-            return b.shard, (b.shard, int(b.balance), b.seen_at, b.n)
-
-
-def chain(before: str, n: int, id: str, body: str) -> str:
-    """The hash of an entry over the one before it: a changed or missing row breaks the chain."""
-    return hashlib.sha256(f"{before}\n{n}\n{id}\n{body}".encode()).hexdigest()
+def trouble(error: DBAPIError, path: str) -> Locked | Failed:
+    """What a database error means to us: wait for somebody else, or stop."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the primary of an extended code
+    kind = Locked if code in (SQLITE_BUSY, SQLITE_LOCKED) else Failed
+    return kind(f"{path}: {error.orig}")

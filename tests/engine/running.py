@@ -214,7 +214,7 @@ class Engine:
             timeout=20,
         )
 
-    def order(self, ticker: str, **terms: str) -> requests.Response:
+    def order(self, ticker: str, /, **terms: Any) -> requests.Response:
         """Post an order: a bid for one contract at 99 cents, unless told otherwise."""
         body = {
             "ticker": ticker,

@@ -1,0 +1,355 @@
+"""The ledger on disk, on a real SQLite file: what is acknowledged stays, in order, once."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
+
+from actors.writer.store import Failed, Locked, Store, trouble
+from actors.writer.tables import SCHEMA_VERSION
+from protocol.account import Account, key_of
+from protocol.errors import ConfigError
+from protocol.facts import AnyFact
+from protocol.messages import Entry
+from tests.actors.writer import samples
+from tests.actors.writer.samples import PRICE_REFUSED, accepted, balance, fill, intended, wanted
+
+AT = 1_782_873_388_379_000
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "ledger.db")
+
+
+@pytest.fixture
+def store(path: str) -> Iterator[Store]:
+    store = Store(path)
+    store.open()
+    yield store
+    store.close()
+
+
+def append(store: Store, *facts: AnyFact) -> list[tuple[str, int]]:
+    return [(r.verdict, r.n) for r in store.commit(wanted(*facts), AT).results]
+
+
+def rows(path: str, statement: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(statement).fetchall()
+
+
+def change(path: str, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def unlocked(path: str) -> None:
+    """Take the triggers away, as somebody would who means to forge an entry."""
+    change(path, "DROP TRIGGER entries_stay", "DROP TRIGGER entries_remain")
+
+
+def reopened(path: str) -> int:
+    store = Store(path)
+    head = store.open()
+    store.close()
+    return head
+
+
+# Appending
+
+
+def test_a_fact_is_new_once_then_a_repeat_and_with_another_body_a_conflict(store: Store) -> None:
+    assert append(store, intended()) == [("NEW", 1)]
+    assert append(store, intended(), accepted()) == [("REPEAT", 1), ("NEW", 2)]
+    assert append(store, intended(count=2_000), fill()) == [("CONFLICT", 1), ("NEW", 3)]
+
+
+def test_a_fact_twice_in_one_batch_is_one_entry(store: Store) -> None:
+    verdicts = append(store, fill(), fill(), fill(count=200))
+    assert verdicts == [("NEW", 1), ("REPEAT", 1), ("CONFLICT", 1)]
+    assert [e.n for e in store.entries(0, 10)] == [1]
+
+
+def test_a_fill_heard_by_both_roads_is_one_entry(store: Store) -> None:
+    stream = fill()
+    assert append(store, stream) == [("NEW", 1)]
+    by_rest = fill()
+    assert append(store, type(by_rest)(**{**_fields(by_rest), "exchange_at": 17})) == [
+        ("REPEAT", 1)
+    ]
+
+
+def _fields(fact: AnyFact) -> dict[str, object]:
+    return {name: getattr(fact, name) for name in fact.__struct_fields__}
+
+
+def test_a_commit_brings_the_tables_that_follow_with_it(store: Store, path: str) -> None:
+    append(store, intended(), accepted(), fill(), balance())
+    assert rows(path, "SELECT key, order_id, state, filled, remaining, n FROM orders") == [
+        ("c1", "o1", "resting", 100, 900, 3)
+    ]
+    assert rows(path, "SELECT trade_id, price, count, position, n FROM fills") == [
+        ("t1", 560_000, 100, 100, 3)
+    ]
+    assert rows(path, "SELECT * FROM positions") == [(samples.TICKER, 100, 560_000, 0, 100, 3)]
+    assert rows(path, "SELECT * FROM balances") == [(0, 5_000_000, 1, 4)]
+
+
+def test_an_order_first_seen_under_the_exchanges_id_has_one_row_in_the_end(
+    store: Store, path: str
+) -> None:
+    append(store, intended(), samples.seen("o1"))
+    assert len(rows(path, "SELECT key FROM orders")) == 2
+    append(store, accepted("c1", "o1"))
+    assert rows(path, "SELECT key, order_id, state FROM orders") == [("c1", "o1", "resting")]
+
+
+# Starting again
+
+
+def test_numbers_run_on_after_a_restart_without_a_hole(path: str) -> None:
+    for start in range(0, 6, 2):
+        store = Store(path)
+        assert store.open() == start
+        append(store, fill(f"t{start}"), fill(f"t{start + 1}"))
+        assert append(store, fill("t0")) == [("REPEAT", 1)]
+        store.close()
+    assert rows(path, "SELECT n FROM entries ORDER BY n") == [(n,) for n in range(1, 7)]
+
+
+def test_entries_are_read_back_as_they_were_appended(store: Store) -> None:
+    facts = [intended(), accepted(), fill(), balance()]
+    done = store.commit(wanted(*facts), AT)
+    assert store.entries(0, 10) == tuple(b.entry for b in done.booked)
+    assert [e.fact for e in store.entries(1, 2)] == facts[1:3]
+
+
+def test_a_snapshot_is_saved_at_a_clean_stop_and_three_are_kept(path: str) -> None:
+    for life in range(5):
+        store = Store(path)
+        store.open()
+        append(store, fill(f"t{life}"))
+        store.close()
+    assert rows(path, "SELECT n FROM snapshots ORDER BY n") == [(3,), (4,), (5,)]
+
+
+def test_an_unsound_snapshot_is_passed_over(path: str) -> None:
+    for life in range(3):
+        store = Store(path)
+        store.open()
+        append(store, fill(f"t{life}"))
+        store.close()
+    body = '{"n":3,"type":"Nonsense"}'
+    change(path, "UPDATE snapshots SET body = body || ' ' WHERE n = 3")
+    assert reopened(path) == 3
+    digest = "5e5a"
+    change(path, f"UPDATE snapshots SET body = '{body}', sha256 = '{digest}' WHERE n = 3")
+    store = Store(path)
+    assert store.open() == 3
+    assert append(store, fill("t3")) == [("NEW", 4)]
+    assert rows(path, "SELECT position, n FROM positions") == [(400, 4)]
+    store.close()
+
+
+def test_an_entry_that_was_changed_is_found_out(path: str) -> None:
+    store = Store(path)
+    store.open()
+    append(store, fill("t1"), fill("t2"), fill("t3"))
+    store.close()  # the snapshot covers all three, yet the tail is looked at
+    unlocked(path)
+    change(path, "UPDATE entries SET body = replace(body, '1.00', '9.00') WHERE n = 2")
+    with pytest.raises(Failed, match="entry 2 is not what was written"):
+        Store(path).open()
+
+
+def test_a_missing_entry_is_found_out(path: str) -> None:
+    store = Store(path)
+    store.open()
+    append(store, fill("t1"), fill("t2"), fill("t3"))
+    store.close()
+    unlocked(path)
+    change(path, "DELETE FROM entries WHERE n = 2")
+    with pytest.raises(Failed, match="entry 2 is not what was written"):
+        Store(path).open()
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("statement", "word"),
+    [
+        ("UPDATE entries SET at = 0", "never changed"),
+        ("DELETE FROM entries", "never deleted"),
+        ("INSERT OR REPLACE INTO entries SELECT * FROM entries", "never deleted"),
+    ],
+)
+def test_entries_are_never_changed_or_deleted(
+    store: Store, path: str, statement: str, word: str
+) -> None:
+    append(store, fill())
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA recursive_triggers = ON")
+        with pytest.raises(sqlite3.IntegrityError, match=word):
+            database.execute(statement)
+
+
+def test_what_a_table_refuses_is_set_aside_and_the_rest_is_booked(store: Store, path: str) -> None:
+    poison = fill("t2", price=PRICE_REFUSED)
+    done = store.commit(wanted(fill("t1"), poison, fill("t1"), fill("t3")), AT)
+    assert [(r.verdict, r.n) for r in done.results] == [
+        ("NEW", 1),
+        ("REFUSED", 0),
+        ("REPEAT", 1),
+        ("NEW", 2),
+    ]
+    assert [b.entry.n for b in done.booked] == [1, 2]
+    [(id, body, reason, at)] = rows(path, "SELECT id, body, reason, at FROM poison")
+    assert (id, at) == ("fill:o1:t2", AT)
+    assert '"price":"2.0000"' in str(body)
+    assert "CHECK constraint failed" in str(reason)
+    assert rows(path, "SELECT position, n FROM positions") == [(200, 2)]
+    assert append(store, fill("t4")) == [("NEW", 3)]
+    assert rows(path, "SELECT position FROM positions") == [(300,)]
+
+
+def test_a_number_too_large_for_the_database_is_set_aside(store: Store, path: str) -> None:
+    assert append(store, balance(2**70), balance(2)) == [("REFUSED", 0), ("NEW", 1)]
+    assert len(rows(path, "SELECT * FROM poison")) == 1
+
+
+def test_poison_survives_a_restart_beside_a_sound_chain(path: str) -> None:
+    store = Store(path)
+    store.open()
+    append(store, fill("t1"), fill("t2", price=PRICE_REFUSED), fill("t3"))
+    store.close()
+    assert reopened(path) == 2
+
+
+def test_a_database_of_a_newer_program_is_left_alone(path: str) -> None:
+    assert reopened(path) == 0
+    change(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(ConfigError, match="newer program"):
+        Store(path).open()
+
+
+def test_a_second_writer_is_turned_away(store: Store, path: str) -> None:
+    with pytest.raises(ConfigError, match="another writer"):
+        Store(path).open()
+    assert append(store, fill()) == [("NEW", 1)]  # and the first one keeps its lock
+    with pytest.raises(ConfigError, match="another writer"):
+        Store(path).open()
+
+
+def test_a_file_that_is_no_database_is_a_failure(path: str) -> None:
+    Path(path).write_bytes(b"this is not a database at all, whatever its name says" * 40)
+    with pytest.raises(Failed, match="not a database"):
+        Store(path).open()
+
+
+# A busy or a full disk
+
+
+def test_a_locked_database_is_worth_another_try(store: Store, path: str) -> None:
+    append(store, fill("t1"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Locked, match="locked"):
+            append(store, fill("t2"))
+        other.execute("ROLLBACK")
+    assert append(store, fill("t2")) == [("NEW", 2)]
+
+
+def test_a_locked_database_can_be_opened_later(path: str) -> None:
+    assert reopened(path) == 0
+    store = Store(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Locked):
+            store.open()
+        other.execute("ROLLBACK")
+    assert store.open() == 0
+    store.close()
+
+
+def test_a_full_disk_is_a_failure_and_leaves_no_trace(path: str) -> None:
+    store = Store(path)
+    store.open()
+    append(store, fill("t1"))
+    connection = store._execute
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    connection.rollback()
+    many = [fill(f"many-{i}-{'x' * 200}") for i in range(200)]
+    with pytest.raises(Failed, match="full"):
+        append(store, *many)
+    store.close()
+    assert rows(path, "SELECT n FROM snapshots") == []  # none of a state that was not committed
+    store = Store(path)
+    assert store.open() == 1
+    assert append(store, fill("t2")) == [("NEW", 2)]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(5, Locked), (6, Locked), (5 | 2 << 8, Locked), (10, Failed), (11, Failed)]
+)
+def test_busy_is_waited_for_and_everything_else_is_a_failure(code: int, kind: type) -> None:
+    error = sqlite3.OperationalError("the text does not matter")
+    error.sqlite_errorcode = code
+    assert type(trouble(OperationalError("", (), error), "path")) is kind
+
+
+# Whatever the batches are
+
+
+PAIRS = st.sampled_from([("a", "x"), ("b", "y"), ("c", "z")])  # an exchange's id has one owner
+ANY_FACT = st.one_of(
+    st.builds(intended, st.sampled_from("abc"), st.sampled_from([1_000, 2_000])),
+    PAIRS.map(lambda pair: accepted(*pair)),
+    PAIRS.map(lambda pair: samples.seen(pair[1], pair[0])),
+    PAIRS.map(lambda pair: samples.seen(pair[1], "", 2)),
+    st.builds(
+        fill,
+        st.sampled_from("1234"),
+        st.just(100),
+        st.sampled_from([560_000, int(PRICE_REFUSED)]),
+        st.sampled_from("xyz"),
+    ),
+    st.builds(balance, st.integers(1, 3)),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(batches=st.lists(st.lists(ANY_FACT, min_size=1, max_size=6), min_size=1, max_size=5))
+def test_numbers_are_contiguous_and_the_tables_are_the_fold(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[AnyFact]]
+) -> None:
+    path = str(tmp_path_factory.mktemp("ledger") / "ledger.db")
+    store = Store(path)
+    store.open()
+    published: list[Entry] = []
+    for batch in batches:
+        done = store.commit(wanted(*batch), AT)
+        assert len(done.results) == len(batch)
+        published += [one.entry for one in done.booked]
+    assert [e.n for e in published] == list(range(1, len(published) + 1))
+    assert store.entries(0, 1_000) == tuple(published)
+    account = Account()
+    for entry in published:
+        account.apply(entry)
+    assert rows(path, "SELECT key, state, filled, remaining FROM orders ORDER BY key") == sorted(
+        (key_of(o), o.state, int(o.filled), int(o.remaining)) for o in account.orders()
+    )
+    assert rows(path, "SELECT ticker, position, cost FROM positions") == [
+        (p.ticker, int(p.position), int(p.cost)) for p in account.positions()
+    ]
+    store.close()
+    assert reopened(path) == len(published)
