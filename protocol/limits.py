@@ -64,6 +64,7 @@ RESOLVE_INTERVAL: Final = 5 * SECOND  # between listings that look for unknown o
 ABSENCE_AFTER: Final = SIGNATURE_WINDOW + CLOCK_SKEW_MAX  # a lost POST can't land later
 RECONCILE_OVERLAP_US: Final = 60_000_000  # microseconds of wall time read again
 RECONCILE_RETRY: Final = 1 * SECOND
+RECONCILE_AGAIN: Final = 10 * SECOND  # reads lag behind writes (FACTS.md section 6.1)
 BALANCE_INTERVAL: Final = 15 * SECOND
 LIMITS_INTERVAL: Final = 60 * SECOND
 PAGES_MAX: Final = 1_000  # pages of one listing

@@ -26,6 +26,7 @@ from protocol.kalshi.calls import BalanceBody, Call, FillPage, OneOrder, OrderPa
 from protocol.limits import (
     ABSENCE_AFTER,
     PAGES_MAX,
+    RECONCILE_AGAIN,
     RECONCILE_OVERLAP_US,
     RECONCILE_RETRY,
     RESOLVE_INTERVAL,
@@ -87,6 +88,8 @@ class Reconciler:
         self._waiting: list[Asker] = []
         self._retry_at = 0
         self._resolve_at: int | None = None
+        self._again_at: int | None = None
+        self._looked_at = (-1, -1)
         self._doubts: dict[str, _Doubt] = {}
         self.trouble = ""
         self.done = 0  # rounds completed in this life
@@ -107,9 +110,17 @@ class Reconciler:
         account = self._desk.ledger.account
         if account is None or self._round is not None or now < self._retry_at:
             return []
-        effects = self._doubt(now, at, account, under_way, ended)
+        if self._again_at is not None and now >= self._again_at:
+            self._again_at, again = None, True
+        else:
+            again = False
+        seen = (account.n, len(under_way))
+        effects: list[Effect] = []
+        if seen != self._looked_at:  # nothing can have changed otherwise
+            self._looked_at = seen
+            effects = self._doubt(now, at, account, under_way, ended)
         resolving = self._resolve_at is not None and now >= self._resolve_at
-        if not self._waiting and not resolving:
+        if not self._waiting and not resolving and not again:
             return effects
         return [*effects, *self._start(now, at, account)]
 
@@ -286,7 +297,7 @@ class Reconciler:
             return []
         id = natural_id(told)
         if round.phase is Phase.SEALING and isinstance(told, Reconciled):
-            return self._sealed(at, round, answer.n)
+            return self._sealed(now, at, round, answer.n)
         if id in round.unacked:
             round.unacked.discard(id)
             if answer.verdict in ("CONFLICT", "REFUSED"):
@@ -321,8 +332,10 @@ class Reconciler:
                 effects += self._desk.append(now, at, OrderAbsent(id, evidence))
         return effects
 
-    def _sealed(self, at: int, round: Round, n: int) -> list[Effect]:
+    def _sealed(self, now: int, at: int, round: Round, n: int) -> list[Effect]:
         self._round = None
+        if round.askers:
+            self._again_at = now + RECONCILE_AGAIN
         self.trouble = ""
         self.done += 1
         return self._desk.answer(round.askers, ReconcileAnswer(n), at)
@@ -332,4 +345,5 @@ class Reconciler:
             return None
         if self._waiting:
             return self._retry_at
-        return None if self._resolve_at is None else max(self._resolve_at, self._retry_at)
+        found = [at for at in (self._resolve_at, self._again_at) if at is not None]
+        return max(min(found), self._retry_at) if found else None

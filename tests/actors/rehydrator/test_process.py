@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,14 +86,17 @@ class Neighbours:
         answer = Letter("gateway", 1, letter.id, 0, ReconcileAnswer(n))
         self.gateway.send_multipart([*sender, encode_letter(answer)])
 
-    def heartbeat(self, source: str, flag: str) -> Heartbeat:
-        """The next heartbeat of a process in which this flag holds."""
-        while self.supervisor.poll(PATIENCE_MS):
+    def heartbeat(self, source: str, wanted: Callable[[Heartbeat], bool]) -> Heartbeat:
+        """The next heartbeat of a process that is as wanted."""
+        last: Heartbeat | None = None
+        deadline = time.monotonic() + PATIENCE_MS / 1_000
+        while time.monotonic() < deadline and self.supervisor.poll(PATIENCE_MS):
             letter = decode_letter(self.supervisor.recv_multipart()[-1])
-            beat = letter.body
-            if letter.source == source and isinstance(beat, Heartbeat) and beat.flags.get(flag):
-                return beat
-        raise AssertionError(f"{source} never said {flag}")
+            if letter.source == source and isinstance(letter.body, Heartbeat):
+                last = letter.body
+                if wanted(last):
+                    return last
+        raise AssertionError(f"the last of {source} was {last}")
 
     def end(self) -> None:
         for process in self._processes:
@@ -122,22 +126,20 @@ def test_a_killed_writer_is_followed_on_and_forgets_nothing(neighbours: Neighbou
     assert neighbours.append(intended()) == Appended("NEW", 1)
     assert neighbours.append(accepted()) == Appended("NEW", 2)
     neighbours.reconcile(2)
-    assert neighbours.heartbeat("rehydrator", "rehydrated").flags["restored"]
+    beat = neighbours.heartbeat("rehydrator", lambda beat: beat.ready)
+    assert beat.flags == {"restored": True, "rehydrated": True}
 
     writer.send_signal(signal.SIGKILL)
     writer.wait()
     writer = neighbours.start("writer")
     assert neighbours.append(accepted()) == Appended("REPEAT", 2)
     assert neighbours.append(fill()) == Appended("NEW", 3)
-    neighbours.heartbeat("writer", "db_ready")
-    for tries in range(100):
-        answer = neighbours.ask("rehydrator", f"account:{tries}", AccountRequest())
-        assert isinstance(answer, AccountAnswer) and answer.account is not None
-        if answer.account.n == 3:
-            break
-        neighbours.supervisor.poll(100)
+    assert neighbours.heartbeat("writer", lambda beat: beat.ready).flags == {"db_ready": True}
+    beat = neighbours.heartbeat("rehydrator", lambda b: b.ready and b.counters["n"] == 3)
+    assert beat.flags == {"restored": True, "rehydrated": True}
+    answer = neighbours.ask("rehydrator", "account:1", AccountRequest())
+    assert isinstance(answer, AccountAnswer) and answer.account is not None
     assert [(p.position, p.n) for p in answer.account.positions] == [(100, 3)]
-    assert neighbours.heartbeat("rehydrator", "rehydrated").flags["restored"]
 
     writer.send_signal(signal.SIGTERM)
     assert writer.wait(PATIENCE_MS // 1_000) == 0

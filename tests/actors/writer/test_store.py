@@ -1,5 +1,6 @@
 """The ledger on disk, on a real SQLite file: what is acknowledged stays, in order, once."""
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -140,17 +141,24 @@ def test_a_snapshot_is_saved_at_a_clean_stop_and_three_are_kept(path: str) -> No
     assert rows(path, "SELECT n FROM snapshots ORDER BY n") == [(3,), (4,), (5,)]
 
 
-def test_an_unsound_snapshot_is_passed_over(path: str) -> None:
+@pytest.mark.parametrize(
+    ("n", "body", "sound_hash"),
+    [
+        (3, '{"type":"AccountState","n":3}', False),  # not what was written
+        (3, '{"type":"AccountState","n":2}', True),  # of another entry
+        (9, '{"type":"AccountState","n":9}', True),  # from the future
+        (3, '{"type":"Nonsense"}', True),  # not to be read
+        (3, "{", True),
+    ],
+)
+def test_an_unsound_snapshot_is_passed_over(path: str, n: int, body: str, sound_hash: bool) -> None:
     for life in range(3):
         store = Store(path)
         store.open()
         append(store, fill(f"t{life}"))
         store.close()
-    body = '{"n":3,"type":"Nonsense"}'
-    change(path, "UPDATE snapshots SET body = body || ' ' WHERE n = 3")
-    assert reopened(path) == 3
-    digest = "5e5a"
-    change(path, f"UPDATE snapshots SET body = '{body}', sha256 = '{digest}' WHERE n = 3")
+    digest = hashlib.sha256(body.encode()).hexdigest() if sound_hash else "5e5a"
+    change(path, f"INSERT OR REPLACE INTO snapshots VALUES ({n}, '{body}', '{digest}')")
     store = Store(path)
     assert store.open() == 3
     assert append(store, fill("t3")) == [("NEW", 4)]
@@ -257,6 +265,12 @@ def test_a_file_that_is_no_database_is_a_failure(path: str) -> None:
 # A busy or a full disk
 
 
+def test_every_commit_is_synced_to_disk(store: Store) -> None:
+    pragmas = {"journal_mode": "wal", "synchronous": 2}  # 2 is FULL
+    for name, value in pragmas.items():
+        assert store._rows(f"PRAGMA {name}") == [(value,)]
+
+
 def test_a_locked_database_is_worth_another_try(store: Store, path: str) -> None:
     append(store, fill("t1"))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -279,7 +293,8 @@ def test_a_locked_database_can_be_opened_later(path: str) -> None:
     store.close()
 
 
-def test_a_full_disk_is_a_failure_and_leaves_no_trace(path: str) -> None:
+@pytest.mark.parametrize("poison", [[], [fill("poison", price=PRICE_REFUSED)]])
+def test_a_full_disk_is_a_failure_and_leaves_no_trace(path: str, poison: list[AnyFact]) -> None:
     store = Store(path)
     store.open()
     append(store, fill("t1"))
@@ -289,13 +304,27 @@ def test_a_full_disk_is_a_failure_and_leaves_no_trace(path: str) -> None:
     connection.rollback()
     many = [fill(f"many-{i}-{'x' * 200}") for i in range(200)]
     with pytest.raises(Failed, match="full"):
-        append(store, *many)
+        append(store, fill("t2"), *poison, *many)
     store.close()
     assert rows(path, "SELECT n FROM snapshots") == []  # none of a state that was not committed
+    assert rows(path, "SELECT id FROM poison") == []  # and no half of a batch
     store = Store(path)
     assert store.open() == 1
     assert append(store, fill("t2")) == [("NEW", 2)]
     store.close()
+
+
+def test_nothing_of_a_failed_commit_is_remembered(store: Store) -> None:
+    append(store, fill("t1"))
+    connection = store._execute
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    connection.rollback()
+    with pytest.raises(Failed, match="full"):
+        append(store, *[fill(f"many-{i}-{'x' * 200}") for i in range(200)])
+    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages * 100}")
+    connection.rollback()
+    assert append(store, fill("t2")) == [("NEW", 2)]
 
 
 @pytest.mark.parametrize(
