@@ -60,6 +60,9 @@ class Account:
         self._balances = {b.shard: b for b in state.balances}
         self._filled_by = dict(state.filled_by)
 
+    def __repr__(self) -> str:
+        return f"Account(n={self.n})"
+
     def state(self) -> AccountState:
         """The whole, as a message: `Account(account.state())` is the same account."""
         return AccountState(

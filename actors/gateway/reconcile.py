@@ -192,7 +192,7 @@ class Reconciler:
         assert self._round is not None
         self._waiting = self._round.askers + self._waiting
         self._round = None
-        self._retry_at = now + RECONCILE_RETRY
+        self._retry_at = self._again_at = now + RECONCILE_RETRY
         self.trouble = reason
         return []
 

@@ -1,120 +1,100 @@
-"""The books of one subscription: all of them trusted, or known not to be.
+"""The books of all markets that are followed: awaited, live or lost, and said so."""
 
-The exchange numbers the frames of a subscription over all its markets, so one missing frame
-leaves every book of it in doubt until a snapshot that came later (FACTS.md section 4.4).
-"""
+from collections.abc import Iterable
+from typing import Literal
 
-import enum
+from msgspec import Struct
 
+from protocol import topics
 from protocol.book import Book
-from protocol.kalshi.frames import Delta, Snapshot
-from protocol.limits import RESYNC_RETRY
+from protocol.envelope import Outbox
+from protocol.machine import Effect, Publish
+from protocol.messages import BookAnswer, BookLost, BookSnapshot
+
+Standing = Literal["awaited", "live", "lost"]
 
 
-class Shelf:
-    """Books by ticker. A ticker is live (it has a book) or lost (it has a reason)."""
+class Followed(Struct):
+    """One market. Awaited: no snapshot yet on this connection. `live` is read for each delta."""
 
-    def __init__(self) -> None:
-        self._live: dict[str, Book] = {}
-        self._lost: dict[str, str] = {}
-        self._received: dict[str, int] = {}
-        self.resync_at: int | None = None
-        self.resyncs = 0
+    ticker: str
+    topic: str
+    trade_topic: str
+    quote_topic: str
+    book: Book
+    standing: Standing = "awaited"
+    live: bool = False
+    reason: str = "waiting for a snapshot"
+    received_at: int = 0
 
-    def follow(self, ticker: str) -> bool:
-        """Start with a ticker, lost until its first snapshot. False if it is known."""
-        if ticker in self._live or ticker in self._lost:
-            return False
-        self._lost[ticker] = "no snapshot yet"
-        return True
 
-    def book(self, ticker: str) -> Book | None:
-        return self._live.get(ticker)
+class Books:
+    """Followed markets by ticker, and how many of them are live and lost."""
 
-    def why(self, ticker: str) -> str | None:
-        """Why a book is lost, None if it is not."""
-        return self._lost.get(ticker)
-
-    def received_at(self, ticker: str) -> int:
-        return self._received.get(ticker, 0)
-
-    def tickers(self) -> list[str]:
-        return [*self._live, *self._lost]
-
-    def lost(self) -> list[str]:
-        return list(self._lost)
+    def __init__(self, outbox: Outbox) -> None:
+        self.by_ticker: dict[str, Followed] = {}
+        self.live = 0
+        self.lost = 0
+        self.snapshots = 0  # how often a book became live
+        self._outbox = outbox
 
     @property
-    def counts(self) -> tuple[int, int]:
-        """How many are live, how many lost."""
-        return len(self._live), len(self._lost)
+    def awaited(self) -> int:
+        return len(self.by_ticker) - self.live - self.lost
 
-    def lose(self, now: int, reason: str, tickers: list[str] | None = None) -> list[str]:
-        """These books, or all, are in doubt. Returns those that were live until now."""
-        newly = list(self._live) if tickers is None else [t for t in tickers if t in self._live]
-        for ticker in newly:
-            del self._live[ticker]
-            self._lost[ticker] = reason
-        if self.resync_at is None:
-            self.resync_at = now
-        return newly
+    def follow(self, ticker: str) -> None:
+        if ticker not in self.by_ticker:
+            self.by_ticker[ticker] = Followed(
+                ticker, topics.book(ticker), topics.trade(ticker), topics.quote(ticker), Book()
+            )
 
-    def restart(self) -> None:
-        """A new connection brings snapshots by itself; nothing has to be asked for yet."""
-        self.resync_at, self.resyncs = None, 0
+    def drop(self, ticker: str, at: int) -> list[Effect]:
+        """Follow it no more. Whoever has a copy is told."""
+        effects = self.lose([self.by_ticker[ticker]], "no longer followed", at)
+        self._stand(self.by_ticker[ticker], "awaited")
+        del self.by_ticker[ticker]
+        return effects
 
-    def asked(self, now: int) -> None:
-        """Snapshots of what is lost have been asked for."""
-        self.resyncs += 1
-        self.resync_at = now + RESYNC_RETRY
+    def adopt(self, followed: Followed, book: Book, at: int) -> Effect:
+        """A snapshot makes it live, whatever it was."""
+        followed.book = book
+        followed.received_at = at
+        followed.reason = ""
+        self._stand(followed, "live")
+        self.snapshots += 1
+        snapshot = BookSnapshot(followed.ticker, book.levels("yes"), book.levels("no"), at)
+        return Publish(self._outbox.seal(followed.topic, snapshot, at))
 
-    def install(self, frame: Snapshot, at: int) -> bool:
-        """Take a snapshot. False if it is of a ticker that is not followed.
+    def lose(self, which: Iterable[Followed], reason: str, at: int) -> list[Effect]:
+        """None of these may be used until a snapshot comes. Said once for each that was live."""
+        effects: list[Effect] = []
+        for followed in which:
+            if followed.live:
+                self._stand(followed, "lost")
+                followed.reason = reason
+                lost = BookLost(followed.ticker, reason)
+                effects.append(Publish(self._outbox.seal(followed.topic, lost, at)))
+        return effects
 
-        Raises RemoteProtocolError if it makes no book.
-        """
-        ticker = frame.msg.market_ticker
-        if ticker not in self._live and ticker not in self._lost:
-            return False
-        self._live[ticker] = Book(frame.msg.yes_dollars_fp, frame.msg.no_dollars_fp)
-        self._lost.pop(ticker, None)
-        self._received[ticker] = at
-        if not self._lost:
-            self.restart()
-        return True
+    def start_again(self) -> None:
+        """A new connection: each book is awaited. Those that were live have been lost before."""
+        for followed in self.by_ticker.values():
+            self._stand(followed, "awaited")
+            followed.reason = "waiting for a snapshot"
 
-    def apply(self, frame: Delta, at: int) -> bool:
-        """Take a change. False if its book is lost, or not followed: then it means nothing.
+    def answer(self, ticker: str) -> BookAnswer:
+        """One book as of the last word on its topic; levels only if they may be used."""
+        epoch, seq = self._outbox.epoch, self._outbox.seq(topics.book(ticker))
+        followed = self.by_ticker.get(ticker)
+        if followed is None:
+            return BookAnswer(ticker, "not followed", epoch, seq)
+        if not followed.live:
+            return BookAnswer(ticker, "lost", epoch, seq, reason=followed.reason)
+        yes, no = followed.book.levels("yes"), followed.book.levels("no")
+        return BookAnswer(ticker, "live", epoch, seq, yes, no, received_at=followed.received_at)
 
-        Raises RemoteProtocolError if it makes a level negative.
-        """
-        msg = frame.msg
-        book = self._live.get(msg.market_ticker)
-        if book is None:
-            return False
-        book.apply(msg.side, msg.price_dollars, msg.delta_fp)
-        self._received[msg.market_ticker] = at
-        return True
-
-
-class Step(enum.Enum):
-    """How the number of a frame follows the one before it on its subscription."""
-
-    NEXT = enum.auto()
-    DUPLICATE = enum.auto()
-    GAP = enum.auto()
-
-
-class Numbers:
-    """The last number of each subscription of one connection."""
-
-    def __init__(self) -> None:
-        self._last: dict[int, int] = {}
-
-    def admit(self, sid: int, seq: int) -> Step:
-        """Judge a number; after a gap it is the new baseline. The first is always right."""
-        last = self._last.get(sid)
-        if last is not None and seq <= last:
-            return Step.DUPLICATE
-        self._last[sid] = seq
-        return Step.NEXT if last is None or seq == last + 1 else Step.GAP
+    def _stand(self, followed: Followed, standing: Standing) -> None:
+        self.live += (standing == "live") - followed.live
+        self.lost += (standing == "lost") - (followed.standing == "lost")
+        followed.standing = standing
+        followed.live = standing == "live"

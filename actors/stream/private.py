@@ -1,86 +1,175 @@
-"""The private side: our fills and order updates, each told to the writer until acknowledged."""
+"""The private link: what happened to our account, told to the writer; none of it may be lost.
 
-from actors.stream.link import CloseSocket, Link, SendFrame, State
+Fills and orders have no sequence and no replay (FACTS.md section 4.4). So each new connection is
+followed by a reconciliation over REST, and a connection whose facts can't be kept is given up:
+the next one starts with a reconciliation again.
+"""
+
+import random
+from typing import Final
+
+from actors.stream.commands import Command, Commands
+from actors.stream.connection import Connection, State
 from protocol.errors import RemoteProtocolError
-from protocol.facts import natural_id
+from protocol.facts import Fill, OrderSeen, natural_id
 from protocol.kalshi import frames
-from protocol.kalshi.frames import ErrorFrame, Filled, Ok, OrderChanged, Subscribed
-from protocol.machine import Effect
-from protocol.messages import Append, Reconcile
+from protocol.kalshi.frames import (
+    AnyFrame,
+    ErrorFrame,
+    FillFrame,
+    Glance,
+    OkFrame,
+    SubscribedFrame,
+    UserOrderFrame,
+)
+from protocol.limits import TELLS_MAX
+from protocol.machine import Effect, Report
+from protocol.messages import Append, Appended, Reconcile, ReconcileAnswer
+from protocol.pulse import Pulse
 from protocol.telling import Outstanding
 
-CHANNELS = ("fill", "user_orders")
+REOPEN_BELOW: Final = TELLS_MAX // 2  # letters waiting: room again for what a connection brings
 
 
 class Private:
-    """Ready once the gateway has read what was missed while we were not listening."""
+    """Fills and orders of ours: each told to the writer until it is on record."""
 
-    def __init__(
-        self, link: Link, tells: Outstanding, counters: dict[str, int], epoch: int
-    ) -> None:
-        self._link = link
+    def __init__(self, tells: Outstanding, pulse: Pulse, dice: random.Random, epoch: int) -> None:
+        self.connection = Connection("private", pulse, dice)
+        self.writer_seen = False
+        self.reconciled = False
+        self.waiting: set[str] = set()  # facts that the writer has not acknowledged
+        self.frames_in = self.facts = self.malformed = self.unknown_types = 0
         self._tells = tells
-        self._counters = counters
+        self._commands = Commands("private")
         self._epoch = epoch
-        self._channels: set[str] = set()
-        self._round = 0
-        self._reconciled = False
+        self._rounds = 0
 
     @property
-    def why(self) -> str:
-        """Why the private side is not ready; "" if it is."""
-        if self._link.state is not State.OPEN:
-            return self._link.why
-        if len(self._channels) < len(CHANNELS):
-            return "subscribing"
-        return "" if self._reconciled else "waiting for gateway: reconciliation"
+    def ready(self) -> bool:
+        return self.connection.state is State.OPEN and self.reconciled
 
-    def opened(self, now: int) -> list[Effect]:
-        self._channels.clear()
-        self._reconciled = False
-        return [SendFrame(self._link.name, frames.subscribe(self._link.command(now), CHANNELS))]
+    def why_not(self) -> str:
+        """Why the private side can't be relied on; "" if it can."""
+        if not self.writer_seen:
+            return "waiting for writer: not seen"
+        if not self.connection.up:
+            return f"private: {self.connection.why}"
+        if self.connection.state is State.SUBSCRIBING:
+            return "private: subscribing"
+        return "" if self.reconciled else "private: waiting for reconciliation"
 
-    def closed(self) -> None:
-        self._channels.clear()
-        self._reconciled = False
+    def due(self, now: int, at: int) -> list[Effect]:
+        """Open, subscribe, give up: whatever is due."""
+        effects: list[Effect] = []
+        if self.connection.up:
+            late = self._commands.late(now)
+            if late is not None:
+                effects += self.give_up(now, f"{late.name}: unanswered")
+            else:
+                effects += self._commands.due(now)
+        return effects + self.connection.due(now, at, self._allowed)
 
-    def reconciled(self, id: str) -> None:
-        """The gateway's answer; one for an earlier connection proves nothing about this one."""
-        if id == self._id():
-            self._reconciled = True
+    def deadline(self) -> int | None:
+        deadlines = [self.connection.deadline(self._allowed)]
+        if self.connection.up:
+            deadlines.append(self._commands.deadline())
+        return min((d for d in deadlines if d is not None), default=None)
 
-    def _id(self) -> str:
-        return f"private:{self._epoch}:{self._round}"
+    def opened(self, now: int, at: int) -> list[Effect]:
+        effects = self.connection.opened(now, at)
+        if effects:
+            self.reconciled = False
+            self._commands.clear()
+            self._commands.ask(Command(("fill", "user_orders"), ()))
+        return effects
 
-    def received(self, now: int, at: int, raw: bytes) -> list[Effect]:
-        """Take one frame. What can't be read may have been a fill: begin again, and reconcile."""
-        self._counters["frames_in"] += 1
-        self._link.heard(now)
+    def ended(self, now: int, at: int, reason: str, status: int = 0) -> list[Effect]:
+        self._forget_round()
+        return self.connection.ended(now, at, reason, status)
+
+    def give_up(self, now: int, reason: str) -> list[Effect]:
+        """Start again with a new connection, and so with a reconciliation."""
+        self._forget_round()
+        return self.connection.give_up(now, reason)
+
+    def frame(self, now: int, at: int, raw: bytes) -> list[Effect]:
+        """Take one message."""
+        if not self.connection.up:
+            return []
+        self.frames_in += 1
+        self.connection.heard_at = now
         try:
-            frame = frames.read(raw)
-            match frame:
-                case Filled() | OrderChanged():
-                    fact = frame.msg.fact()
-                    if self._tells.full:
-                        return [CloseSocket(self._link.name)]
-                    return self._tells.tell(now, at, "writer", natural_id(fact), Append(fact))
-                case Subscribed(id=id, msg=msg):
-                    return self._subscribed(now, at, id, msg.channel)
-                case Ok(id=id):
-                    self._link.answered(id)
-                case ErrorFrame():
-                    self._counters["errors"] += 1
-                    return [CloseSocket(self._link.name)]
-        except RemoteProtocolError:
-            self._counters["malformed"] += 1
-            return [CloseSocket(self._link.name)]
+            return self._take(now, at, frames.decode(raw))
+        except RemoteProtocolError as e:
+            self.malformed += 1  # it may have been a fill
+            return self.give_up(now, f"malformed {e}")
+
+    def appended(self, id: str, answer: Appended) -> list[Effect]:
+        """The writer's answer. REFUSED is not the end of it: it is told again."""
+        self.writer_seen = True
+        if answer.verdict == "REFUSED" or id not in self.waiting:
+            return []
+        self.waiting.discard(id)
+        self._tells.answered(id)
+        if answer.verdict == "CONFLICT":
+            return [Report(f"the writer has another body for {id}: {answer.reason}", grave=True)]
         return []
 
-    def _subscribed(self, now: int, at: int, id: int, channel: str) -> list[Effect]:
-        self._channels.add(channel)
-        if len(self._channels) < len(CHANNELS):
+    def reconcile_answered(self, id: str, answer: ReconcileAnswer) -> list[Effect]:
+        """All that happened before this connection is on record."""
+        if id != self._round_id or self._tells.answered(id) is None:
             return []
-        self._link.answered(id)
-        self._tells.answered(self._id())  # an older connection's wish is void
-        self._round += 1
-        return self._tells.tell(now, at, "gateway", self._id(), Reconcile("private connection"))
+        self.reconciled = True
+        return [Report(f"private: reconciled to entry {answer.n}")]
+
+    @property
+    def _allowed(self) -> bool:
+        return self.writer_seen and len(self._tells) < REOPEN_BELOW
+
+    @property
+    def _round_id(self) -> str:
+        return f"reconcile:{self._epoch}:{self._rounds}"
+
+    def _take(self, now: int, at: int, frame: AnyFrame) -> list[Effect]:
+        match frame:
+            case FillFrame(msg=body):
+                return self._tell(now, at, frames.fill(body))
+            case UserOrderFrame(msg=body):
+                seen = frames.order_seen(body)
+                if seen is None:
+                    self.unknown_types += 1
+                    return self._reconcile(now, at, f"order {body.order_id}: status unknown")
+                return self._tell(now, at, seen)
+            case SubscribedFrame(id=id):
+                if self._commands.answered(id) is None:
+                    return []
+                self.connection.settled()
+                return self._reconcile(now, at, "private connection opened")
+            case ErrorFrame(msg=error):
+                return self.give_up(now, f"error {error.code}: {error.msg[:100]}")
+            case OkFrame():
+                return []
+            case Glance():
+                self.unknown_types += 1
+                return []
+        return self.give_up(now, f"{type(frame).__name__} does not belong here")
+
+    def _tell(self, now: int, at: int, fact: Fill | OrderSeen) -> list[Effect]:
+        if self._tells.full:
+            return self.give_up(now, f"{len(self._tells)} letters wait: no room for a fact")
+        id = natural_id(fact)
+        self.facts += 1
+        self.waiting.add(id)
+        return self._tells.tell(now, at, "writer", id, Append(fact))
+
+    def _reconcile(self, now: int, at: int, reason: str) -> list[Effect]:
+        """Have the gateway read the account. A round that is still asked for is replaced."""
+        self._forget_round()
+        if self._tells.full:
+            return self.give_up(now, f"{len(self._tells)} letters wait: no room to reconcile")
+        self._rounds += 1
+        return self._tells.tell(now, at, "gateway", self._round_id, Reconcile(reason))
+
+    def _forget_round(self) -> None:
+        self._tells.answered(self._round_id)

@@ -1,145 +1,234 @@
-"""Hosts the stream: two WebSockets, whose frames are taken off as they come."""
+"""Hosts the stream: two WebSocket connections to the exchange, signed, watched, never hanging."""
 
 import asyncio
 import os
 import random
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-import websockets
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import Opcode
 
-from actors.stream.core import Stream
-from actors.stream.link import (
+from actors.stream.core import (
     CloseSocket,
     FrameReceived,
+    Link,
     OpenFailed,
     OpenSocket,
+    PingReceived,
     SendFrame,
     SocketClosed,
     SocketOpened,
+    Stream,
 )
-from protocol.config import Settings
+from protocol.config import Exchange, Settings
 from protocol.errors import ConfigError
 from protocol.kalshi.signing import Signer
 from protocol.limits import CONNECT_MAX, FRAME_BYTES_MAX, SECOND
-from protocol.machine import Effect
+from protocol.machine import Cause, Effect
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
 from protocol.runtime.loop import Loop, wall
 from protocol.runtime.process import generation, next_epoch, read_private
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-FRAMES_WAITING_MAX = 4_096  # then the socket is not read: backpressure, not memory
-CLOSE_MAX_S = 1.0
+FRAMES_WAITING_MAX: Final = 1_024  # beyond it the socket is not read: TCP holds the exchange back
+OUTGOING_MAX: Final = 1_000  # commands waiting to be sent
+CLOSE_SECONDS_MAX: Final = 1.0  # then the transport is aborted
+PING_SECONDS: Final = 5.0
+
+Feed = Callable[[Cause], None]
 
 
 async def serve(settings: Settings) -> int:
-    """Run until asked to stop. Returns the exit code."""
-    sockets = Sockets(settings)
-    name = "stream"
-    identity = Identity(name, next_epoch(settings.var_dir, name), os.getpid(), generation())
+    """Run until asked to stop. Returns the exit code. Raises ConfigError on a bad key or URL."""
+    url = checked(settings.exchange.ws_url)
+    signer = signer_of(settings.exchange)
+    identity = Identity("stream", next_epoch(settings.var_dir, "stream"), os.getpid(), generation())
     bus = Bus(settings)
-    bus.answer_on("stream.in")
     bus.publish_on("stream.pub")
+    bus.answer_on("stream.in")
+    bus.hear("ledger.pub", ["mark "])
+    sockets = Sockets(url, signer)
     loop = Loop(Stream(identity, settings.stream.follow, random.Random()), bus, sockets.perform)
-    sockets.loop = loop
+    sockets.feed = loop.feed
     try:
         return await loop.run()
     finally:
-        await sockets.close()
+        await sockets.end()
+
+
+def signer_of(exchange: Exchange) -> Signer:
+    """With the read-only key where there is one: the trading key is the gateway's."""
+    if exchange.read_key_id:
+        path = exchange.read_key_file
+        return Signer(exchange.read_key_id, read_private(path), path)
+    return Signer(exchange.key_id, read_private(exchange.key_file), exchange.key_file)
+
+
+def checked(url: str) -> str:
+    """The URL itself. Raises ConfigError unless it is encrypted or stays on this machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "wss" or (parts.scheme == "ws" and _is_loopback(parts.hostname or "")):
+        return url
+    raise ConfigError(f"exchange.ws_url is {url!r}, expected wss:// (ws:// only on this machine)")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Sockets:
-    """One task per connection; the core says when to open, what to send, when to close."""
+    """Performs the stream's effects: at most one socket a link, each with a task of its own."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises ConfigError if the address or the key can't be used."""
-        exchange = settings.exchange
-        url = urlsplit(exchange.ws_url)
-        if url.scheme != "wss" and not (url.scheme == "ws" and url.hostname in LOOPBACK):
-            raise ConfigError(f"exchange.ws_url: {exchange.ws_url}: expected wss")
-        key_file = exchange.read_key_file or exchange.key_file
-        key_id = exchange.read_key_id or exchange.key_id
-        self._signer = Signer(key_id, read_private(key_file), key_file)
-        self._url, self._path = exchange.ws_url, url.path
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._open: dict[str, ClientConnection] = {}
-        self.loop: Loop | None = None
+    def __init__(self, url: str, signer: Signer) -> None:
+        self.feed: Feed | None = None
+        self._url = url
+        self._signer = signer
+        self._lives: dict[Link, Life] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, effect: Effect) -> None:
         match effect:
             case OpenSocket(link=link):
-                former = self._tasks.get(link)
-                if former is not None:
-                    former.cancel()
-                self._tasks[link] = asyncio.get_running_loop().create_task(self._live(link))
+                life = self._lives[link] = Life(self, link)
+                life.start(self._url, self._signer)
+                self._keep(life.run())
             case SendFrame(link=link, raw=raw):
-                connection = self._open.get(link)
-                if connection is not None:
-                    sending = asyncio.get_running_loop().create_task(self._send(connection, raw))
-                    self._tasks[f"{link} send {id(sending)}"] = sending
-                    sending.add_done_callback(lambda t: self._forget(t))
+                self._lives[link].send(raw)
             case CloseSocket(link=link):
-                connection = self._open.pop(link, None)
-                if connection is not None:
-                    connection.transport.abort()
+                self._keep(self._lives[link].close())
             case _:
                 raise AssertionError(f"unexpected effect: {effect}")
 
-    def _forget(self, task: "asyncio.Task[None]") -> None:
-        self._tasks = {name: t for name, t in self._tasks.items() if t is not task}
+    def tell(self, life: "Life", cause: Cause) -> None:
+        """Feed the core, unless the socket has been replaced by a newer one."""
+        assert self.feed is not None
+        if self._lives.get(life.link) is life:
+            self.feed(cause)
 
-    async def _send(self, connection: ClientConnection, raw: bytes) -> None:
-        try:
-            await connection.send(raw.decode())
-        except websockets.ConnectionClosed:
-            return  # the reading side says so
+    async def end(self) -> None:
+        """Close what is still open, within CLOSE_SECONDS_MAX."""
+        lives, self._lives = self._lives, {}
+        await asyncio.gather(*(life.close() for life in lives.values()))
+        await asyncio.gather(*self._tasks)
 
-    async def _live(self, link: str) -> None:
-        """One connection from handshake to end."""
-        assert self.loop is not None
-        headers = self._signer.headers(wall() // 1_000, "GET", self._path)
-        try:
-            connection = await connect(
-                self._url,
-                additional_headers=headers,
-                open_timeout=CONNECT_MAX / SECOND,
-                close_timeout=CLOSE_MAX_S,
-                ping_interval=5,
-                ping_timeout=5,
-                max_size=FRAME_BYTES_MAX,
-                max_queue=FRAMES_WAITING_MAX,
-                compression=None,
-                proxy=None,
-            )
-        except websockets.InvalidStatus as e:
-            status = e.response.status_code
-            self.loop.feed(OpenFailed(wall(), link, status, f"handshake refused: {status}"))
-            return
-        except (OSError, websockets.WebSocketException, TimeoutError) as e:
-            reason = str(e)[:200] or type(e).__name__
-            self.loop.feed(OpenFailed(wall(), link, 0, reason))
-            return
-        await self._read(link, connection)
+    def _keep(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)  # the event loop itself keeps tasks only weakly
+        task.add_done_callback(self._tasks.discard)
 
-    async def _read(self, link: str, connection: ClientConnection) -> None:
-        assert self.loop is not None
-        self._open[link] = connection
-        self.loop.feed(SocketOpened(wall(), link))
-        try:
-            while True:
-                raw = await connection.recv(decode=False)
-                self.loop.feed(FrameReceived(wall(), link, raw))
-        except websockets.ConnectionClosed as e:
-            reason = f"closed: {e}"[:200]
-        finally:
-            if self._open.get(link) is connection:
-                del self._open[link]
-            connection.transport.abort()
-        self.loop.feed(SocketClosed(wall(), link, reason))
+
+class Life:
+    """One socket from its handshake to its end."""
+
+    def __init__(self, sockets: Sockets, link: Link) -> None:
+        self.link: Final[Link] = link
+        self._sockets = sockets
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(OUTGOING_MAX)
+        self._socket: ClientConnection | None = None
+        self._work: asyncio.Task[None]
+
+    def start(self, url: str, signer: Signer) -> None:
+        self._work = asyncio.ensure_future(self._live(url, signer))
+
+    async def run(self) -> None:
+        """Never raises: however it ends, the core is told so, once."""
+        await asyncio.wait([self._work])
+        if self._work.cancelled():
+            self._tell(SocketClosed(wall(), self.link, "closed before it was open"))
+        elif (error := self._work.exception()) is not None:
+            self._tell(SocketClosed(wall(), self.link, repr(error)[:200]))
+
+    def send(self, raw: bytes) -> None:
+        self._outgoing.put_nowait(raw)
 
     async def close(self) -> None:
-        """End every connection without ceremony: the exchange expects no goodbye."""
-        for task in list(self._tasks.values()):
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        """End it politely, then not; one that is not open yet is given up at once."""
+        if self._socket is None:
+            self._work.cancel()
+            return
+        closing = asyncio.ensure_future(self._socket.close())
+        await asyncio.wait([closing], timeout=CLOSE_SECONDS_MAX)
+        self._socket.transport.abort()
+        await asyncio.wait([closing])
+
+    async def _live(self, url: str, signer: Signer) -> None:
+        try:
+            self._socket = await self._connect(url, signer)
+        except InvalidStatus as e:
+            response = e.response
+            text = bytes(response.body or b"")[:200].decode("utf-8", "replace")
+            reason = f"HTTP {response.status_code} {text}".strip()
+            self._tell(OpenFailed(wall(), self.link, response.status_code, reason))
+            return
+        except (OSError, TimeoutError, WebSocketException) as e:
+            self._tell(OpenFailed(wall(), self.link, 0, f"{type(e).__name__}: {e}"[:200]))
+            return
+        self._tell(SocketOpened(wall(), self.link))
+        sending = asyncio.ensure_future(self._send_all(self._socket))
+        try:
+            reason = await self._receive_all(self._socket)
+        finally:
+            sending.cancel()
+            self._socket.transport.abort()
+        self._tell(SocketClosed(wall(), self.link, reason))
+
+    async def _connect(self, url: str, signer: Signer) -> ClientConnection:
+        headers = signer.headers(wall() // 1_000, "GET", urlsplit(url).path)
+        socket = await connect(
+            url,
+            additional_headers=headers,
+            create_connection=Watched,
+            compression=None,
+            proxy=None,
+            max_size=FRAME_BYTES_MAX,
+            max_queue=FRAMES_WAITING_MAX,
+            open_timeout=CONNECT_MAX / SECOND,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
+            close_timeout=CLOSE_SECONDS_MAX,
+        )
+        assert isinstance(socket, Watched)
+        socket.pinged = self._pinged
+        return socket
+
+    async def _receive_all(self, socket: ClientConnection) -> str:
+        """What has already arrived is taken in one go: receiving waits only if there is nothing."""
+        try:
+            while True:
+                raw = await socket.recv(decode=False)
+                self._tell(FrameReceived(wall(), self.link, raw))
+        except ConnectionClosed as e:
+            frame = e.rcvd or e.sent
+            code, text = (1006, "") if frame is None else (frame.code, frame.reason)
+            return f"closed {code} {text}".strip()
+
+    async def _send_all(self, socket: ClientConnection) -> None:
+        try:
+            while True:
+                await socket.send(await self._outgoing.get(), text=True)
+        except ConnectionClosed:
+            return  # receiving says so, with its reason
+
+    def _pinged(self) -> None:
+        self._tell(PingReceived(wall(), self.link))
+
+    def _tell(self, cause: Cause) -> None:
+        self._sockets.tell(self, cause)
+
+
+class Watched(ClientConnection):
+    """A connection that says when the exchange pings: in a quiet market nothing else is heard."""
+
+    pinged: Callable[[], None] | None = None
+
+    def process_event(self, event: Any) -> None:
+        super().process_event(event)
+        if self.pinged is not None and getattr(event, "opcode", None) is Opcode.PING:
+            self.pinged()

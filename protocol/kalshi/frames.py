@@ -1,50 +1,67 @@
-"""The exchange's WebSocket frames: read into what we rely on, and the commands we send.
+"""The exchange's WebSocket frames: what it sends, as frozen Structs, and the commands we send.
 
-FACTS.md section 4. Unknown fields are ignored; an unknown type is told by its name; anything
-else that is not as it should be is one kind of error.
+Fields and their names are those of the wire (FACTS.md sections 4.2 to 4.5); what we don't use is
+not declared and is skipped unread. A type that we don't know is not an error, only counted: the
+exchange adds some every month. Everything else that doesn't fit is RemoteProtocolError.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from protocol import topics
 from protocol.errors import RemoteProtocolError
-from protocol.facts import ExchangeStatus, Fill, OrderSeen
-from protocol.kalshi.calls import micros, side_of
-from protocol.messages import BookSide, Level, Quote, Trade
-from protocol.units import Count, Money, Price, decode_unit
+from protocol.facts import ExchangeStatus, Fill, OrderSeen, OrderSide
+from protocol.messages import BookDelta, BookSide, Level, Quote, Trade
+from protocol.units import DOLLAR, Count, Money, Price, decode_unit
 
-TERMINAL_ERRORS: Final = frozenset({10, 17, 18, 25})  # what follows on that sid has a hole
+Channel = Literal["orderbook_delta", "trade", "ticker", "fill", "user_orders"]
+Action = Literal["add_markets", "delete_markets", "get_snapshot"]
+
+Whole = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Millis = Annotated[int, Meta(ge=0, le=(2**53 - 1) // 1_000)]  # exact as microseconds, too
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SnapshotBody(Struct, frozen=True):
-    """A side's key is absent when the side is empty."""
+    """All bids of a market. The key of an empty side is absent."""
 
     market_ticker: str
-    yes_dollars_fp: tuple[Level, ...] = ()
-    no_dollars_fp: tuple[Level, ...] = ()
+    yes_dollars_fp: tuple[Level, ...] | None = None
+    no_dollars_fp: tuple[Level, ...] | None = None
 
 
-class DeltaBody(Struct, frozen=True):
+class DeltaBody(Struct, frozen=True, gc=False):
+    """A signed change of one level."""
+
     market_ticker: str
     price_dollars: Price
     delta_fp: Count
     side: BookSide
-    ts_ms: int = 0
+    ts_ms: Millis | None = None
 
 
-class TradeBody(Struct, frozen=True):
-    trade_id: str
+class TradeBody(Struct, frozen=True, gc=False):
+    """A public print. `taker_side` is the deprecated form of `taker_outcome_side`."""
+
     market_ticker: str
+    trade_id: Id
     yes_price_dollars: Price
     count_fp: Count
-    taker_outcome_side: BookSide
-    ts_ms: int = 0
+    taker_outcome_side: BookSide | None = None
+    taker_book_side: OrderSide | None = None
+    taker_side: BookSide | None = None
+    ts_ms: Millis | None = None
 
 
-class QuoteBody(Struct, frozen=True):
+class TickerBody(Struct, frozen=True, gc=False):
+    """The exchange's summary of a market."""
+
     market_ticker: str
     price_dollars: Price
     yes_bid_dollars: Price
@@ -53,230 +70,349 @@ class QuoteBody(Struct, frozen=True):
     open_interest_fp: Count
     yes_bid_size_fp: Count = Count(0)
     yes_ask_size_fp: Count = Count(0)
-    ts_ms: int = 0
+    ts_ms: Millis | None = None
 
 
 class FillBody(Struct, frozen=True):
-    trade_id: str
-    order_id: str
+    """An execution of an order of ours."""
+
+    trade_id: Id
+    order_id: Id
     market_ticker: str
-    is_taker: bool
     yes_price_dollars: Price
     count_fp: Count
     fee_cost: Money
-    client_order_id: str = ""
-    book_side: str = ""
-    outcome_side: str = ""
-    ts_ms: int = 0
-
-    def fact(self) -> Fill:
-        return Fill(
-            self.order_id,
-            self.trade_id,
-            self.market_ticker,
-            side_of(self.book_side, self.outcome_side),
-            self.yes_price_dollars,
-            self.count_fp,
-            self.fee_cost,
-            self.is_taker,
-            self.ts_ms * 1_000,
-            self.client_order_id,
-        )
+    is_taker: bool
+    book_side: OrderSide | None = None
+    outcome_side: BookSide | None = None
+    ts_ms: Millis | None = None
+    client_order_id: str | None = None
 
 
-class OrderBody(Struct, frozen=True):
-    order_id: str
+class UserOrderBody(Struct, frozen=True):
+    """The state of an order of ours. The market's field is `ticker` here."""
+
+    order_id: Id
     ticker: str
-    status: ExchangeStatus
+    status: str
     yes_price_dollars: Price
     fill_count_fp: Count
     remaining_count_fp: Count
     initial_count_fp: Count
-    client_order_id: str = ""
-    book_side: str = ""
-    outcome_side: str = ""
-    created_ts_ms: int | None = None
-    created_time: str | None = None
-    last_updated_ts_ms: int | None = None
+    client_order_id: str | None = None
+    book_side: OrderSide | None = None
+    outcome_side: BookSide | None = None
+    is_yes: bool | None = None
+    last_updated_ts_ms: Millis | None = None
     last_update_time: str | None = None
-
-    def fact(self) -> OrderSeen:
-        return OrderSeen(
-            self.order_id,
-            self.client_order_id,
-            self.ticker,
-            side_of(self.book_side, self.outcome_side),
-            self.yes_price_dollars,
-            self.status,
-            self.initial_count_fp,
-            self.fill_count_fp,
-            self.remaining_count_fp,
-            self._updated_ms(),
-        )
-
-    def _updated_ms(self) -> int:
-        if self.last_updated_ts_ms is not None:
-            return self.last_updated_ts_ms
-        if self.last_update_time:
-            return micros(self.last_update_time) // 1_000
-        if self.created_ts_ms is not None:
-            return self.created_ts_ms
-        return micros(self.created_time or "") // 1_000
+    created_ts_ms: Millis | None = None
+    created_time: str | None = None
 
 
 class SubscribedBody(Struct, frozen=True):
+    """Which channel was subscribed, and its number on this connection."""
+
     channel: str
-    sid: int
+    sid: Whole
 
 
 class ErrorBody(Struct, frozen=True):
+    """FACTS.md section 4.3 has the codes. It may name the markets that are to blame."""
+
     code: int
     msg: str = ""
+    market_ticker: str | None = None
+    market_tickers: tuple[str, ...] | None = None
 
 
-class Frame(Struct, frozen=True):
-    """What every frame may carry beside its body: `seq` is per sid, over all markets of it."""
-
-    sid: int = 0
-    seq: int = 0
-    id: int = 0
-
-
-class Snapshot(Frame, frozen=True, kw_only=True, tag="orderbook_snapshot"):
+class SnapshotFrame(Struct, frozen=True, tag_field="type", tag="orderbook_snapshot"):
+    sid: Whole
+    seq: Whole
     msg: SnapshotBody
+    id: Whole | None = None
 
 
-class Delta(Frame, frozen=True, kw_only=True, tag="orderbook_delta"):
+class DeltaFrame(Struct, frozen=True, tag_field="type", tag="orderbook_delta", gc=False):
+    sid: Whole
+    seq: Whole
     msg: DeltaBody
 
 
-class Traded(Frame, frozen=True, kw_only=True, tag="trade"):
+class TradeFrame(Struct, frozen=True, tag_field="type", tag="trade", gc=False):
+    sid: Whole
     msg: TradeBody
-
-    def message(self, received_at: int) -> Trade:
-        m = self.msg
-        return Trade(
-            m.market_ticker,
-            m.trade_id,
-            m.yes_price_dollars,
-            m.count_fp,
-            m.taker_outcome_side,
-            m.ts_ms * 1_000,
-            received_at,
-        )
+    seq: Whole | None = None
 
 
-class Quoted(Frame, frozen=True, kw_only=True, tag="ticker"):
-    msg: QuoteBody
-
-    def message(self, received_at: int) -> Quote:
-        m = self.msg
-        return Quote(
-            m.market_ticker,
-            m.price_dollars,
-            m.yes_bid_dollars,
-            m.yes_ask_dollars,
-            m.yes_bid_size_fp,
-            m.yes_ask_size_fp,
-            m.volume_fp,
-            m.open_interest_fp,
-            m.ts_ms * 1_000,
-            received_at,
-        )
+class TickerFrame(Struct, frozen=True, tag_field="type", tag="ticker", gc=False):
+    sid: Whole
+    msg: TickerBody
+    seq: Whole | None = None
 
 
-class Filled(Frame, frozen=True, kw_only=True, tag="fill"):
+class FillFrame(Struct, frozen=True, tag_field="type", tag="fill"):
+    sid: Whole
     msg: FillBody
+    seq: Whole | None = None
 
 
-class OrderChanged(Frame, frozen=True, kw_only=True, tag="user_order"):
-    msg: OrderBody
+class UserOrderFrame(Struct, frozen=True, tag_field="type", tag="user_order"):
+    sid: Whole
+    msg: UserOrderBody
+    seq: Whole | None = None
 
 
-class Subscribed(Frame, frozen=True, kw_only=True, tag="subscribed"):
+class SubscribedFrame(Struct, frozen=True, tag_field="type", tag="subscribed"):
     msg: SubscribedBody
+    id: Whole | None = None
 
 
-class Unsubscribed(Frame, frozen=True, kw_only=True, tag="unsubscribed"):
-    pass
+class UnsubscribedFrame(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
+    id: Whole | None = None
+    sid: Whole | None = None
+    seq: Whole | None = None
 
 
-class Ok(Frame, frozen=True, kw_only=True, tag="ok"):
-    """Done as commanded. What `msg` repeats of our own command we know already."""
+class OkFrame(Struct, frozen=True, tag_field="type", tag="ok"):
+    """Its `msg` may be an object or an array and tells us nothing that we don't know."""
+
+    id: Whole | None = None
+    sid: Whole | None = None
+    seq: Whole | None = None
 
 
-class ErrorFrame(Frame, frozen=True, kw_only=True, tag="error"):
+class ErrorFrame(Struct, frozen=True, tag_field="type", tag="error"):
     msg: ErrorBody
+    id: Whole | None = None
+    sid: Whole | None = None
+    seq: Whole | None = None
 
 
-class _Any(Struct, frozen=True):
-    type: str
-    sid: int = 0
-    seq: int = 0
-    id: int = 0
-
-
-class Unknown(Frame, frozen=True, kw_only=True):
-    """A type that we don't know. It consumes its number all the same."""
-
-    type: str
-
-
-AnyFrame = (
-    Snapshot
-    | Delta
-    | Traded
-    | Quoted
-    | Filled
-    | OrderChanged
-    | Subscribed
-    | Unsubscribed
-    | Ok
+KnownFrame = (
+    SnapshotFrame
+    | DeltaFrame
+    | TradeFrame
+    | TickerFrame
+    | FillFrame
+    | UserOrderFrame
+    | SubscribedFrame
+    | UnsubscribedFrame
+    | OkFrame
     | ErrorFrame
 )
+
+
+class Glance(Struct, frozen=True):
+    """The outside of a frame: all that is read of a type that we don't know."""
+
+    type: str
+    id: Whole | None = None
+    sid: Whole | None = None
+    seq: Whole | None = None
+
+
+AnyFrame = KnownFrame | Glance
+
 KNOWN: Final = frozenset(
     {"orderbook_snapshot", "orderbook_delta", "trade", "ticker", "fill", "user_order"}
     | {"subscribed", "unsubscribed", "ok", "error"}
 )
 
-_decoder: msgspec.json.Decoder[AnyFrame] = msgspec.json.Decoder(AnyFrame, dec_hook=decode_unit)
-_decode_any = msgspec.json.Decoder(_Any).decode
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_decode = msgspec.json.Decoder(KnownFrame, dec_hook=decode_unit).decode
+_decode_outside = msgspec.json.Decoder(Glance).decode
+_encode = msgspec.json.Encoder().encode
 
 
-def read(raw: bytes) -> AnyFrame | Unknown:
-    """Decode one frame. Raises RemoteProtocolError, and never anything else."""
+def decode(raw: bytes) -> AnyFrame:
+    """The frame. Raises RemoteProtocolError, and never anything else, if it is malformed."""
     try:
-        return _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        problem = str(e)
+        frame: KnownFrame = _decode(raw)
+    except _MALFORMED as e:
+        outside = glance(raw)
+        if outside.type in KNOWN:
+            raise RemoteProtocolError(f"{outside.type} frame: {str(e)[:200]}") from None
+        return outside
+    return frame
+
+
+def glance(raw: bytes) -> Glance:
+    """The outside of a frame, also of a malformed one.
+
+    Raises RemoteProtocolError if not even that can be read.
+    """
     try:
-        found = _decode_any(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise RemoteProtocolError(f"frame: {problem}") from None
-    if found.type in KNOWN:
-        raise RemoteProtocolError(f"frame {found.type}: {problem}")
-    return Unknown(sid=found.sid, seq=found.seq, id=found.id, type=found.type[:100])
+        return _decode_outside(raw)
+    except _MALFORMED as e:
+        raise RemoteProtocolError(f"frame: {str(e)[:200]}") from None
 
 
-def sid_of(raw: bytes) -> int:
-    """The subscription that a malformed frame was for; 0 if not even that can be read."""
-    try:
-        return _decode_any(raw).sid
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return 0
+# Commands
 
 
-def subscribe(id: int, channels: Sequence[str], tickers: Sequence[str] = ()) -> bytes:
-    """`use_yes_price` is always said: its default will change (FACTS.md section 4.5)."""
-    params: dict[str, object] = {"channels": list(channels)}
+def subscribe(id: int, channels: Sequence[Channel], tickers: Sequence[str] = ()) -> bytes:
+    """Subscribe to channels. No tickers means all, on the private channels; books need some.
+
+    The default of `use_yes_price` is going to change (FACTS.md section 4.5): always say it.
+    """
+    params: dict[str, Any] = {"channels": channels}
     if tickers:
-        params["market_tickers"] = list(tickers)
+        params["market_tickers"] = tickers
     if "orderbook_delta" in channels:
         params["use_yes_price"] = False
-    return msgspec.json.encode({"id": id, "cmd": "subscribe", "params": params})
+    return _encode({"id": id, "cmd": "subscribe", "params": params})
 
 
-def update(id: int, sid: int, action: str, tickers: Sequence[str]) -> bytes:
-    """`action` is add_markets, delete_markets or get_snapshot."""
-    params = {"sids": [sid], "market_tickers": list(tickers), "action": action}
-    return msgspec.json.encode({"id": id, "cmd": "update_subscription", "params": params})
+def update_subscription(id: int, sid: int, action: Action, tickers: Sequence[str]) -> bytes:
+    """Add or delete markets of a subscription, or ask for snapshots of its books."""
+    params = {"sids": [sid], "market_tickers": tickers, "action": action}
+    return _encode({"id": id, "cmd": "update_subscription", "params": params})
+
+
+def unsubscribe(id: int, sids: Sequence[int]) -> bytes:
+    """End whole subscriptions, with every ticker of theirs."""
+    return _encode({"id": id, "cmd": "unsubscribe", "params": {"sids": sids}})
+
+
+def list_subscriptions(id: int) -> bytes:
+    """Ask which subscriptions the connection has."""
+    return _encode({"id": id, "cmd": "list_subscriptions"})
+
+
+# What frames mean in our own words
+
+
+def book_delta(body: DeltaBody, received_at: int) -> BookDelta:
+    """Times in microseconds. Raises RemoteProtocolError on a price above one dollar."""
+    if body.price_dollars > DOLLAR:
+        raise RemoteProtocolError(f"orderbook_delta: a price above $1 in {body.market_ticker}")
+    return BookDelta(
+        body.market_ticker,
+        body.side,
+        body.price_dollars,
+        body.delta_fp,
+        (body.ts_ms or 0) * 1_000,
+        received_at,
+    )
+
+
+def trade(body: TradeBody, received_at: int) -> Trade:
+    """Raises RemoteProtocolError if side, count or price of the print makes no sense."""
+    side = body.taker_outcome_side or _outcome(body.taker_book_side) or body.taker_side
+    if side is None or body.count_fp <= 0 or body.yes_price_dollars > DOLLAR:
+        raise RemoteProtocolError(f"trade {body.trade_id}: side, count or price makes no sense")
+    return Trade(
+        body.market_ticker,
+        body.trade_id,
+        body.yes_price_dollars,
+        body.count_fp,
+        side,
+        (body.ts_ms or 0) * 1_000,
+        received_at,
+    )
+
+
+def quote(body: TickerBody, received_at: int) -> Quote:
+    """The quote as the exchange summed it up."""
+    return Quote(
+        body.market_ticker,
+        body.price_dollars,
+        body.yes_bid_dollars,
+        body.yes_ask_dollars,
+        body.yes_bid_size_fp,
+        body.yes_ask_size_fp,
+        body.volume_fp,
+        body.open_interest_fp,
+        (body.ts_ms or 0) * 1_000,
+        received_at,
+    )
+
+
+def fill(body: FillBody) -> Fill:
+    """The fact for the ledger. Raises RemoteProtocolError if it makes no sense."""
+    side = body.book_side or _book_side(body.outcome_side)
+    if side is None or body.count_fp <= 0 or body.yes_price_dollars > DOLLAR:
+        raise RemoteProtocolError(f"fill {body.trade_id}: side, count or price makes no sense")
+    return Fill(
+        body.order_id,
+        body.trade_id,
+        _ticker(body.market_ticker),
+        side,
+        body.yes_price_dollars,
+        body.count_fp,
+        body.fee_cost,
+        body.is_taker,
+        (body.ts_ms or 0) * 1_000,
+        body.client_order_id or "",
+    )
+
+
+def order_seen(body: UserOrderBody) -> OrderSeen | None:
+    """The fact for the ledger, or None if the status is none that we know: "unknown" is one.
+
+    Raises RemoteProtocolError if it makes no sense.
+    """
+    status = _status(body.status)
+    if status is None:
+        return None
+    side = body.book_side or _book_side(body.outcome_side)
+    if side is None and body.is_yes is not None:
+        side = "bid" if body.is_yes else "ask"
+    counts = (body.initial_count_fp, body.fill_count_fp, body.remaining_count_fp)
+    if side is None or min(counts) < 0 or body.yes_price_dollars > DOLLAR:
+        raise RemoteProtocolError(f"order {body.order_id}: side, count or price makes no sense")
+    return OrderSeen(
+        body.order_id,
+        body.client_order_id or "",
+        _ticker(body.ticker),
+        side,
+        body.yes_price_dollars,
+        status,
+        *counts,
+        _updated_ms(body),
+    )
+
+
+def _status(text: str) -> ExchangeStatus | None:
+    match text:
+        case "resting" | "canceled" | "executed":
+            return text
+    return None
+
+
+def _outcome(side: OrderSide | None) -> BookSide | None:
+    return None if side is None else "yes" if side == "bid" else "no"
+
+
+def _book_side(outcome: BookSide | None) -> OrderSide | None:
+    return None if outcome is None else "bid" if outcome == "yes" else "ask"
+
+
+def _ticker(text: str) -> str:
+    if not topics.is_ticker(text):
+        raise RemoteProtocolError(f"{text[:80]!r} is not a market's name")
+    return text
+
+
+def _updated_ms(body: UserOrderBody) -> int:
+    """When it was last updated, in whole milliseconds; an order never updated: when created."""
+    for ms, text in (
+        (body.last_updated_ts_ms, body.last_update_time),
+        (body.created_ts_ms, body.created_time),
+    ):
+        if ms:
+            return ms
+        if text:
+            return _millis(text)
+    raise RemoteProtocolError(f"order {body.order_id}: it has no time")
+
+
+def _millis(text: str) -> int:
+    """RFC 3339 to milliseconds, cut and not rounded: so does the exchange (captures)."""
+    try:
+        ms = (datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, TypeError, OverflowError):  # no time, no zone, no such year
+        raise RemoteProtocolError(f"{text[:40]!r} is not a time") from None
+    if ms < 0:
+        raise RemoteProtocolError(f"{text[:40]!r} is before 1970")
+    return ms

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -146,14 +147,16 @@ def test_a_runner_gives_up_on_a_process_that_keeps_dying() -> None:
     """A writer whose database is a folder can't work: the whole stops, and says why."""
     with Engine() as engine:
         Path(engine.settings.var_dir, "ledger.db").mkdir()
-        run = subprocess.Popen(
+        run = subprocess.run(
             [engine.environment["SIDECAR_BIN"], "run", "writer"],
-            env=engine.environment, cwd=ROOT, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert run.stderr is not None
-        said = run.stderr.read()
-        assert run.wait(60) == 70, said
-        assert "gave up" in said
+            env=engine.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert run.returncode == 70, run.stderr
+        assert "gave up" in run.stderr
 
 
 def test_a_runner_killed_takes_its_process_with_it() -> None:
@@ -169,7 +172,5 @@ def test_a_runner_killed_takes_its_process_with_it() -> None:
             run.wait()
             handle = os.pidfd_open(pid) if Path(f"/proc/{pid}").exists() else None
             if handle is not None:
-                import select
-
                 assert select.select([handle], [], [], 5)[0], "the writer outlived its runner"
                 os.close(handle)

@@ -19,11 +19,13 @@ from actors.gateway.core import Gateway, HaltSaved, SaveHalt
 from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
 from actors.rehydrator.core import AccountLoaded, LoadAccount, Rehydrator
 from actors.stream.core import Stream
-from actors.stream.link import (
+from actors.stream.wire import (
     CloseSocket,
     FrameReceived,
+    Link,
     OpenFailed,
     OpenSocket,
+    PingReceived,
     SendFrame,
     SocketClosed,
     SocketOpened,
@@ -76,9 +78,11 @@ NAMES = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "trad
 HEARS = {  # who hears which topics of whom, as the shells subscribe
     "rehydrator": {"writer": ("ledger", "mark")},
     "gateway": {"writer": ("ledger", "mark"), "supervisor": ("system",)},
+    "stream": {"writer": ("mark",)},
     "api": {"writer": ("ledger", "mark"), "supervisor": ("system",)},
     "trader": {"stream": ("book.", "mark")},
 }
+PING_INTERVAL = 10 * SECOND  # FACTS.md section 4.1
 WALL_START = 1_790_000_000_000_000
 SNAPSHOT_EVERY = 40  # entries; far fewer than in production, so that replays happen
 
@@ -271,6 +275,8 @@ class World:
                     self.at(self.now + MS, lambda: self._command(link, held[1], raw))
             case CloseSocket(link):
                 self._hang_up(link)
+                closed = SocketClosed(self.wall, link, "closed by us")
+                self.at(self.now + 5 * MS, lambda: self.feed(process, closed))
             case _:
                 raise AssertionError(effect)
 
@@ -311,9 +317,8 @@ class World:
         self.at(when, lambda: self.feed(target, Asked(self.wall, sender, decode_letter(raw))))
 
     def _answer(self, process: Process, sender: tuple[bytes, ...], letter: Letter) -> None:
-        if process.name == "writer" and isinstance(letter.body, Appended):
-            if letter.body.verdict in ("NEW", "REPEAT"):
-                self.acknowledged[letter.id] = letter.body.n
+        if isinstance(letter.body, Appended) and letter.body.verdict in ("NEW", "REPEAT"):
+            self.acknowledged[letter.id] = letter.body.n
         name, life = sender[0].decode(), int(sender[1])
         target = self.processes.get(name)
         if target is None or target.life != life or self.dice.random() < self.faults.letter_drop:
@@ -371,7 +376,7 @@ class World:
 
     # The exchange
 
-    def _connect(self, process: Process, link: str) -> None:
+    def _connect(self, process: Process, link: Link) -> None:
         if self.processes["stream"] is not process:
             return
         if self.dice.random() < self.faults.socket_drop * 5:
@@ -385,12 +390,19 @@ class World:
 
         connection = self.exchange.opened(link, deliver)
         self._sockets[link] = (process, connection)
+        self.at(self.now + PING_INTERVAL, lambda: self._ping(process, link, connection))
         self.feed(process, SocketOpened(self.wall, link))
 
-    def _frame(self, process: Process, link: str, connection: Connection, raw: bytes) -> None:
+    def _frame(self, process: Process, link: Link, connection: Connection, raw: bytes) -> None:
         held = self._sockets.get(link)
         if held is not None and held[1] is connection:
             self.feed(process, FrameReceived(self.wall, link, raw))
+
+    def _ping(self, process: Process, link: Link, connection: Connection) -> None:
+        held = self._sockets.get(link)
+        if held is not None and held[1] is connection:
+            self.feed(process, PingReceived(self.wall, link))
+            self.at(self.now + PING_INTERVAL, lambda: self._ping(process, link, connection))
 
     def _command(self, link: str, connection: Connection, raw: bytes) -> None:
         held = self._sockets.get(link)

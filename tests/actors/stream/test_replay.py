@@ -1,0 +1,117 @@
+"""Whole recordings of the exchange through the core: the books are those of a plain replay."""
+
+import gzip
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from protocol.envelope import Outbox
+from protocol.follower import BookFollower
+from protocol.machine import Publish
+from protocol.messages import Append
+from tests.actors.stream.scene import Scene, published
+
+CAPTURES = Path(__file__).parents[3].parent / "shared" / "captures" / "stream"
+DEMO = CAPTURES / "demo-2026-06-30-five-markets.jsonl"
+INXD = CAPTURES / "prod-2023-08-31-inxd.jsonl.gz"
+
+Plain = dict[tuple[str, str], dict[Decimal, Decimal]]
+
+
+def lines(path: Path) -> list[bytes]:
+    if not path.exists():
+        pytest.skip("the captures are not beside this checkout")
+    whole = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [line for line in whole.splitlines() if line.strip()]
+
+
+def plain_replay(frames: Iterable[bytes]) -> Plain:
+    """Independent of our code: json, dicts and decimals."""
+    books: Plain = {}
+    for frame in map(json.loads, frames):
+        msg = frame.get("msg")
+        if frame["type"] == "orderbook_snapshot":
+            for side in ("yes", "no"):
+                levels = msg.get(f"{side}_dollars_fp", [])
+                books[msg["market_ticker"], side] = {Decimal(p): Decimal(c) for p, c in levels}
+        elif frame["type"] == "orderbook_delta":
+            book = books[msg["market_ticker"], msg["side"]]
+            price = Decimal(msg["price_dollars"])
+            book[price] = book.get(price, Decimal(0)) + Decimal(msg["delta_fp"])
+            if book[price] == 0:
+                del book[price]
+    return books
+
+
+def our_books(scene: Scene, tickers: Iterable[str]) -> Plain:
+    books: Plain = {}
+    for ticker in tickers:
+        answer = scene.ask_book(ticker)
+        assert answer.state == "live"
+        for side, levels in (("yes", answer.yes), ("no", answer.no)):
+            books[ticker, side] = {
+                Decimal(price).scaleb(-6): Decimal(count).scaleb(-2) for price, count in levels
+            }
+    return books
+
+
+def replay(frames: list[bytes], skipped: frozenset[str] = frozenset()) -> Scene:
+    tickers = sorted({ticker for ticker, _ in plain_replay(frames)})
+    scene = Scene()
+    scene.markets(*tickers)
+    scene.open()
+    for sid, channel in ((1, "orderbook_delta"), (101, "trade"), (102, "ticker")):
+        scene.frame({"type": "subscribed", "id": 1, "msg": {"channel": channel, "sid": sid}})
+    scene.take()
+    for frame in frames:
+        private = frame.startswith(b'{"type":"fill"') or b'"channel":"fill"' in frame
+        scene.raw(frame, "private" if private else "market")
+    return scene
+
+
+@pytest.mark.parametrize("path", [DEMO, INXD], ids=["demo", "inxd"])
+def test_a_recording_gives_the_books_that_a_plain_replay_gives(path: Path) -> None:
+    frames = lines(path)
+    want = plain_replay(frames)
+    scene = replay(frames)
+    counters = scene.core._counters()
+    assert our_books(scene, {ticker for ticker, _ in want}) == want
+    data = sum(frame.startswith(b'{"type":"orderbook_') for frame in frames)
+    assert counters["book_frames"] == counters["frames_applied"] == data
+    assert [counters[name] for name in ("gaps", "malformed", "unknown_types", "strays")] == [0] * 4
+    assert len(published(scene.effects)) == data
+
+
+def test_who_follows_what_is_published_has_the_same_books() -> None:
+    scene = replay(lines(DEMO))
+    for ticker in scene.core.market.books.by_ticker:
+        follower = BookFollower(ticker, Outbox("reader", 1), 0)
+        for effect in scene.effects:
+            if isinstance(effect, Publish):
+                follower.hear(scene.now, effect.envelope)
+        answer = scene.ask_book(ticker)
+        assert follower.live and follower.cursor.seq == answer.seq
+        assert (follower.book.levels("yes"), follower.book.levels("no")) == (answer.yes, answer.no)
+
+
+def test_one_lost_frame_of_the_recording_is_noticed_and_no_book_is_wrong() -> None:
+    frames = lines(DEMO)
+    scene = replay(frames[:500] + frames[501:])
+    assert scene.core.market.gaps == 1
+    assert scene.core.market.books.live == 0
+
+
+def test_the_fills_of_the_recording_become_facts() -> None:
+    scene = Scene()
+    scene.go_private()
+    for frame in lines(DEMO):
+        if frame.startswith(b'{"type":"fill"'):
+            scene.raw(frame, "private")
+    facts = [letter.body.fact for letter in scene.letters(Append)]
+    assert [(f.side, int(f.price), int(f.count), int(f.fee), f.exchange_at) for f in facts] == [
+        ("bid", 170_000, 552, 54_600, 1_782_873_388_379_000),
+        ("ask", 160_000, 116, 11_000, 1_782_873_396_915_000),
+    ]
