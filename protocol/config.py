@@ -16,9 +16,7 @@ from msgspec.structs import fields
 from protocol.errors import ConfigError
 
 PREFIX = "SIDECAR_"
-RESERVED = frozenset(
-    {"SIDECAR_CONFIG", "SIDECAR_BIN", "SIDECAR_LOCK_FD", "SIDECAR_GENERATION"}
-)
+RESERVED = frozenset({"SIDECAR_CONFIG", "SIDECAR_BIN", "SIDECAR_LOCK_FD", "SIDECAR_GENERATION"})
 IPC_PATH_BYTES_MAX = 107  # zmq_ipc(7): the kernel's sockaddr_un leaves room for no more
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from actors.stream.books import Books, Followed
 from actors.stream.commands import Command, Commands
 from actors.stream.connection import Connection, State
+from actors.stream.resync import Resync, Turn
 from actors.stream.subscriptions import Place, Subscriptions
 from protocol.book import Book
 from protocol.envelope import Outbox
@@ -32,7 +33,7 @@ from protocol.kalshi.frames import (
     TradeFrame,
     UnsubscribedFrame,
 )
-from protocol.limits import MINUTE, RESYNC_RETRY, RESYNCS_MAX, TICKERS_A_COMMAND
+from protocol.limits import RESYNCS_MAX, TICKERS_A_COMMAND
 from protocol.machine import Effect, Publish, Report
 from protocol.pulse import Pulse
 
@@ -40,7 +41,6 @@ BOOKS: Final[Channel] = "orderbook_delta"
 CHANNELS: Final[tuple[Channel, ...]] = (BOOKS, "trade", "ticker")
 TERMINAL: Final = frozenset({10, 25})  # the subscription is dead (FACTS.md section 4.1)
 UNTRUSTED: Final = frozenset({17, 18})  # the subscription goes on, but something was not done
-RESYNC_SLOWLY: Final = MINUTE  # for a market whose first snapshot never came, among live ones
 
 
 class Market:
@@ -57,10 +57,7 @@ class Market:
         self._subscriptions = Subscriptions()
         self._book_sid = -1
         self._asked: dict[str, None] = {}  # subscribed on this connection, or about to be
-        self._resync_at: int | None = None
-        self._resynced_at = 0
-        self._snapshots_then = 0
-        self._in_vain = 0
+        self._resync = Resync()
 
     # Life
 
@@ -69,7 +66,7 @@ class Market:
         effects: list[Effect] = []
         was_up = self.connection.up
         if was_up:
-            effects += self._resync(now, at)
+            effects += self._ask_again(now, at)
             late = self._commands.late(now)
             if late is not None:
                 effects += self.give_up(now, at, f"{late.name}: unanswered")
@@ -83,7 +80,7 @@ class Market:
     def deadline(self) -> int | None:
         deadlines = [self.connection.deadline()]
         if self.connection.up:
-            deadlines += [self._commands.deadline(), self._resync_at]
+            deadlines += [self._commands.deadline(), self._resync.deadline]
         return min((d for d in deadlines if d is not None), default=None)
 
     def opened(self, now: int, at: int) -> list[Effect]:
@@ -93,8 +90,7 @@ class Market:
             self._commands.clear()
             self._asked.clear()
             self._book_sid = -1
-            self._resync_at = None
-            self._in_vain = 0
+            self._resync.clear()
             self.books.start_again()
             self._subscribe()
         return effects
@@ -251,8 +247,7 @@ class Market:
         command = self._commands.answered(id)
         if command is not None and command.action is None:
             self.connection.settled()
-            self._resync_at = now + RESYNC_RETRY
-            self._snapshots_then = self.books.snapshots
+            self._resync.expect(now, self.books.snapshots)
             self._add_rest()
 
     def _answer(self, now: int, at: int, frame: AnyFrame) -> list[Effect]:
@@ -330,15 +325,11 @@ class Market:
         ]
 
     def _ask_soon(self, now: int) -> list[Effect]:
-        """At once, but not more often than RESYNC_RETRY: then the timer does."""
-        if self._resync_at is not None and now < self._resynced_at + RESYNC_RETRY:
-            return []
-        return self._ask_snapshots(now)
+        turn = self._resync.lost(now, self.books.snapshots)
+        return self._ask_snapshots(now) if turn is Turn.ASK else []
 
     def _ask_snapshots(self, now: int) -> list[Effect]:
-        self._resynced_at = now
-        self._resync_at = now + RESYNC_RETRY
-        self._snapshots_then = self.books.snapshots
+        self._resync.asked(now, self.books.snapshots)
         known = self.books.by_ticker
         missing = [ticker for ticker in self._asked if not known[ticker].live]
         return [
@@ -346,26 +337,19 @@ class Market:
             for piece in _pieces(missing)
         ]
 
-    def _resync(self, now: int, at: int) -> list[Effect]:
-        """Ask again for what has not come; after enough of that, start from the beginning."""
-        if self._resync_at is None or now < self._resync_at:
-            return []
-        if self.books.live >= len(self._asked):
-            self._resync_at = None
-            self._in_vain = 0
-            return []
-        if self.books.snapshots != self._snapshots_then or not self._commands.idle:
-            self._in_vain = 0  # they are coming
-            self._resync_at = now + RESYNC_RETRY
-            self._snapshots_then = self.books.snapshots
-            return []
-        self._in_vain += 1
-        if self._in_vain < RESYNCS_MAX:
-            return self._ask_snapshots(now)
-        if self.books.lost or not self.books.live:
-            return self.give_up(now, at, f"no snapshot after {RESYNCS_MAX} requests")
+    def _ask_again(self, now: int, at: int) -> list[Effect]:
+        """For what has not come; after enough of that, start from the beginning."""
+        complete = self.books.live >= len(self._asked)
+        waiting = not self._commands.idle
+        match self._resync.look(now, complete, waiting, self.books.snapshots):
+            case Turn.NOTHING:
+                return []
+            case Turn.ASK:
+                return self._ask_snapshots(now)
+            case Turn.IN_VAIN if self.books.lost or not self.books.live:
+                return self.give_up(now, at, f"no snapshot after {RESYNCS_MAX} requests")
         effects = self._ask_snapshots(now)
-        self._resync_at = now + RESYNC_SLOWLY
+        self._resync.slowly(now)  # a market without a book must not cost the others theirs
         return effects
 
 

@@ -1,4 +1,4 @@
-"""A stream core with its surroundings played by hand: clock, letters, frames as on the wire."""
+"""A stream core with its surroundings played by hand: a clock, letters, the exchange's frames."""
 
 import json
 import random

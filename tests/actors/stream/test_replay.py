@@ -1,4 +1,4 @@
-"""Whole recordings of the exchange through the core: the books are those of a plain replay."""
+"""Recordings of the exchange through the core: the books are those of a plain replay."""
 
 import gzip
 import json
@@ -58,7 +58,7 @@ def our_books(scene: Scene, tickers: Iterable[str]) -> Plain:
     return books
 
 
-def replay(frames: list[bytes], skipped: frozenset[str] = frozenset()) -> Scene:
+def replay(frames: list[bytes]) -> Scene:
     tickers = sorted({ticker for ticker, _ in plain_replay(frames)})
     scene = Scene()
     scene.markets(*tickers)
