@@ -176,10 +176,9 @@ class Account:
         order = self._orders.get(key)
         if order is None or order.order_id or order.state not in UNSETTLED:
             return []
-        settled = state if state == "unknown" else state
-        remaining = order.remaining if settled == "unknown" else Count(0)
+        remaining = order.remaining if state == "unknown" else Count(0)
         return [
-            self._keep(replace(order, state=settled, reason=reason, remaining=remaining, n=self.n))
+            self._keep(replace(order, state=state, reason=reason, remaining=remaining, n=self.n))
         ]
 
     def _accepted(self, fact: OrderAccepted) -> list[Meaning]:
@@ -199,6 +198,8 @@ class Account:
 
     def _seen(self, entry: Entry, fact: OrderSeen) -> list[Meaning]:
         key = self._keys.get(fact.order_id, fact.client_order_id or fact.order_id)
+        if fact.client_order_id in self._orders:
+            key = fact.client_order_id  # an earlier sighting may not have named it
         order = self._orders.get(key)
         if order is None:
             order = Order(
@@ -268,8 +269,6 @@ class Account:
         position = self._moved(fact)
         key = self._keys.get(fact.order_id, fact.client_order_id)
         order = self._orders.get(key)
-        if order is None and fact.client_order_id == "":
-            order = None
         booked = BookedFill(
             self.n,
             fact.trade_id,

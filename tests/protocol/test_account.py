@@ -3,6 +3,7 @@
 import itertools
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,3 +206,11 @@ def test_the_same_fill_from_the_stream_and_from_rest_is_one_fact() -> None:
     other = Fill("o1", "t1", T, "bid", Price(6), Count(1), Money(1), True, 1_234)
     assert natural_id(other) == natural_id(rest)
     assert essence(other) != essence(rest)
+
+
+def test_an_order_seen_first_without_our_id_is_tied_to_it_later() -> None:
+    nameless = seen("resting", 0, 1_000, 5)
+    nameless = msgspec.structs.replace(nameless, client_order_id="")
+    account = fold(intended(), OrderUnknown("c1", "?"), nameless, seen("resting", 0, 1_000, 6))
+    assert state(account) == ("resting", 0, 1_000)
+    assert len(account.orders()) == 1

@@ -92,9 +92,8 @@ class Scene:
         for fact in facts:
             self.n += 1
             account.apply(Entry(self.n, f"e{self.n}", 1_000_000, "test", fact))
-        self.feed(
-            Answered(0, "rehydrator", self._letter(AccountAnswer("restored", account.state())))
-        )
+        answer = AccountAnswer("restored", account.state())
+        self.feed(Answered(0, "rehydrator", Letter("rehydrator", 2, "account:1", 0, answer)))
         return self
 
     def beat(self, gate: Any = "open") -> "Scene":

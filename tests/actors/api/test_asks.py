@@ -1,0 +1,133 @@
+"""What may be asked: strictly read, and one problem with a stable code for everything else."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.api.asks import Cancel, GetBook, GetList, Page, Place, Problem, SetHalt, read, scope_of
+from actors.api.core import cut, placed
+from protocol.messages import Balance, OrderAnswer, PlaceOrder
+from protocol.units import Count, Money, Price
+
+GOOD = (
+    b'{"ticker":"KXA-1","side":"bid","price":"0.5600","count":"10.00",'
+    b'"time_in_force":"good_till_canceled","client_order_id":"c1"}'
+)
+
+
+def test_an_order_is_read() -> None:
+    found = read("POST", "/v1/orders", {}, GOOD, "fresh")
+    order = PlaceOrder("c1", "KXA-1", "bid", Price(560_000), Count(1_000), "good_till_canceled")
+    assert found == ("trade", Place(order))
+
+
+def test_an_order_without_a_name_gets_one() -> None:
+    body = GOOD.replace(b',"client_order_id":"c1"', b"")
+    found = read("POST", "/v1/orders", {}, body, "fresh")
+    assert isinstance(found, tuple)
+    assert isinstance(found[1], Place)
+    assert found[1].order.client_order_id == "fresh"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "field"),
+    [
+        (b'"0.5600"', b'"-0.5600"', 422, "price"),
+        (b'"0.5600"', b'"NaN"', 422, "price"),
+        (b'"0.5600"', b"NaN", 400, ""),
+        (b'"0.5600"', b"0.56", 422, "price"),
+        (b'"0.5600"', '"０.56"'.encode(), 422, "price"),
+        (b'"0.5600"', b'"0.0000"', 422, "price"),
+        (b'"0.5600"', b'"1.0000"', 422, "price"),
+        (b'"10.00"', b'"0.00"', 422, "count"),
+        (b'"10.00"', b'"-1.00"', 422, "count"),
+        (b'"10.00"', b"true", 422, "count"),
+        (b'"bid"', b'"buy"', 422, "side"),
+        (b'"KXA-1"', b'"kxa 1"', 422, "ticker"),
+        (b'"KXA-1"', b"null", 422, "ticker"),
+        (b'"c1"', b'"../../etc"', 422, "client_order_id"),
+        (b'"c1"', b'"' + b"c" * 65 + b'"', 422, "client_order_id"),
+        (b'"ticker"', b'"tikcer"', 422, "tikcer"),
+        (b"}", b"", 400, ""),
+        (b"{", b"[" * 50_000, 422, ""),
+        (b"KXA", b"\xff\xfe", 400, ""),
+    ],
+)
+def test_a_wrong_order_names_the_field(old: bytes, new: bytes, status: int, field: str) -> None:
+    found = read("POST", "/v1/orders", {}, GOOD.replace(old, new), "fresh")
+    assert isinstance(found, Problem)
+    assert (found.status, found.field) == (status, field)
+    assert found.code
+    assert found.detail
+
+
+@given(st.binary())
+def test_any_body_is_an_order_or_a_problem(body: bytes) -> None:
+    for path in ("/v1/orders", "/v1/halt"):
+        assert isinstance(read("POST", path, {}, body, "fresh"), Problem)
+
+
+@given(st.sampled_from(["GET", "POST", "DELETE", "PUT"]), st.text())
+def test_any_path_is_a_route_or_a_problem(method: str, path: str) -> None:
+    found = read(method, f"/{path}", {}, b"", "fresh")
+    assert isinstance(found, Problem)
+    assert found.status in (404, 405)
+
+
+def test_the_routes_and_their_scopes() -> None:
+    assert read("GET", "/v1/books/KXA-1", {}, b"", "") == ("read", GetBook("KXA-1"))
+    assert read("DELETE", "/v1/orders/c1", {}, b"", "") == ("trade", Cancel("c1"))
+    halt = read("POST", "/v1/halt", {}, b'{"reason":"lunch"}', "")
+    assert halt == ("trade", SetHalt(True, "lunch"))
+    assert scope_of("GET", "/v1/orders") == "read"
+    assert scope_of("POST", "/v1/orders") == "trade"
+    assert scope_of("PUT", "/v1/orders") is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "1001"},
+        {"limit": "x"},
+        {"limit": "١"},
+        {"cursor": "-1"},
+        {"x": "1"},
+    ],
+    ids=str,
+)
+def test_a_wrong_page_is_refused(query: dict[str, str]) -> None:
+    assert isinstance(read("GET", "/v1/fills", query, b"", ""), Problem)
+
+
+def test_pages_are_newest_first_and_nothing_is_passed_over() -> None:
+    rows: list[Any] = [Balance(i, Money(0), 0, n) for i, n in enumerate([1, 2, 2, 2, 3, 5])]
+    seen, cursor = [], 0
+    while True:
+        page, told = cut(list(rows), Page(2, cursor))
+        seen += [row.n for row in page]
+        if not told:
+            break
+        cursor = int(told)
+    assert seen == [5, 3, 2, 2, 2, 1]
+    found = read("GET", "/v1/fills", {"limit": "2", "cursor": "3"}, b"", "")
+    assert found == ("read", GetList("fills", Page(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "status"),
+    [
+        ("accepted", "", 201),
+        ("unknown", "no_answer", 202),
+        ("rejected", "invalid_price", 422),
+        ("conflict", "order_id_taken", 409),
+        ("denied", "halted", 503),
+        ("denied", "gate_closed", 503),
+        ("denied", "invalid_order", 422),
+        ("unavailable", "not_recorded", 503),
+    ],
+)
+def test_the_status_of_an_order_s_answer(outcome: Any, code: str, status: int) -> None:
+    assert placed(1, OrderAnswer("c1", outcome, code=code)).status == status

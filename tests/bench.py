@@ -1,0 +1,141 @@
+"""make bench: what the running engine costs, ours beside a baseline in the same run.
+
+Prints a table and writes run/bench.json. Nothing is asserted: numbers are read, not tested.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+import zmq
+
+from protocol.messages import BookDelta, Trade
+from tests.engine.running import ROOT, Engine
+
+HOP = """
+import sys, time, zmq
+socket = zmq.Context().socket(zmq.PUB)
+socket.bind(sys.argv[1])
+for line in sys.stdin:
+    socket.send(b"hop %d " % time.time_ns() + b"x" * 240)
+"""
+HOPS = 1_000
+FRAMES = 1_500
+ORDERS = 150
+WARM_UP = 10
+ORDER_EVERY_S = 0.05  # slower than the paper account's budget, which is not what is measured
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def row(name: str, values: list[float], unit: str, goal: str) -> dict[str, Any]:
+    p50, p99 = statistics.median(values), percentile(values, 0.99)
+    return {"what": name, "p50": round(p50, 3), "p99": round(p99, 3), "unit": unit, "goal": goal}
+
+
+def bare_hop(folder: Path) -> list[float]:
+    """One message at a time from a bare PUB to a bare SUB in another process, in ms."""
+    address = f"ipc://{folder}/hop"
+    context = zmq.Context()
+    sub: zmq.Socket[bytes] = context.socket(zmq.SUB)
+    sub.subscribe("hop")
+    sub.connect(address)
+    publisher = subprocess.Popen(
+        [sys.executable, "-c", HOP, address], stdin=subprocess.PIPE, text=True
+    )
+    assert publisher.stdin is not None
+    found: list[float] = []
+    while len(found) < HOPS + WARM_UP:
+        publisher.stdin.write("\n")
+        publisher.stdin.flush()
+        if sub.poll(200):
+            sent = int(sub.recv().split()[1])
+            found.append((time.time_ns() - sent) / 1e6)
+    publisher.stdin.close()
+    publisher.wait()
+    context.destroy(linger=0)
+    return found[WARM_UP:]
+
+
+def frames_to_subscriber(engine: Engine) -> list[float]:
+    """From the moment a frame is off the socket to a subscriber in another process, in ms."""
+    found: list[float] = []
+
+    def look(envelope: Any) -> bool | None:
+        if isinstance(envelope.body, BookDelta | Trade):
+            found.append(time.time_ns() / 1e6 - envelope.body.received_at / 1e3)
+        return True if len(found) >= FRAMES + WARM_UP else None
+
+    with engine.ear("stream.pub", "book.", "trade.") as ear:
+        ear.until(look, 120)
+    return found[WARM_UP:]
+
+
+def orders_to_wire(engine: Engine) -> list[float]:
+    """From the client's POST to the exchange's own receipt of the request, in ms."""
+    markets = requests.get(f"{engine.exchange}/trade-api/v2/markets?limit=5", timeout=5).json()
+    ticker = markets["markets"][0]["ticker"]
+    token = Path(engine.settings.var_dir, "token.trade").read_text().strip()
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    began: dict[str, float] = {}
+    for i in range(ORDERS + WARM_UP):
+        id = f"bench-{i}"
+        body = {
+            "ticker": ticker, "side": "bid", "price": "0.0100", "count": "1.00",
+            "time_in_force": "immediate_or_cancel", "client_order_id": id,
+        }  # fmt: skip
+        began[id] = time.time_ns() / 1e6
+        answer = session.post(f"{engine.api}/v1/orders", json=body, timeout=20)
+        assert answer.status_code == 201, answer.text
+        time.sleep(ORDER_EVERY_S)
+    arrived = {r["client_order_id"]: r["at"] / 1e3 for r in engine.wire()}
+    return [arrived[id] - at for id, at in began.items()][WARM_UP:]
+
+
+def memory(engine: Engine) -> float:
+    """PSS of all actors and runners, in MB."""
+    total = 0
+    for name, pid in engine.pids().items():
+        told = json.loads(Path(engine.settings.run_dir, f"{name}.runner.json").read_text())
+        for one in (pid, told["runner_pid"]):
+            for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+    return total / 1024
+
+
+def main() -> None:
+    with Engine() as engine:
+        began = time.monotonic()
+        engine.start()
+        engine.until_healthy(60)
+        healthy = time.monotonic() - began
+        hop = bare_hop(engine.folder)
+        frames = frames_to_subscriber(engine)
+        wire = orders_to_wire(engine)
+        pss = memory(engine)
+    rows = [
+        row("healthy after start", [healthy], "s", "5 s"),
+        row("bare PUB/SUB hop (baseline)", hop, "ms", ""),
+        row("frame received to subscriber", frames, "ms", "twice the bare hop"),
+        row("order POST to the exchange's wire", wire, "ms", "5 / 20 ms"),
+        row("memory, PSS of actors and runners", [pss], "MB", "300 MB"),
+    ]
+    print(f"{'':36}{'p50':>10}{'p99':>10}  unit  goal")
+    for r in rows:
+        print(f"{r['what']:36}{r['p50']:10.3f}{r['p99']:10.3f}  {r['unit']:4}  {r['goal']}")
+    (ROOT / "run").mkdir(exist_ok=True)
+    (ROOT / "run" / "bench.json").write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
