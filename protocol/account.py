@@ -59,6 +59,7 @@ class Account:
         self._positions = {p.ticker: p for p in state.positions}
         self._balances = {b.shard: b for b in state.balances}
         self._filled_by = dict(state.filled_by)
+        self._withdrawn = dict(state.withdrawn)
 
     def __repr__(self) -> str:
         return f"Account(n={self.n})"
@@ -73,6 +74,7 @@ class Account:
             tuple(self._balances.values()),
             dict(self._filled_by),
             self.reconciled_to,
+            dict(self._withdrawn),
         )
 
     def apply(self, entry: Entry) -> list[Meaning]:
@@ -128,6 +130,7 @@ class Account:
 
     def _intended(self, entry: Entry, fact: OrderIntended) -> list[Meaning]:
         known = self._orders.get(fact.client_order_id)
+        withdrawn = self._withdrawn.pop(fact.client_order_id, None)
         order = Order(
             fact.client_order_id,
             "" if known is None else known.order_id,
@@ -145,6 +148,8 @@ class Account:
             0 if known is None else known.updated_at,
             self.n,
         )
+        if withdrawn is not None and known is None:  # a withdrawal wins over the late intent
+            order = replace(order, state="withdrawn", reason=withdrawn, remaining=Count(0))
         return [self._keep(order)]
 
     def _order_fact(self, entry: Entry) -> list[Meaning]:
@@ -162,6 +167,8 @@ class Account:
             case OrderUnknown(client_order_id=key, reason=reason):
                 return self._verdict(key, "unknown", reason)
             case OrderWithdrawn(client_order_id=key, reason=reason):
+                if key not in self._orders and len(self._withdrawn) < ORDERS_KEPT:
+                    self._withdrawn[key] = reason
                 return self._verdict(key, "withdrawn", reason)
             case OrderDenied(client_order_id=key, reason=reason):
                 return self._verdict(key, "denied", reason)

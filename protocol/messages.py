@@ -230,6 +230,7 @@ class AccountState(Message, frozen=True):
     balances: tuple[Balance, ...] = ()
     filled_by: dict[str, Count] = {}  # contracts booked per order id, orders not yet seen too
     reconciled_to: int = 0  # microseconds: the exchange has been read up to here
+    withdrawn: dict[str, str] = {}  # reasons, by client_order_id, of intents yet to come
 
 
 class AccountRequest(Message, frozen=True):

@@ -64,7 +64,7 @@ CANCEL_STATUS = {
 }
 NOT_NOW = frozenset(
     {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
-    | {"withdrawn"}
+    | {"withdrawn", "rest_not_ready"}
 )
 
 

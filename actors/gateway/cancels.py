@@ -17,7 +17,7 @@ from protocol.kalshi import calls
 from protocol.kalshi.calls import Canceled, OneOrder, OrderPage
 from protocol.limits import LANE_QUEUE_MAX, PAGES_MAX
 from protocol.machine import Effect
-from protocol.messages import CancelAnswer
+from protocol.messages import CancelAnswer, Order
 from protocol.units import Count
 
 TRIES_MAX = 3
@@ -51,17 +51,23 @@ class Cancels:
         self._desk = desk
         self._open: dict[str, Cancel] = {}
 
-    def cancel(self, at: int, asker: Asker, id: str) -> list[Effect]:
-        """Take a cancel. Asked again while it is under way, it is one cancel."""
+    def cancel(self, at: int, asker: Asker, id: str, made: Order | None = None) -> list[Effect]:
+        """Take a cancel. Asked again while it is under way, it is one cancel.
+
+        `made` is the order as the exchange has just accepted it, before the ledger shows it.
+        """
         running = self._open.get(id)
         if running is not None:
-            running.askers.append(asker)
+            if asker not in running.askers:
+                running.askers.append(asker)
             return []
         if len(self._open) >= LANE_QUEUE_MAX:
             busy = CancelAnswer(id, "unavailable", text="too many cancels are under way")
             return self._desk.answer([asker], busy, at)
         account = self._desk.ledger.account
         order = None if account is None else account.order(id)
+        if made is not None and (order is None or not order.order_id):
+            order = made
         if order is not None and order.state in FINISHED:
             gone = CancelAnswer(id, "gone", order.order_id, text=order.state)
             return self._desk.answer([asker], gone, at)
@@ -90,6 +96,9 @@ class Cancels:
                 return self._found(at, id, cancel, calls.read(ended.body, OrderPage))
             case Step.CANCELING, 200:
                 done: Canceled = calls.read(ended.body, Canceled)
+                if done.reduced_by == 0:  # nothing was left to cancel: executed, perhaps
+                    cancel.step = Step.CHECKING
+                    return self._submit(at, id, calls.get_order(cancel.order_id, "cancel"))
                 fact = OrderCanceled(cancel.order_id, id, done.reduced_by, done.ts_ms * 1_000)
                 answer = self._finish(at, id, "canceled", reduced_by=done.reduced_by)
                 return [*self._desk.append(now, at, fact), *answer]
@@ -118,10 +127,9 @@ class Cancels:
             cancel.cursors.add(page.cursor)
             return self._find(at, id, page.cursor)
         account = self._desk.ledger.account
-        unsettled = account is not None and account.order(id) is not None
-        if unsettled or account is None:
+        if account is None or account.order(id) is not None:
             text = "it does not rest at the exchange; whether it ever did is not known here"
-            return self._finish(at, id, "unknown" if unsettled else "not_found", text)
+            return self._finish(at, id, "unknown", text)
         return self._finish(at, id, "not_found", "no such order")
 
     def _find(self, at: int, id: str, cursor: str) -> list[Effect]:

@@ -4,10 +4,11 @@ Each part of the work has its own file; here they meet: what comes in goes to th
 and whatever may leave does, most urgent first.
 """
 
+import collections
 import random
 
 from actors.gateway.cancels import Cancels
-from actors.gateway.desk import CallAnswered, CallFailed, Desk, Ended, MakeCall
+from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.orders import Orders, Stage
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
@@ -16,7 +17,7 @@ from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import calls
 from protocol.kalshi.calls import BalanceBody
-from protocol.limits import MS
+from protocol.limits import GATE_LEASE, MS
 from protocol.machine import (
     Answer,
     Answered,
@@ -32,6 +33,7 @@ from protocol.machine import (
 )
 from protocol.messages import (
     Append,
+    CancelAnswer,
     CancelOrder,
     Halt,
     HaltAnswer,
@@ -74,7 +76,8 @@ class Gateway:
         self._reconciler = Reconciler(self._desk, identity.epoch)
         self._reads = Reads(self._desk)
         self._halt = halt_reason
-        self._halt_askers: list[tuple[tuple[bytes, ...], str]] = []
+        self._wishes: collections.deque[tuple[Asker, bool]] = collections.deque()
+        self._gate_epoch = 0
         self._gate_until: int | None = None
         self._gate_reasons: tuple[str, ...] = ("no word from the supervisor yet",)
         self._stopping = False
@@ -139,7 +142,11 @@ class Gateway:
     def _hear(self, now: int, envelope: Envelope) -> list[Effect]:
         if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
             system = envelope.body
-            self._gate_until = now + system.lease_ms * MS if system.gate == "open" else None
+            if envelope.epoch < self._gate_epoch:
+                return []  # a ghost of a former supervisor
+            self._gate_epoch = envelope.epoch
+            lease = min(system.lease_ms * MS, GATE_LEASE)
+            self._gate_until = now + lease if system.gate == "open" else None
             self._gate_reasons = system.reasons
         else:
             self._desk.ledger.hear(now, envelope)
@@ -151,6 +158,8 @@ class Gateway:
             return "halted", self._halt
         if self._stopping:
             return "stopping", "the gateway is stopping"
+        if not self._reads.rest_ready:
+            return "rest_not_ready", self._reads.trouble
         if self._gate_until is None:
             return "gate_closed", "; ".join(self._gate_reasons)
         if now >= self._gate_until:
@@ -165,7 +174,7 @@ class Gateway:
             case PlaceOrder():
                 return self.orders.place(now, at, asker, letter.body, self.closed(now))
             case CancelOrder(client_order_id=id):
-                return self._cancels.cancel(at, asker, id)
+                return self._cancel(now, at, asker, id)
             case Reconcile():
                 self._reconciler.ask(asker)
                 return []
@@ -179,20 +188,34 @@ class Gateway:
         refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")
         return [Answer(asker[0], self._outbox.letter(asker[1], refusal, at))]
 
+    def _cancel(self, now: int, at: int, asker: Asker, id: str) -> list[Effect]:
+        """An order that has not left yet never does; one on its way has no id to cancel by."""
+        ticket = self.orders.tickets.get(id)
+        if ticket is not None and ticket.stage is Stage.QUEUED:
+            self._desk.lanes.withdraw(f"order:{id}")
+            gone = CancelAnswer(id, "gone", text="canceled before it was sent")
+            denied = self.orders.deny(now, at, id, "canceled", "before it was sent")
+            return [*denied, *self._desk.answer([asker], gone, at)]
+        if ticket is not None and ticket.stage in (Stage.INTENDING, Stage.SENT):
+            wait = CancelAnswer(id, "unknown", text="the order is on its way: ask again")
+            return self._desk.answer([asker], wait, at)
+        made = None if ticket is None or ticket.answer is None else ticket.answer.order
+        return self._cancels.cancel(at, asker, id, made)
+
     def _latch(
         self, asker: tuple[tuple[bytes, ...], str], halted: bool, reason: str
     ) -> list[Effect]:
-        self._halt_askers.append(asker)
+        self._wishes.append((asker, halted))
         return [SaveHalt(halted, reason)]
 
     def _latched(self, at: int, halted: bool, reason: str, problem: str) -> list[Effect]:
-        if not halted and not problem:
-            self._halt = ""
-        askers, self._halt_askers = self._halt_askers, []
+        asker, _ = self._wishes.popleft()  # saved in the order in which they were wished
+        if not halted and not problem and not any(wish for _, wish in self._wishes):
+            self._halt = ""  # unless somebody has halted again meanwhile
         answer = HaltAnswer(bool(self._halt), problem or self._halt)
         word = "halted" if self._halt else "resumed"
         report = Report(f"{word}: {problem or reason}", grave=bool(problem))
-        return [report, *self._desk.answer(askers, answer, at)]
+        return [report, *self._desk.answer([asker], answer, at)]
 
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         told = self._desk.tells.answered(letter.id)
@@ -226,6 +249,8 @@ class Gateway:
             self._desk.counters["calls_429"] += 1
             self._desk.lanes.refused(now, waiting.call)
             self._reads.refresh_limits(now)
+        if isinstance(ended, CallAnswered) and ended.status == 401:
+            self._reads.unproved(now)
         kind, _, name = waiting.key.partition(":")
         if kind == "order":
             return self.orders.ended(now, at, name, ended)

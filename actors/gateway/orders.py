@@ -96,6 +96,10 @@ class Orders:
         known = self._known(asker, order, at)
         if known is not None:
             return known
+        if self._desk.ledger.account is None:  # a former life may know it: no word is sure
+            text = "the account is not restored yet: ask again with the same client_order_id"
+            unsure = OrderAnswer(order.client_order_id, "unknown", code="not_restored", text=text)
+            return self._desk.answer([asker], unsure, at)
         wrong = flaw(order)
         if wrong:
             return self._refuse(asker, order, at, "invalid_order", wrong)
@@ -131,7 +135,8 @@ class Orders:
             conflict = OrderAnswer(id, "conflict", code="order_id_taken", text="other terms")
             return self._desk.answer([asker], conflict, at)
         if ticket is not None and ticket.answer is None:
-            ticket.askers.append(asker)
+            if asker not in ticket.askers:
+                ticket.askers.append(asker)
             return []
         if booked is not None and (ticket is None or booked.n >= ticket.n):
             return self._desk.answer([asker], answer_from(booked), at)

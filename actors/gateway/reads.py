@@ -67,6 +67,12 @@ class Reads:
         """After a 429: the tier may have changed."""
         self._polls["limits"].due_at = self._polls["costs"].due_at = now
 
+    def unproved(self, now: int) -> None:
+        """A 401: no order leaves until a signed call has been answered again."""
+        self._polls["limits"].done = False
+        self._polls["limits"].due_at = now
+        self.trouble = "rest: 401: the key or the clock is not accepted"
+
     def due(self, now: int, account_known: bool) -> list[Effect]:
         """Start the polls whose time has come."""
         for name, poll in self._polls.items():

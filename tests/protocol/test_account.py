@@ -214,3 +214,10 @@ def test_an_order_seen_first_without_our_id_is_tied_to_it_later() -> None:
     account = fold(intended(), OrderUnknown("c1", "?"), nameless, seen("resting", 0, 1_000, 6))
     assert state(account) == ("resting", 0, 1_000)
     assert len(account.orders()) == 1
+
+
+def test_a_withdrawal_wins_over_the_intent_that_comes_late() -> None:
+    account = fold(OrderWithdrawn("c1", "no acknowledgement"), intended())
+    assert state(account) == ("withdrawn", 0, 0)
+    early = fold(OrderWithdrawn("c1", "no acknowledgement"))
+    assert Account(early.state()).state() == early.state()

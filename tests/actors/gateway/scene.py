@@ -62,6 +62,7 @@ class Scene:
         self.appends: list[Letter] = []  # that the story has to acknowledge
         self.answers: list[AnyMessage] = []
         self.listing = listing or []
+        self.hush = False  # the exchange answers no reads
         self.feed(Started(0))
 
     def feed(self, cause: Cause) -> None:
@@ -72,7 +73,7 @@ class Scene:
         match effect:
             case MakeCall(id=id, call=call):
                 self.made.append(effect)
-                if call.method == "GET" and call.path in ANSWERS:
+                if call.method == "GET" and call.path in ANSWERS and not self.hush:
                     body: dict[str, Any] = ANSWERS[call.path]
                     if call.path == "/portfolio/orders":
                         body = {"orders": self.listing, "cursor": ""}

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from actors.gateway.core import HaltSaved
 from protocol.facts import (
     OrderAbsent,
     OrderAccepted,
@@ -15,7 +16,7 @@ from protocol.facts import (
     OrderWithdrawn,
 )
 from protocol.limits import ABSENCE_AFTER, INTENT_ACK_MAX, RESOLVE_INTERVAL, SECOND
-from protocol.messages import CancelAnswer, CancelOrder, Halt, Resume
+from protocol.messages import CancelAnswer, CancelOrder, Halt, HaltAnswer, Resume
 from protocol.units import Count, Price
 from tests.actors.gateway.scene import Scene, order
 
@@ -50,12 +51,13 @@ def test_an_order_from_the_door_to_the_answer() -> None:
 
 def test_asked_twice_it_is_sent_once() -> None:
     scene = Scene().ready()
-    scene.ask(order())
-    scene.ask(order())
+    scene.ask(order(), "q1")
+    scene.ask(order(), "q2")
+    scene.ask(order(), "q2")  # the same letter told again is answered once
     scene.acknowledge()
     scene.reply(201, MADE)
     scene.acknowledge()
-    scene.ask(order())
+    scene.ask(order(), "q3")
     assert [a.outcome for a in scene.answers] == ["accepted"] * 3  # type: ignore[union-attr]
     scene.ask(order(price=Price(570_000)))
     assert scene.told.outcome == "conflict"
@@ -255,3 +257,74 @@ def test_terms_that_make_no_sense_are_refused_at_the_door(wrong: Any) -> None:
     scene.ask(order(**wrong))
     assert (scene.told.outcome, scene.told.code) == ("denied", "invalid_order")
     assert scene.appends == []
+
+
+def test_a_halt_after_a_resume_that_is_still_being_saved_holds() -> None:
+    scene = Scene(halt="first").ready()
+    scene.ask(Resume("go"), "q1")
+    scene.ask(Halt("second"), "q2")
+    scene.feed(HaltSaved(0, False, "go"))
+    scene.feed(HaltSaved(0, True, "second"))
+    first, second = (a for a in scene.answers if isinstance(a, HaltAnswer))
+    assert (first.halted, second.halted) == (True, True)
+    scene.ask(order())
+    assert scene.told.code == "halted"
+
+
+def test_after_a_401_no_order_leaves_until_a_signed_call_is_answered() -> None:
+    scene = Scene().ready()
+    scene.ask(order("c1"))
+    scene.ask(order("c2"))
+    scene.hush = True
+    scene.acknowledge()
+    scene.reply(401, {"error": {"code": "authentication_error"}})
+    scene.ask(order("c3"))
+    assert (scene.told.outcome, scene.told.code) == ("denied", "rest_not_ready")
+
+
+def test_a_word_of_a_former_supervisor_does_not_open_the_gate() -> None:
+    scene = Scene().ready()
+    scene.supervisor.epoch = 5
+    scene.beat("closed")
+    scene.supervisor.epoch = 4
+    scene.beat("open")
+    scene.ask(order())
+    assert scene.told.code == "gate_closed"
+
+
+def test_an_order_canceled_while_it_waits_for_tokens_is_never_sent() -> None:
+    scene = Scene().ready()
+    for i in range(8):  # more than may be in flight beside cancels
+        scene.ask(order(f"c{i}"), f"q{i}")
+    scene.acknowledge()
+    assert len(sent(scene)) < 8
+    scene.ask(CancelOrder("c7"))
+    assert any(isinstance(a.body.fact, OrderDenied) for a in scene.appends)  # type: ignore[union-attr]
+    [answer] = [a for a in scene.answers if isinstance(a, CancelAnswer)]
+    assert answer.outcome == "gone"
+    while scene.calls:
+        scene.fail(sent=True)
+    assert len(sent(scene)) == 7
+
+
+def test_without_the_account_nothing_is_said_for_sure() -> None:
+    scene = Scene(halt="halted")
+    scene.ask(order())
+    assert (scene.told.outcome, scene.told.code) == ("unknown", "not_restored")
+    scene.pass_time(2 * SECOND)
+    scene.ask(CancelOrder("c1"))
+    scene.pass_time(SECOND)
+    [answer] = [a for a in scene.answers if isinstance(a, CancelAnswer)]
+    assert answer.outcome == "unknown"
+
+
+def test_a_cancel_that_reduced_nothing_is_looked_into() -> None:
+    scene = Scene(listing=[ROW])
+    scene.pass_time(2 * SECOND)
+    scene.ask(CancelOrder("c1"))
+    scene.pass_time(SECOND)
+    scene.reply(200, {"order_id": "o1", "reduced_by": "0.00", "ts_ms": 5})
+    scene.pass_time(SECOND)
+    scene.reply(200, {"order": {**ROW, "status": "executed"}})
+    [answer] = [a for a in scene.answers if isinstance(a, CancelAnswer)]
+    assert (answer.outcome, answer.text) == ("gone", "executed")
