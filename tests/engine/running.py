@@ -145,6 +145,12 @@ class Engine:
             self._honcho.kill()
             raise AssertionError(f"did not stop within {STOP_MAX_S} s\n{self.tail()}") from None
 
+    def kill(self) -> None:
+        """honcho dies and can tell nobody."""
+        assert self._honcho is not None
+        self._honcho.kill()
+        self._honcho.wait()
+
     def close(self) -> None:
         """Stop what still runs and remove the folder."""
         if self._honcho is not None and self._honcho.poll() is None:

@@ -1,16 +1,21 @@
 """One order from HTTP to fill: the bus, the database, the API and the exchange all agree."""
 
+import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from protocol.envelope import Envelope
+from protocol.kalshi.signing import Signer
 from protocol.messages import BookedFill, Position
-from protocol.units import parse_count
+from protocol.units import parse_count, parse_price
 from tests.engine.running import Engine
 
 
@@ -35,6 +40,42 @@ def booked(ticker: str) -> Any:
         return body if isinstance(body, BookedFill) and body.ticker == ticker else None
 
     return look
+
+
+def signed(engine: Engine, path: str) -> Any:
+    """What the exchange itself says, asked with the account's key."""
+    exchange = engine.settings.exchange
+    signer = Signer(exchange.key_id, Path(exchange.key_file).read_bytes(), exchange.key_file)
+    headers = signer.headers(time.time_ns() // 1_000_000, "GET", f"/trade-api/v2{path}")
+    return requests.get(f"{exchange.rest_url}{path}", headers=headers, timeout=5).json()
+
+
+def test_topics_over_a_websocket(engine: Engine) -> None:
+    address = f"{engine.api.replace('http', 'ws')}/v1/ws"
+    secret = Path(engine.settings.var_dir, "token.read").read_text().strip()
+    headers = {"Authorization": f"Bearer {secret}"}
+    with connect(address, additional_headers=headers, proxy=None) as socket:
+        socket.send('{"subscribe": ["mark"]}')
+        told = json.loads(socket.recv(timeout=10))
+        assert (told["topic"], told["body"]["type"]) == ("mark", "Mark")
+        socket.send('{"subscrbe": ["mark"]}')
+        while "error" not in (told := json.loads(socket.recv(timeout=10))):
+            continue
+        assert "subscrbe" in told["error"]
+    stranger = {"Authorization": "Bearer wrong"}
+    with pytest.raises(InvalidStatus), connect(address, additional_headers=stranger, proxy=None):
+        pass
+    hostile = {**headers, "Origin": "http://evil.example"}
+    with pytest.raises(InvalidStatus), connect(address, additional_headers=hostile, proxy=None):
+        pass
+
+
+def test_the_tap_and_the_status_on_the_command_line(engine: Engine) -> None:
+    tapped = engine.sidecar("tap", "mark", "--count", "2")
+    assert [line.split(" ")[0] for line in tapped.stdout.splitlines()] == ["mark", "mark"]
+    status = engine.sidecar("status")
+    assert status.returncode == 0
+    assert "healthy  yes" in status.stdout
 
 
 def test_a_fill_is_the_same_everywhere(engine: Engine) -> None:
@@ -66,6 +107,20 @@ def test_a_fill_is_the_same_everywhere(engine: Engine) -> None:
     assert sent["status"] == 201
     assert sent["answer"]["order_id"] == fill.order_id
     assert parse_count(sent["answer"]["fill_count"]) == 100
+
+    [theirs] = [
+        f for f in signed(engine, "/portfolio/fills")["fills"] if f["trade_id"] == fill.trade_id
+    ]
+    assert (parse_price(theirs["yes_price_dollars"]), parse_count(theirs["count_fp"])) == (
+        fill.price,
+        fill.count,
+    )
+    [held] = [
+        p
+        for p in signed(engine, "/portfolio/positions")["market_positions"]
+        if p["ticker"] == ticker
+    ]
+    assert parse_count(held["position_fp"]) == fill.position
 
 
 def test_the_same_order_twice_is_one_order(engine: Engine) -> None:

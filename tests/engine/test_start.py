@@ -56,6 +56,7 @@ def test_without_one_of_them_nothing_is_served(missing: str) -> None:
         system = engine.until_system(
             lambda s: (
                 not s.healthy
+                and (s.flags["rehydrated"] or missing in ("writer", "rehydrator", "gateway"))
                 and any(r.startswith(f"{missing}:") for r in s.reasons)
                 and all(p.state != "unseen" for name, p in s.processes.items() if name != missing)
             ),
@@ -175,3 +176,14 @@ def test_a_runner_killed_takes_its_process_with_it() -> None:
             if handle is not None:
                 assert select.select([handle], [], [], 5)[0], "the writer outlived its runner"
                 os.close(handle)
+
+
+def test_honcho_killed_takes_everything_with_it() -> None:
+    with Engine() as engine:
+        engine.start()
+        engine.until_healthy()
+        handles = [os.pidfd_open(pid) for pid in engine.pids().values()]
+        engine.kill()
+        for handle in handles:
+            assert select.select([handle], [], [], 8)[0], "an actor outlived honcho"
+            os.close(handle)
