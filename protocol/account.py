@@ -13,6 +13,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.facts import (
     BalanceSeen,
     Fill,
+    LedgerRestored,
     OrderAbsent,
     OrderAccepted,
     OrderCanceled,
@@ -23,9 +24,18 @@ from protocol.facts import (
     OrderUnknown,
     OrderWithdrawn,
     Reconciled,
+    RestoreConfirmed,
 )
 from protocol.limits import FILLS_KEPT, OPEN_ORDERS_MAX, ORDERS_KEPT
-from protocol.messages import AccountState, Balance, BookedFill, Entry, Order, Position
+from protocol.messages import (
+    AccountState,
+    Balance,
+    BookedFill,
+    Entry,
+    Order,
+    Position,
+    Restored,
+)
 from protocol.units import DOLLAR, Count, Money, cost
 
 Meaning = Order | BookedFill | Position | Balance
@@ -60,6 +70,7 @@ class Account:
         self._balances = {b.shard: b for b in state.balances}
         self._filled_by = dict(state.filled_by)
         self._withdrawn = dict(state.withdrawn)
+        self.restored = state.restored  # until somebody confirms it
 
     def __repr__(self) -> str:
         return f"Account(n={self.n})"
@@ -75,6 +86,7 @@ class Account:
             dict(self._filled_by),
             self.reconciled_to,
             dict(self._withdrawn),
+            self.restored,
         )
 
     def apply(self, entry: Entry) -> list[Meaning]:
@@ -99,6 +111,15 @@ class Account:
                 return [seen]
             case Reconciled(started_at=started_at):
                 self.reconciled_to = max(self.reconciled_to, started_at)
+                if self.restored is not None:
+                    self.restored = replace(self.restored, reconciled=True)
+                return []
+            case LedgerRestored(restore_id=restore_id, head=head):
+                self.restored = Restored(restore_id, self.n, head)
+                return []
+            case RestoreConfirmed(restore_id=restore_id):
+                if self.restored is not None and self.restored.restore_id == restore_id:
+                    self.restored = None
                 return []
             case _:
                 return self._order_fact(entry)

@@ -139,6 +139,21 @@ class Reconciled(Fact, frozen=True):
     fills: int
 
 
+class LedgerRestored(Fact, frozen=True):
+    """The ledger was put back from a backup: what came after entry `head` is gone from it."""
+
+    restore_id: str
+    head: int  # the last entry of the backup
+    restored_at: int  # microseconds
+
+
+class RestoreConfirmed(Fact, frozen=True):
+    """An operator says that ids chosen by clients may be used again after a restore."""
+
+    restore_id: str
+    confirmed_by: str
+
+
 AnyFact = (
     OrderIntended
     | OrderWithdrawn
@@ -152,6 +167,8 @@ AnyFact = (
     | Fill
     | BalanceSeen
     | Reconciled
+    | LedgerRestored
+    | RestoreConfirmed
 )
 
 # What one road knows and the other does not; it does not make two reports of a fact differ.
@@ -163,6 +180,7 @@ _INCIDENTAL: dict[type, dict[str, object]] = {
     OrderDenied: {"reason": ""},
     OrderUnknown: {"reason": ""},
     OrderAbsent: {"evidence": ""},
+    RestoreConfirmed: {"confirmed_by": ""},
 }
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
@@ -195,15 +213,24 @@ def natural_id(fact: AnyFact) -> str:
             return f"balance:{fact.shard}:{fact.seen_at}"
         case Reconciled():
             return f"reconciled:{fact.epoch}:{fact.round}"
+        case LedgerRestored():
+            return f"restored:{fact.restore_id}"
+        case RestoreConfirmed():
+            return f"restore-confirmed:{fact.restore_id}"
 
 
-def essence(fact: AnyFact) -> str:
-    """SHA-256 over what has to agree between two reports of the same fact."""
+def essence(fact: AnyFact, body: bytes = b"") -> bytes:
+    """SHA-256 over what has to agree between two reports of the same fact.
+
+    `body` is the fact in JSON, if the caller has it: most facts agree as a whole or not at all.
+    """
     incidental = _INCIDENTAL.get(type(fact))
-    kept = fact if incidental is None else msgspec.structs.replace(fact, **incidental)
-    return hashlib.sha256(_encode(kept)).hexdigest()
+    if incidental is None:
+        return hashlib.sha256(body or _encode(fact)).digest()
+    kept = msgspec.structs.replace(fact, **incidental)
+    return hashlib.sha256(_encode(kept)).digest()
 
 
 def is_money(fact: AnyFact) -> bool:
-    """Whether a fact that can't be booked must stop trading: all but the observations."""
-    return not isinstance(fact, BalanceSeen | Reconciled)
+    """Whether a fact that can't be booked must stop trading: all about orders and fills."""
+    return not isinstance(fact, BalanceSeen | Reconciled | LedgerRestored | RestoreConfirmed)

@@ -47,8 +47,27 @@ OPEN_ORDERS_MAX: Final = 200_000  # FACTS.md section 6.2
 APPENDS_MAX: Final = 10_000  # appends waiting for a commit
 INTENTS_MAX: Final = 8_000  # beyond this many waiting, new intents are refused; facts are not
 COMMIT_ROWS_MAX: Final = 500
-SNAPSHOT_EVERY: Final = 5_000  # ledger entries between two snapshots
+SNAPSHOT_EVERY: Final = 20_000  # ledger entries between two snapshots
+SNAPSHOTS_KEPT: Final = 3
+LOCKED_RETRY_MIN: Final = 50 * MS  # doubled at each try
+LOCKED_RETRY_LAST: Final = 1 * SECOND
 LOCKED_RETRY_MAX: Final = 5 * SECOND  # how long a locked database is retried before unready
+OPEN_RETRY: Final = 5 * SECOND  # between two tries to open a database that is damaged
+CHECKPOINT_COMMITS: Final = 1_000  # commits between two checkpoints of the log file
+CHECKPOINT_ROWS: Final = 20_000  # or entries
+LOG_PAGES_MAX: Final = 65_536  # of 4 KiB that can't be checkpointed: a reader pins them
+TAIL_CHECKED: Final = 500  # entries before the snapshot whose chain is checked at every start
+
+# What the ledger's tables take
+ENTRY_ID_CHARS_MAX: Final = 400
+FACT_CHARS_MAX: Final = 64 * 1024
+MONEY_MAX: Final = 10**15  # micro-dollars: a billion dollars
+COUNT_MAX: Final = 10**13  # hundredths: a hundred billion contracts
+
+# The rehydrator
+READ_ENTRIES: Final = 1_000  # entries in one read: far below the 2 s that a reader may take
+AUDIT_INTERVAL: Final = 60 * MINUTE  # between two audits of the whole ledger
+AUDIT_PAUSE: Final = 75 * MS  # between two pages of an audit, which runs beside everything else
 
 # The gateway
 INTENT_ACK_MAX: Final = 2 * SECOND  # then the intent is withdrawn and the client told 503
@@ -71,6 +90,7 @@ PAGES_MAX: Final = 1_000  # pages of one listing
 PAGE_LIMIT: Final = 200  # rows asked for a page of orders or fills
 MARKETS_PAGE: Final = 1_000
 MARKETS_MAX: Final = 10_000  # tickers one stream follows (FACTS.md section 4.1)
+CONFIRM_ASKERS_MAX: Final = 64  # who waits for one confirmation, and whom we told of it
 JITTER: Final = 250 * MS  # one-way delay may vary this much; the bucket keeps room for it
 
 # The stream
@@ -95,6 +115,7 @@ SOCKET_QUEUE_MAX: Final = 5_000  # messages waiting for one WebSocket client; th
 PREFIXES_MAX: Final = 1_000  # topics one client may follow
 TICKER_CHARS_MAX: Final = 64
 CLIENT_ORDER_ID_CHARS_MAX: Final = 64
+CONFIRMED_BY_CHARS_MAX: Final = 200
 
 # Stopping
 DRAIN_MAX: Final = 4 * SECOND  # honcho kills at 5
@@ -106,6 +127,8 @@ assert MARK_SILENCE_MAX > 2 * MARK_INTERVAL
 assert LEDGER_SILENCE_MAX > MARK_INTERVAL
 assert INTENTS_MAX < APPENDS_MAX, "fills must find room when intents do not"
 assert COMMIT_ROWS_MAX <= APPENDS_MAX
+assert LOCKED_RETRY_MIN < LOCKED_RETRY_LAST < LOCKED_RETRY_MAX
+assert TAIL_CHECKED < SNAPSHOT_EVERY
 assert TELL_RETRY < INTENT_ACK_MAX, "an intent is told again before it is given up"
 assert INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
 assert ABSENCE_AFTER > SIGNATURE_WINDOW

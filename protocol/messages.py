@@ -220,6 +220,15 @@ class Balance(Message, frozen=True):
     n: int = 0
 
 
+class Restored(Message, frozen=True):
+    """A restore from a backup that nobody has confirmed yet."""
+
+    restore_id: str
+    n: int  # the entry that says so
+    head: int  # the last entry of the backup
+    reconciled: bool = False  # the exchange has been read completely since
+
+
 class AccountState(Message, frozen=True):
     """The whole account as of ledger number `n`: what a snapshot holds."""
 
@@ -231,6 +240,7 @@ class AccountState(Message, frozen=True):
     filled_by: dict[str, Count] = {}  # contracts booked per order id, orders not yet seen too
     reconciled_to: int = 0  # microseconds: the exchange has been read up to here
     withdrawn: dict[str, str] = {}  # reasons, by client_order_id, of intents yet to come
+    restored: Restored | None = None  # from a backup, and nobody has confirmed it yet
 
 
 class AccountRequest(Message, frozen=True):
@@ -258,6 +268,7 @@ class PlaceOrder(Message, frozen=True):
     count: Count
     time_in_force: TimeInForce
     post_only: bool = False
+    minted: bool = False  # the front made the id up: nobody can have used it before
 
 
 class OrderAnswer(Message, frozen=True):
@@ -311,6 +322,19 @@ class HaltAnswer(Message, frozen=True):
     """Whether trading is halted now, and why."""
 
     halted: bool
+    reason: str = ""
+
+
+class ConfirmRestore(Message, frozen=True):
+    """After a restore from a backup: ids chosen by clients may be used again, says somebody."""
+
+    confirmed_by: str
+
+
+class RestoreAnswer(Message, frozen=True):
+    """confirmed: it is on record. none: no restore waits for it. refused: not yet, or not so."""
+
+    state: Literal["confirmed", "none", "refused"]
     reason: str = ""
 
 
@@ -430,6 +454,8 @@ AnyMessage = (
     | Halt
     | Resume
     | HaltAnswer
+    | ConfirmRestore
+    | RestoreAnswer
     | MarketsRequest
     | MarketsAnswer
     | Reconcile

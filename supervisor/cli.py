@@ -12,10 +12,23 @@ from supervisor.runner import LOCKED, MISCONFIGURED, NAMES, Runner
 
 UNREACHABLE = 2
 STATUS_WAIT_S = 3.0
+CONFIRM_WAIT_S = 20.0  # longer than the front waits for the engine
+
+
+LEDGER_COMMANDS = {
+    "verify": "prove the ledger: nothing changed, missing or swapped",
+    "backup": "copy the ledger while the engine runs; announced once it is proved",
+    "restore": "put a backup in the place of the ledger, while nothing runs",
+    "ledger": "print the ledger's entries (--since N --json --follow)",
+    "adopt": "tell the ledger that the key in the settings is a new one of the same account",
+}
 
 
 def main() -> NoReturn:
     """Run one subcommand and exit with its code."""
+    if len(sys.argv) > 1 and sys.argv[1] in LEDGER_COMMANDS:
+        command = [sys.executable, "-m", f"actors.writer.{sys.argv[1]}", *sys.argv[2:]]
+        os.execv(command[0], command)  # a broken writer does not break this command
     arguments = _parser().parse_args()
     try:
         code = arguments.call(arguments)
@@ -49,6 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     tap = add("tap", _tap, "print published messages as they pass")
     tap.add_argument("prefix", nargs="*", default=[""], help="topic prefix, such as 'book.'")
     tap.add_argument("--count", type=int, default=0, help="end after so many messages")
+    confirm = add(
+        "confirm-restore",
+        _confirm_restore,
+        "say that ids chosen by clients may be used again after a restore from a backup",
+    )
+    confirm.add_argument("--by", default="", help="who says so (default: your login name)")
+    for name, text in LEDGER_COMMANDS.items():
+        commands.add_parser(name, help=text)  # for the list only: main hands these over
     add("setup", _setup, "make the folders, keys and tokens that the profile needs")
     add("preflight", _preflight, "say what would keep the processes from starting")
     return parser
@@ -152,6 +173,50 @@ def _status(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(_table(status)))
     return 0 if status["healthy"] else 1
+
+
+def _confirm_restore(arguments: argparse.Namespace) -> int:
+    from getpass import getuser
+    from http.client import HTTPException
+    from urllib.error import HTTPError, URLError
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    from protocol.errors import ConfigError
+    from protocol.runtime.process import load_settings, read_private
+
+    try:
+        settings = load_settings()
+        token = read_private(f"{settings.var_dir}/token.trade").strip().decode("ascii", "replace")
+    except ConfigError as e:
+        print(f"confirm-restore: {e}", file=sys.stderr)
+        return MISCONFIGURED
+    try:
+        body = json.dumps({"confirmed_by": arguments.by or getuser()}).encode()
+    except (KeyError, OSError):
+        print("confirm-restore: you have no login name: say --by NAME", file=sys.stderr)
+        return MISCONFIGURED
+    address = f"http://{settings.api.host}:{settings.api.port}/v1/restore/confirm"
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    try:
+        request = Request(address, body, headers, method="POST")
+        with build_opener(ProxyHandler({})).open(request, timeout=CONFIRM_WAIT_S):
+            print("confirmed: ids chosen by clients may be used again")
+            return 0
+    except HTTPError as e:
+        print(f"confirm-restore: not confirmed: {_detail(e.read())}", file=sys.stderr)
+        return 1 if e.code < 500 else UNREACHABLE
+    except (URLError, OSError, ValueError, HTTPException) as e:
+        reason = getattr(e, "reason", e)
+        print(f"confirm-restore: {address} does not answer: {reason}", file=sys.stderr)
+        return UNREACHABLE
+
+
+def _detail(body: bytes) -> str:
+    """What a problem+json says, or the beginning of whatever else it is."""
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode("utf-8", "replace")
 
 
 def _table(status: dict[str, Any]) -> list[str]:

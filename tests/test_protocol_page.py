@@ -20,6 +20,7 @@ TYPES: dict[str, type[msgspec.Struct]] = {
         *typing.get_args(facts.AnyFact),
         messages.ProcessHealth,
         messages.AccountState,
+        messages.Restored,
     )
 }
 

@@ -6,14 +6,14 @@ with one stable code.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from protocol import topics
 from protocol.facts import OrderSide, TimeInForce
-from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, PAGE_MAX
+from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, CONFIRMED_BY_CHARS_MAX, PAGE_MAX
 from protocol.messages import PlaceOrder
 from protocol.units import DOLLAR, Count, Price, decode_unit
 
@@ -69,7 +69,11 @@ class SetHalt(Struct, frozen=True):
     reason: str
 
 
-Ask = GetBook | GetList | GetOrder | GetStatus | Place | Cancel | SetHalt
+class Confirm(Struct, frozen=True):
+    confirmed_by: str
+
+
+Ask = GetBook | GetList | GetOrder | GetStatus | Place | Cancel | SetHalt | Confirm
 
 
 class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,10 +90,16 @@ class _ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
-_ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
-_order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit).decode
-_reason_body = msgspec.json.Decoder(_ReasonBody).decode
+class _ConfirmBody(Struct, frozen=True, forbid_unknown_fields=True):
+    confirmed_by: str
 
+
+_ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
+_order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit)
+_reason_body = msgspec.json.Decoder(_ReasonBody)
+_confirm_body = msgspec.json.Decoder(_ConfirmBody)
+
+T = TypeVar("T")
 Read = Callable[[str, Mapping[str, str], bytes, str], Ask | Problem]
 
 
@@ -170,12 +180,9 @@ def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> 
 
 
 def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    try:
-        order = _order_body(body)
-    except msgspec.ValidationError as e:
-        return Problem(422, "invalid_order", str(e)[:300], _field(str(e)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        return Problem(400, "malformed_json", str(e)[:300])
+    order = _decoded(_order_body, body, "invalid_order")
+    if isinstance(order, Problem):
+        return order
     if not topics.is_ticker(order.ticker):
         return Problem(422, "invalid_ticker", "not the name of a market", "ticker")
     if not 0 < order.price < DOLLAR:
@@ -186,25 +193,43 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
     return _named(id) or Place(
         PlaceOrder(
             id, order.ticker, order.side, order.price, order.count, order.time_in_force,
-            order.post_only,
+            order.post_only, minted=not order.client_order_id,
         )
     )  # fmt: skip
 
 
 def _halt(halted: bool) -> Read:
     def set_halt(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-        try:
-            reason = _reason_body(body).reason
-        except msgspec.ValidationError as e:
-            return Problem(422, "invalid_reason", str(e)[:300], _field(str(e)))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-            return Problem(400, "malformed_json", str(e)[:300])
-        if not 1 <= len(reason) <= REASON_CHARS_MAX or not reason.isprintable():
-            detail = f"1 to {REASON_CHARS_MAX} printable characters"
-            return Problem(422, "invalid_reason", detail, "reason")
-        return SetHalt(halted, reason)
+        found = _decoded(_reason_body, body, "invalid_reason")
+        if isinstance(found, Problem):
+            return found
+        wrong = _unfit("reason", found.reason, REASON_CHARS_MAX)
+        return wrong or SetHalt(halted, found.reason)
 
     return set_halt
+
+
+def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    found = _decoded(_confirm_body, body, "invalid_confirmed_by")
+    if isinstance(found, Problem):
+        return found
+    wrong = _unfit("confirmed_by", found.confirmed_by, CONFIRMED_BY_CHARS_MAX)
+    return wrong or Confirm(found.confirmed_by)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Problem:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as e:
+        return Problem(422, code, str(e)[:300], _field(str(e)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        return Problem(400, "malformed_json", str(e)[:300])
+
+
+def _unfit(field: str, text: str, chars_max: int) -> Problem | None:
+    if 1 <= len(text) <= chars_max and text.isprintable():
+        return None
+    return Problem(422, f"invalid_{field}", f"1 to {chars_max} printable characters", field)
 
 
 def _field(text: str) -> str:
@@ -223,4 +248,5 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/balance": {"GET": ("read", _list("balance"))},
     "/v1/halt": {"POST": ("trade", _halt(True))},
     "/v1/resume": {"POST": ("trade", _halt(False))},
+    "/v1/restore/confirm": {"POST": ("trade", _confirm)},
 }

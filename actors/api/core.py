@@ -1,7 +1,8 @@
 """The front's core: requests in, letters to the engine, answers out.
 
-Nothing is served before the account is rehydrated, but a cancel and a halt, which wait for
-nothing. Orders are never guessed: without an answer in time the word is 202, unknown.
+Nothing is served before the account is rehydrated, but a cancel, a halt and the word that a
+restore is confirmed, which wait for nothing. Orders are never guessed: without an answer in time
+the word is 202, unknown.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from msgspec import Struct
 from actors.api.asks import (
     Ask,
     Cancel,
+    Confirm,
     GetBook,
     GetList,
     GetOrder,
@@ -43,9 +45,11 @@ from protocol.messages import (
     BookRequest,
     CancelAnswer,
     CancelOrder,
+    ConfirmRestore,
     Halt,
     HaltAnswer,
     OrderAnswer,
+    RestoreAnswer,
     Resume,
     System,
 )
@@ -64,7 +68,7 @@ CANCEL_STATUS = {
 }
 NOT_NOW = frozenset(
     {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
-    | {"withdrawn", "rest_not_ready"}
+    | {"withdrawn", "rest_not_ready", "restore_unconfirmed"}
 )
 
 
@@ -165,6 +169,8 @@ class Api:
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
+            case Confirm(confirmed_by=by):
+                return self._wait(now, at, id, ask, "gateway", f"restore:{id}", ConfirmRestore(by))
             case GetStatus():
                 return [self._status(id, at)]
         reasons = self._unready(now)
@@ -235,8 +241,11 @@ class Api:
                 if status >= 400:
                     return refuse(id, Problem(status, outcome, text))
                 return Reply(id, status, _json(body))
-            case HaltAnswer():
+            case HaltAnswer() | RestoreAnswer(state="confirmed"):
                 return Reply(id, 200, _json(body))
+            case RestoreAnswer(state=state, reason=reason):
+                code = "no_restore" if state == "none" else "restore_refused"
+                return refuse(id, Problem(409, code, reason))
             case BookAnswer(state="live", received_at=received_at):
                 fields = msgspec.to_builtins(body, enc_hook=encode_unit)
                 age = max(at - received_at, 0) // 1_000

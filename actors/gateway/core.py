@@ -12,6 +12,7 @@ from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, Ma
 from actors.gateway.orders import Orders, Stage
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
+from actors.gateway.restore import Restores
 from protocol import topics
 from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
@@ -35,6 +36,7 @@ from protocol.messages import (
     Append,
     CancelAnswer,
     CancelOrder,
+    ConfirmRestore,
     Halt,
     HaltAnswer,
     MarketsRequest,
@@ -75,6 +77,7 @@ class Gateway:
         self._cancels = Cancels(self._desk)
         self._reconciler = Reconciler(self._desk, identity.epoch)
         self._reads = Reads(self._desk)
+        self._restores = Restores(self._desk)
         self._halt = halt_reason
         self._wishes: collections.deque[tuple[Asker, bool]] = collections.deque()
         self._gate_epoch = 0
@@ -98,6 +101,7 @@ class Gateway:
             effects += self._reconciler.due(now, at, under_way, self.orders.settled_at)
         effects += self._leave(now, at)
         effects += self._desk.ledger.due(now, at)
+        effects += self._restores.due()
         effects += self._desk.tells.due(now)
         effects += self._pulse.beat(now, at, self._vitals(now), self._counters(now))
         if self._stopping and not any(t.stage is Stage.SENT for t in self.orders.tickets.values()):
@@ -172,7 +176,8 @@ class Gateway:
     ) -> list[Effect]:
         match letter.body:
             case PlaceOrder():
-                return self.orders.place(now, at, asker, letter.body, self.closed(now))
+                closed, unproved = self.closed(now), self._restores.unproved
+                return self.orders.place(now, at, asker, letter.body, closed, unproved)
             case CancelOrder(client_order_id=id):
                 return self._cancel(now, at, asker, id)
             case Reconcile():
@@ -185,6 +190,8 @@ class Gateway:
                 return self._latch(asker, True, self._halt)
             case Resume(reason=reason):
                 return self._latch(asker, False, reason)
+            case ConfirmRestore(confirmed_by=confirmed_by):
+                return self._restores.confirm(now, at, asker, letter.epoch, confirmed_by)
         refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")
         return [Answer(asker[0], self._outbox.letter(asker[1], refusal, at))]
 
@@ -223,6 +230,7 @@ class Gateway:
             return [
                 *self.orders.acknowledged(now, at, told.fact, letter.body),
                 *self._reconciler.acknowledged(now, at, told.fact, letter.body),
+                *self._restores.acknowledged(at, told.fact, letter.body),
             ]
         self._desk.ledger.answered(now, letter.body)
         return []
@@ -292,4 +300,5 @@ class Gateway:
     def _counters(self, now: int) -> dict[str, int]:
         read, write = self._desk.lanes.tokens(now)
         extra = {"read_tokens": read, "write_tokens": write, "in_doubt": self._reconciler.in_doubt}
+        extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

@@ -18,8 +18,10 @@ from protocol.facts import (
     OrderDenied,
     OrderIntended,
     OrderRejected,
+    OrderSide,
     OrderUnknown,
     OrderWithdrawn,
+    TimeInForce,
     natural_id,
 )
 from protocol.kalshi import calls
@@ -34,7 +36,7 @@ from protocol.limits import (
 )
 from protocol.machine import Effect
 from protocol.messages import AnyMessage, Appended, Order, OrderAnswer, PlaceOrder
-from protocol.units import DOLLAR, encode_unit
+from protocol.units import DOLLAR, Count, Price, encode_unit
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
@@ -63,9 +65,30 @@ class Ticket(Struct):
     n: int = 0
 
 
+class _Terms(Struct, frozen=True, tag="PlaceOrder"):
+    """What of a PlaceOrder is hashed. Ledgers on disk hold these hashes: nothing may be added."""
+
+    client_order_id: str
+    ticker: str
+    side: OrderSide
+    price: Price
+    count: Count
+    time_in_force: TimeInForce
+    post_only: bool
+
+
 def hash_of(order: PlaceOrder) -> str:
-    """SHA-256 of an order's terms."""
-    return hashlib.sha256(_encode(order)).hexdigest()
+    """SHA-256 of an order's terms: who made its id up is none of them."""
+    terms = _Terms(
+        order.client_order_id,
+        order.ticker,
+        order.side,
+        order.price,
+        order.count,
+        order.time_in_force,
+        order.post_only,
+    )
+    return hashlib.sha256(_encode(terms)).hexdigest()
 
 
 def flaw(order: PlaceOrder) -> str:
@@ -90,9 +113,19 @@ class Orders:
         self.settled_at: dict[str, int] = {}  # when the call of an unknown order ended
 
     def place(
-        self, now: int, at: int, asker: Asker, order: PlaceOrder, closed: tuple[str, str] | None
+        self,
+        now: int,
+        at: int,
+        asker: Asker,
+        order: PlaceOrder,
+        closed: tuple[str, str] | None,
+        unproved: str,
     ) -> list[Effect]:
-        """Take an order. `closed` is the code and text of why no new risk may be taken."""
+        """Take an order. `closed` is the code and text of why no new risk may be taken.
+
+        `unproved` says why an id that the ledger doesn't know may have been used all the same,
+        "" if it can't have been.
+        """
         known = self._known(asker, order, at)
         if known is not None:
             return known
@@ -103,6 +136,8 @@ class Orders:
         wrong = flaw(order)
         if wrong:
             return self._refuse(asker, order, at, "invalid_order", wrong)
+        if unproved and not order.minted:
+            return self._refuse(asker, order, at, "restore_unconfirmed", unproved)
         if closed is not None:
             return self._refuse(asker, order, at, *closed)
         if len(self.tickets) >= LANE_QUEUE_MAX or self._desk.tells.full:

@@ -2,12 +2,14 @@
 
 `restored` means: as far as our own ledger knows. `rehydrated` means: the gateway has since read
 the exchange completely, and what it found has been folded. Only then may anything rest on it.
+From then on the whole ledger is proved again and again, a page at a time: every entry folded
+anew and held against the tables. A difference halts trading.
 """
 
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import SECOND
+from protocol.limits import AUDIT_INTERVAL, AUDIT_PAUSE, SECOND
 from protocol.machine import (
     Answer,
     Answered,
@@ -25,6 +27,8 @@ from protocol.messages import (
     AccountAnswer,
     AccountRequest,
     AnyMessage,
+    Halt,
+    HaltAnswer,
     Reconcile,
     ReconcileAnswer,
     Refused,
@@ -56,8 +60,27 @@ class LoadFailed(Cause, frozen=True):
     reason: str
 
 
+class Audited(Cause, frozen=True):
+    """So many entries of so many have been proved; `ended` if that was all, tables included."""
+
+    done: int
+    total: int
+    ended: bool
+
+
+class AuditFailed(Cause, frozen=True):
+    """The ledger is not what was written (`damage`), or it can't be read just now."""
+
+    reason: str
+    damage: bool
+
+
 class LoadAccount(Effect, frozen=True):
     """Read the newest sound snapshot and replay what came after it."""
+
+
+class AuditPage(Effect, frozen=True):
+    """Prove the next page of the ledger."""
 
 
 class Rehydrator:
@@ -75,6 +98,9 @@ class Rehydrator:
         self._why = "waiting for writer: not seen"
         self._reconciled_n: int | None = None
         self._rehydrated = False
+        self._audit_at: int | None = None  # None: not yet, or a page is being read
+        self._audited = 0
+        self._damage = ""
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
         effects = self._take(now, cause)
@@ -82,14 +108,15 @@ class Rehydrator:
         if self.ledger.account is not None:
             effects += self.ledger.due(now, cause.at)
         effects += self._tells.due(now)
-        effects += self._finish_boot(cause.at)
+        effects += self._finish_boot(now, cause.at)
+        effects += self._audit(now)
         account = self.ledger.account
-        counters = {"n": 0 if account is None else account.n}
+        counters = {"n": 0 if account is None else account.n, "audited": self._audited}
         effects += self._pulse.beat(now, cause.at, self._vitals(now), counters)
         return effects
 
     def deadline(self) -> int | None:
-        deadlines = [self._pulse.deadline(), self._tells.deadline(), self._load_at]
+        deadlines = [self._pulse.deadline(), self._tells.deadline(), self._load_at, self._audit_at]
         if self.ledger.account is not None:
             deadlines.append(self.ledger.deadline())
         return min(d for d in deadlines if d is not None)
@@ -112,6 +139,8 @@ class Rehydrator:
                 self._load_at = now + RESTORE_RETRY
                 self._why = f"restoring: {reason}"
                 return []
+            case Audited() | AuditFailed():
+                return self._audit_answered(now, cause.at, cause)
             case Asked(sender=sender, letter=letter):
                 body = self._reply(letter)
                 return [Answer(sender, self._outbox.letter(letter.id, body, cause.at))]
@@ -142,7 +171,9 @@ class Rehydrator:
         ]
 
     def _answered(self, now: int, letter: Letter) -> list[Effect]:
-        if isinstance(letter.body, ReconcileAnswer):
+        if isinstance(letter.body, HaltAnswer):
+            self._tells.answered(letter.id)
+        elif isinstance(letter.body, ReconcileAnswer):
             if self._tells.answered(letter.id) is not None:
                 self._reconciled_n = letter.body.n
                 self._why = f"waiting for writer: entries up to {letter.body.n}"
@@ -150,7 +181,35 @@ class Rehydrator:
             self.ledger.answered(now, letter.body)
         return []
 
-    def _finish_boot(self, at: int) -> list[Effect]:
+    def _audit(self, now: int) -> list[Effect]:
+        if self._audit_at is None or now < self._audit_at:
+            return []
+        self._audit_at = None
+        return [AuditPage()]
+
+    def _audit_answered(self, now: int, at: int, cause: Audited | AuditFailed) -> list[Effect]:
+        match cause:
+            case Audited(done=done, ended=ended):
+                if not ended:
+                    self._audit_at = now + AUDIT_PAUSE
+                    return []
+                self._audited = done
+                self._audit_at = now + AUDIT_INTERVAL
+                return [Report(f"the ledger is proved up to entry {done}")]
+            case AuditFailed(reason=reason, damage=False):
+                self._audit_at = now + RESTORE_RETRY
+                return [Report(f"the ledger can't be proved now: {reason}")]
+            case AuditFailed(reason=reason):
+                self._damage = f"ledger: {reason}"
+                halt = Halt(self._damage)
+                id = f"damage:{self._identity.epoch}"
+                return [
+                    Report(self._damage, grave=True),
+                    *self._tells.tell(now, at, "gateway", id, halt),
+                ]
+        raise AssertionError(f"unexpected: {cause}")
+
+    def _finish_boot(self, now: int, at: int) -> list[Effect]:
         """Rehydrated once what the reconciliation found has been folded, too."""
         account = self.ledger.account
         if self._rehydrated or self._reconciled_n is None or account is None:
@@ -158,6 +217,7 @@ class Rehydrator:
         if account.n < self._reconciled_n:
             return []
         self._rehydrated = True
+        self._audit_at = now
         return [
             Report(f"rehydrated at entry {account.n}"),
             self._pulse.signal(at, Signal("health_state", "rehydrated", f"n={account.n}")),
@@ -173,5 +233,5 @@ class Rehydrator:
     def _vitals(self, now: int) -> Vitals:
         restored = self.ledger.account is not None
         why = self.ledger.why_not(now) if self._rehydrated else self._why
-        reasons = (why,) if why else ()
+        reasons = tuple(reason for reason in (self._damage, why) if reason)
         return Vitals(reasons, {"restored": restored, "rehydrated": self._rehydrated})

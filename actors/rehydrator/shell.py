@@ -3,9 +3,20 @@
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from actors.rehydrator.core import AccountLoaded, LoadAccount, LoadFailed, Rehydrator, Replayed
-from actors.rehydrator.store import Unreadable, load
+from actors.rehydrator.core import (
+    AccountLoaded,
+    Audited,
+    AuditFailed,
+    AuditPage,
+    LoadAccount,
+    LoadFailed,
+    Rehydrator,
+    Replayed,
+)
+from actors.rehydrator.store import Ledger, Unreadable
+from protocol.audit import Damage
 from protocol.config import Settings
+from protocol.ledger import account_name
 from protocol.machine import Cause, Effect
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
@@ -20,24 +31,37 @@ async def serve(settings: Settings) -> int:
     bus = Bus(settings)
     bus.answer_on("rehydrator.in")
     bus.hear("ledger.pub", ["ledger ", "mark "])
-    path = f"{settings.var_dir}/ledger.db"
+    owner = account_name(settings.exchange.environment, settings.exchange.key_id)
+    ledger = Ledger(f"{settings.var_dir}/ledger.db", owner)
 
-    def read() -> Cause:
+    def read(effect: Effect) -> Cause:
         try:
-            return AccountLoaded(wall(), *load(path, tell))
+            match effect:
+                case LoadAccount():
+                    return AccountLoaded(wall(), *ledger.load(tell))
+                case AuditPage():
+                    page = ledger.audit()
+                    return Audited(wall(), page.done, page.total, page.ended)
         except Unreadable as e:
-            return LoadFailed(wall(), str(e))
+            return failed(effect, str(e))
+        except Damage as e:
+            return AuditFailed(wall(), str(e), True)
+        raise AssertionError(f"unexpected effect: {effect}")
+
+    def failed(effect: Effect, reason: str) -> Cause:
+        if isinstance(effect, LoadAccount):
+            return LoadFailed(wall(), reason)
+        return AuditFailed(wall(), reason, False)
 
     def tell(done: int, total: int) -> None:
         loop.feed_from_thread(Replayed(wall(), done, total))
 
-    def told(done: "Future[Cause]") -> None:
-        error = done.exception()
-        loop.feed_from_thread(LoadFailed(wall(), repr(error)) if error else done.result())
-
     def perform(effect: Effect) -> None:
-        assert isinstance(effect, LoadAccount), effect
-        thread.submit(read).add_done_callback(told)
+        def told(done: "Future[Cause]") -> None:
+            error = done.exception()
+            loop.feed_from_thread(failed(effect, repr(error)) if error else done.result())
+
+        thread.submit(read, effect).add_done_callback(told)
 
     with ThreadPoolExecutor(1, "reader") as thread:
         loop = Loop(Rehydrator(identity), bus, perform)

@@ -1,88 +1,63 @@
-"""Reads the ledger, and never writes it: the newest sound snapshot, then what came after."""
+"""The ledger as the rehydrator sees it: read, proved, never written."""
 
-import hashlib
-from collections.abc import Callable, Sequence
-from typing import Any, Final
-from urllib.parse import quote
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-import msgspec
-import sqlalchemy
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from protocol.account import Account
-from protocol.errors import RemoteProtocolError
-from protocol.facts import AnyFact
-from protocol.messages import AccountState, Entry
-from protocol.units import decode_unit
-
-REPLAYED_AT_ONCE: Final = 1_000  # entries in one read
-
-Progress = Callable[[int, int], None]
-
-_decode_fact: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact, dec_hook=decode_unit)
-_decode_state = msgspec.json.Decoder(AccountState, dec_hook=decode_unit).decode
+from protocol.audit import Damage
+from protocol.runtime.ledger import Page, Scan, connect_read_only, restore
 
 
 class Unreadable(Exception):
-    """The ledger can't be restored from; the text says why."""
+    """The ledger can't be read now; the text says why."""
 
 
-def load(path: str, tell: Progress) -> tuple[Account, str]:
-    """The account as of the last entry, and a sentence about how it was restored.
+class Ledger:
+    """A ledger that somebody else writes. Used from one thread only."""
 
-    A snapshot that is torn, of another length than its hash says, or from the future (beyond the
-    last entry) is passed over for an older one, or for a replay of everything. `tell` hears how
-    many entries of how many are replayed. Raises Unreadable.
-    """
-    uri = sqlalchemy.URL.create(
-        "sqlite+pysqlite", database=f"file:{quote(path)}", query={"mode": "ro", "uri": "true"}
-    )
-    engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
-    try:
-        with engine.connect() as connection:
-            return _load(connection, tell)
-    except DBAPIError as e:
-        raise Unreadable(f"{path}: {e.orig}") from None
-    except (msgspec.DecodeError, RemoteProtocolError) as e:
-        raise Unreadable(f"{path}: {e}") from None
-    finally:
-        engine.dispose()
+    def __init__(
+        self, path: str, owner: str, connect: Callable[[str], Connection] = connect_read_only
+    ) -> None:
+        """`owner` names whose account it must be: a snapshot of another one is refused."""
+        self._path = path
+        self._owner = owner
+        self._connect = connect
+        self._scan = Scan()
 
+    def load(self, tell: Callable[[int, int], None]) -> tuple[Account, str]:
+        """The account as of the last entry, and a sentence about how it was restored.
 
-def _load(connection: Connection, tell: Progress) -> tuple[Account, str]:
-    head: int = connection.exec_driver_sql("SELECT coalesce(max(n), 0) FROM entries").scalar_one()
-    account, passed_over = _snapshot(connection, head)
-    start = account.n
-    while rows := _after(connection, account.n):
-        for n, id, at, source, body in rows:
-            account.apply(Entry(n, id, at, source, _decode_fact.decode(body)))
-        tell(account.n - start, max(head, account.n) - start)
-    how = f"snapshot at {start}, {account.n - start} entries replayed"
-    if passed_over:
-        how += f", {passed_over} unsound snapshots passed over"
-    return account, how
-
-
-def _after(connection: Connection, n: int) -> Sequence[Any]:
-    """The next entries. Each batch is a read of its own: a long one would hold up the log file."""
-    return connection.exec_driver_sql(
-        "SELECT n, id, at, source, body FROM entries WHERE n > ? ORDER BY n LIMIT ?",
-        (n, REPLAYED_AT_ONCE),
-    ).fetchall()
-
-
-def _snapshot(connection: Connection, head: int) -> tuple[Account, int]:
-    passed_over = 0
-    rows: Any = connection.exec_driver_sql("SELECT n, body, sha256 FROM snapshots ORDER BY n DESC")
-    for n, body, digest in rows.fetchall():
-        if n <= head and hashlib.sha256(body.encode()).hexdigest() == digest:
+        `tell` hears how many entries of how many are replayed. Raises Unreadable.
+        """
+        with self._open() as connection:
             try:
-                state = _decode_state(body)
-            except msgspec.DecodeError:
-                passed_over += 1
-                continue
-            if state.n == n:
-                return Account(state), passed_over
-        passed_over += 1
-    return Account(), passed_over
+                found = restore(connection, self._owner, tell)
+            except Damage as e:
+                raise Unreadable(str(e)) from e
+            return found.account, found.how
+
+    def audit(self) -> Page:
+        """Prove the next page of the ledger; after the last one it begins anew.
+
+        Raises Damage if something is not what was written, with its place, and Unreadable.
+        """
+        with self._open() as connection:
+            scan, self._scan = self._scan, Scan()
+            page = scan.next(connection)
+            if not page.ended:
+                self._scan = scan
+            return page
+
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        try:
+            connection = self._connect(self._path)
+            try:
+                yield connection
+            finally:
+                connection.close()
+        except DBAPIError as e:
+            raise Unreadable(f"{self._path}: {e.orig}") from None

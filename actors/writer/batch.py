@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from protocol.account import Account, Meaning
-from protocol.facts import AnyFact, essence, natural_id
+from protocol.facts import AnyFact, OrderIntended, essence, is_money, natural_id
+from protocol.ledger import Row, row_of
 from protocol.messages import Entry
+from protocol.units import encode_unit
 
 
 class Wanted(Struct, frozen=True):
@@ -21,23 +24,29 @@ class Known(Struct, frozen=True):
     """What the ledger has under an id."""
 
     n: int
-    essence: str
+    essence: bytes
 
 
 class Result(Struct, frozen=True):
-    """What became of one append; `n` is the entry's number where there is one."""
+    """What became of one append; `n` is the entry's number where there is one.
+
+    `aside` is the number under which a fact was set aside that could not be booked, 0 if none.
+    """
 
     verdict: Literal["NEW", "REPEAT", "CONFLICT", "REFUSED"]
     n: int = 0
     reason: str = ""
+    aside: int = 0
 
 
 class Booked(Struct, frozen=True):
-    """One new entry, what it meant, and the essence it is known by."""
+    """One new entry, what it meant, and how it is written."""
 
     entry: Entry
-    essence: str
     meanings: tuple[Meaning, ...]
+    essence: bytes
+    body: str
+    rows: tuple[Row, ...]
 
 
 class Plan(Struct, frozen=True):
@@ -47,28 +56,52 @@ class Plan(Struct, frozen=True):
     booked: tuple[Booked, ...]
 
 
-def plan(wanted: Sequence[Wanted], known: Mapping[str, Known], account: Account, at: int) -> Plan:
+Aside = Mapping[tuple[str, bytes], Result]  # by id and essence: facts that were set aside before
+
+encode_fact = msgspec.json.Encoder(enc_hook=encode_unit).encode
+
+
+def plan(
+    wanted: Sequence[Wanted], known: Mapping[str, Known], aside: Aside, account: Account, at: int
+) -> Plan:
     """Judge each append and fold the new ones into the account.
 
     The account moves on: if the commit fails, the caller has to restore it. Raises
-    RemoteProtocolError for a fact that the fold can't take.
+    RemoteProtocolError for a fact that the fold can't take, and UnicodeEncodeError or
+    OverflowError for one that has no JSON.
     """
     results: list[Result] = []
     booked: list[Booked] = []
     seen = dict(known)
     for want in wanted:
-        id, body = natural_id(want.fact), essence(want.fact)
+        fact = want.fact
+        id, body = natural_id(fact), encode_fact(fact)
+        core = essence(fact, body)
         before = seen.get(id)
         if before is not None:
-            same = before.essence == body
-            results.append(
-                Result("REPEAT", before.n)
-                if same
-                else Result("CONFLICT", before.n, f"{id} is on record with another body")
+            same = before.essence == core
+            conflict = aside.get((id, core)) or Result(
+                "CONFLICT", before.n, f"{id} is on record with another body"
             )
+            results.append(Result("REPEAT", before.n) if same else conflict)
             continue
-        entry = Entry(account.n + 1, id, at, want.source, want.fact)
-        booked.append(Booked(entry, body, tuple(account.apply(entry))))
-        seen[id] = Known(entry.n, body)
+        if (id, core) in aside:
+            results.append(aside[id, core])
+            continue
+        entry = Entry(account.n + 1, id, at, want.source, fact)
+        meanings = tuple(account.apply(entry))
+        rows = tuple([row_of(meaning) for meaning in meanings])
+        booked.append(Booked(entry, meanings, core, body.decode(), rows))
+        seen[id] = Known(entry.n, core)
         results.append(Result("NEW", entry.n))
     return Plan(tuple(results), tuple(booked))
+
+
+def stops_trading(fact: AnyFact, result: Result) -> bool:
+    """Whether money could not be booked as it was told.
+
+    An order under a used id is the client's mistake, not the ledger's.
+    """
+    if result.verdict not in ("CONFLICT", "REFUSED") or not is_money(fact):
+        return False
+    return not (result.verdict == "CONFLICT" and isinstance(fact, OrderIntended))

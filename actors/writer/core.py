@@ -6,18 +6,23 @@ has no delay and a busy one shares its fsyncs. Nothing is acknowledged before it
 
 import collections
 
-from actors.writer.batch import Booked, Result, Wanted
+from actors.writer.batch import Booked, Result, Wanted, stops_trading
 from protocol import topics
 from protocol.account import Meaning
 from protocol.envelope import Letter, Outbox
-from protocol.facts import OrderIntended, is_money
+from protocol.facts import OrderIntended
 from protocol.limits import (
     APPENDS_MAX,
+    CHECKPOINT_COMMITS,
+    CHECKPOINT_ROWS,
     COMMIT_ROWS_MAX,
     ENTRIES_MAX,
     INTENTS_MAX,
+    LOCKED_RETRY_LAST,
     LOCKED_RETRY_MAX,
-    MS,
+    LOCKED_RETRY_MIN,
+    LOG_PAGES_MAX,
+    OPEN_RETRY,
 )
 from protocol.machine import (
     Answer,
@@ -42,21 +47,36 @@ from protocol.messages import (
     Entries,
     EntriesRequest,
     Entry,
+    Halt,
+    HaltAnswer,
     Order,
     Position,
     Refused,
 )
 from protocol.pulse import Identity, Pulse, Vitals
+from protocol.telling import Outstanding
 
 TAIL_MAX = 5_000  # entries kept in memory for followers that missed a few
 READS_MAX = 64  # catch-up reads under way at once
-LOCKED_RETRY = 100 * MS
+
+
+class StoreOpening(Cause, frozen=True):
+    """The database is being opened; what is done just now."""
+
+    text: str
 
 
 class StoreOpened(Cause, frozen=True):
-    """The database is open, sound as far as its tail, and a trial commit went through."""
+    """The database is open, sound as far as its tail, and a trial commit went through.
+
+    `aside` is the last money that was set aside and that nobody has halted trading for, 0 if
+    there is none.
+    """
 
     head: int
+    how: str = ""
+    aside: int = 0
+    reason: str = ""
 
 
 class StoreFailed(Cause, frozen=True):
@@ -64,6 +84,19 @@ class StoreFailed(Cause, frozen=True):
 
     reason: str
     fatal: bool
+
+
+class AsideTold(Cause, frozen=True):
+    """It is on record that trading was halted for what was set aside."""
+
+    aside: int
+
+
+class Checkpointed(Cause, frozen=True):
+    """The log file has so many pages, of which so many are in the database by now."""
+
+    pages: int
+    done: int
 
 
 class Committed(Cause, frozen=True):
@@ -101,6 +134,16 @@ class ReadEntries(Effect, frozen=True):
     limit: int
 
 
+class TellAside(Effect, frozen=True):
+    """Put on record that trading was halted for what was set aside, up to this number."""
+
+    aside: int
+
+
+class Checkpoint(Effect, frozen=True):
+    """Bring the log file into the database."""
+
+
 class CloseStore(Effect, frozen=True):
     """Save a snapshot of the account and close the database."""
 
@@ -111,11 +154,16 @@ class Writer:
     def __init__(self, identity: Identity) -> None:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
+        self._tells = Outstanding(self._outbox)
         self._queue: collections.deque[tuple[tuple[bytes, ...], Letter]] = collections.deque()
         self._committing: list[tuple[tuple[bytes, ...], Letter]] = []
         self._retry: Commit | OpenStore | None = None
         self._retry_at: int | None = None
         self._locked_since: int | None = None
+        self._locked_wait = LOCKED_RETRY_MIN
+        self._aside = (0, "")  # the last money set aside that trading is not yet halted for
+        self._latched = 0  # the last number that the gateway has halted trading for
+        self._unsaved = (0, 0)  # commits and entries since the last checkpoint
         self._head = 0
         self._tail: collections.deque[Entry] = collections.deque(maxlen=TAIL_MAX)
         self._reads = 0
@@ -124,6 +172,7 @@ class Writer:
         self._finished = False
         self._troubles: dict[str, str] = {"store": "opening the database"}
         self._counters = {"entries": 0, "repeats": 0, "commits": 0, "refused": 0, "queue": 0}
+        self._counters["log_pages"] = 0
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
         if self._finished:
@@ -133,13 +182,16 @@ class Writer:
             self._retry_at = None
             effects.append(self._retry)
         effects += self._start_commit(cause.at)
+        effects += self._halt(now, cause.at)
+        effects += self._tells.due(now)
         self._counters["queue"] = len(self._queue)
         vitals = Vitals(
             tuple(self._troubles.values()), {"db_ready": self._open and not self._troubles}
         )
-        effects += self._pulse.beat(now, cause.at, vitals, dict(self._counters))
-        effects += [Publish(e) for e in self._outbox.marks(now, cause.at, self._head)]
-        if self._stopping and not self._committing and not self._queue:
+        effects += self._pulse.beat(now, cause.at, vitals, self._counters)
+        if self._open:
+            effects += [Publish(e) for e in self._outbox.marks(now, cause.at, self._head)]
+        if self._stopping and not self._committing and not (self._open and self._queue):
             self._finished = True
             effects += [CloseStore(), Finish(0)]
         return effects
@@ -147,27 +199,36 @@ class Writer:
     def deadline(self) -> int | None:
         if self._finished:
             return None
-        deadlines = [self._pulse.deadline(), self._outbox.deadline()]
-        if self._retry_at is not None:
-            deadlines.append(self._retry_at)
-        return min(deadlines)
+        deadlines = [self._pulse.deadline(), self._retry_at, self._tells.deadline()]
+        if self._open:
+            deadlines.append(self._outbox.deadline())
+        return min(d for d in deadlines if d is not None)
 
     def _take(self, now: int, cause: Cause) -> list[Effect]:
         match cause:
             case Started():
                 self._retry = OpenStore()
                 return [self._retry]
-            case StoreOpened(head=head):
+            case StoreOpening(text=text):
+                self._troubles["store"] = text
+                return [Report(text)]
+            case StoreOpened(head=head, how=how, aside=aside, reason=reason):
                 self._open, self._head = True, head
-                self._retry = self._locked_since = None
+                self._settled()
                 self._troubles.pop("store", None)
-                self._troubles.pop("locked", None)
-                return [Report(f"the ledger is open at {head}")]
+                self._aside = (aside, reason)
+                return [Report(f"the ledger is open at {head}: {how}")]
             case StoreFailed(reason=reason, fatal=True):
-                self._finished = True
-                return [Report(f"database: {reason}", grave=True), Finish(1)]
+                return self._failed(now, reason)
             case StoreFailed(reason=reason):
                 return self._locked(now, reason)
+            case AsideTold(aside=aside):
+                if self._aside[0] <= aside:
+                    self._aside = (0, "")
+                    self._troubles.pop("money", None)
+                return []
+            case Checkpointed(pages=pages, done=done):
+                return self._checkpointed(pages, done)
             case Committed(results=results, booked=booked):
                 return self._committed(cause.at, results, booked)
             case Asked(sender=sender, letter=letter):
@@ -178,7 +239,13 @@ class Writer:
             case Stopping():
                 self._stopping = True
                 return []
-            case Elapsed() | Heard() | Answered():
+            case Answered(letter=letter):
+                told = self._tells.answered(letter.id)
+                if isinstance(told, Halt) and isinstance(letter.body, HaltAnswer):
+                    self._latched = int(letter.id.partition(":")[2])
+                    return [TellAside(self._latched)]
+                return []
+            case Elapsed() | Heard():
                 return []
         raise AssertionError(f"unexpected cause: {cause}")
 
@@ -220,8 +287,8 @@ class Writer:
     def _committed(
         self, at: int, results: tuple[Result, ...], booked: tuple[Booked, ...]
     ) -> list[Effect]:
-        done, self._committing, self._retry, self._locked_since = self._committing, [], None, None
-        self._troubles.pop("locked", None)
+        done, self._committing = self._committing, []
+        self._settled()
         self._counters["commits"] += 1
         effects: list[Effect] = []
         for (sender, letter), result in zip(done, results, strict=True):
@@ -237,7 +304,13 @@ class Writer:
                 Publish(self._outbox.seal(topic_of(meaning), meaning, at))
                 for meaning in one.meanings
             ]
-        return effects
+        return effects + self._checkpoint(len(booked))
+
+    def _settled(self) -> None:
+        """The database answered: nothing waits to be tried again."""
+        self._retry = self._retry_at = self._locked_since = None
+        self._locked_wait = LOCKED_RETRY_MIN
+        self._troubles.pop("locked", None)
 
     def _noted(self, letter: Letter, result: Result) -> list[Effect]:
         """Remember what must stop trading: money that could not be booked as it was told."""
@@ -248,19 +321,62 @@ class Writer:
         if result.verdict not in ("CONFLICT", "REFUSED"):
             return []
         self._counters["refused"] += 1
-        if not is_money(fact) or (result.verdict == "CONFLICT" and isinstance(fact, OrderIntended)):
-            return []  # an order under a used id is the client's mistake, not the ledger's
-        self._troubles["money"] = f"ledger: {result.verdict.lower()}: {result.reason}"
-        return [Report(self._troubles["money"], grave=True)]
+        if not stops_trading(fact, result):
+            return []
+        text = f"ledger: {result.verdict.lower()}: {result.reason}"
+        if result.aside > self._aside[0]:
+            self._aside = (result.aside, text)
+        return [Report(text, grave=True)]
+
+    def _halt(self, now: int, at: int) -> list[Effect]:
+        """Have trading halted for money that was set aside; until then the gate stays closed."""
+        aside, reason = self._aside
+        if not aside:
+            return []
+        self._troubles["money"] = reason
+        if aside <= self._latched:
+            return []
+        return self._tells.tell(now, at, "gateway", f"aside:{aside}", Halt(reason))
+
+    def _failed(self, now: int, reason: str) -> list[Effect]:
+        """Storage that failed ends this life. What can't even be opened waits for the operator:
+        the others go on, and orders can still be canceled."""
+        if self._open:
+            self._finished = True
+            return [Report(f"database: {reason}", grave=True), Finish(1)]
+        said = self._troubles.get("store") == reason
+        self._troubles["store"] = reason
+        self._retry, self._retry_at = OpenStore(), now + OPEN_RETRY
+        return [] if said else [Report(f"database: {reason}", grave=True)]
 
     def _locked(self, now: int, reason: str) -> list[Effect]:
         if self._locked_since is None:
             self._locked_since = now
-        self._retry_at = now + LOCKED_RETRY
-        if now - self._locked_since >= LOCKED_RETRY_MAX and "locked" not in self._troubles:
-            self._troubles["locked"] = f"database: {reason}"
-            return [Report(self._troubles["locked"], grave=True)]
-        return []
+        self._retry_at = now + self._locked_wait
+        self._locked_wait = min(self._locked_wait * 2, LOCKED_RETRY_LAST)
+        if now - self._locked_since < LOCKED_RETRY_MAX:
+            return []
+        said = "locked" in self._troubles
+        self._troubles["locked"] = f"database: {reason}"
+        return [] if said else [Report(self._troubles["locked"], grave=True)]
+
+    def _checkpoint(self, entries: int) -> list[Effect]:
+        """Due after so many commits or entries; the next commit waits behind it."""
+        self._unsaved = (self._unsaved[0] + 1, self._unsaved[1] + entries)
+        if self._unsaved[0] < CHECKPOINT_COMMITS and self._unsaved[1] < CHECKPOINT_ROWS:
+            return []
+        self._unsaved = (0, 0)
+        return [Checkpoint()]
+
+    def _checkpointed(self, pages: int, done: int) -> list[Effect]:
+        pinned = pages - done
+        self._counters["log_pages"] = pinned
+        if pinned <= LOG_PAGES_MAX:
+            self._troubles.pop("log", None)
+            return []
+        said = "log" in self._troubles
+        self._troubles["log"] = f"database: a reader that does not end holds {pinned} log pages"
+        return [] if said else [Report(self._troubles["log"], grave=True)]
 
     def _entries(
         self, at: int, sender: tuple[bytes, ...], id: str, since: int, limit: int

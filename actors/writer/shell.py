@@ -3,7 +3,11 @@
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from actors.writer.anchor import AnchorFile
 from actors.writer.core import (
+    AsideTold,
+    Checkpoint,
+    Checkpointed,
     CloseStore,
     Commit,
     Committed,
@@ -12,11 +16,14 @@ from actors.writer.core import (
     ReadEntries,
     StoreFailed,
     StoreOpened,
+    StoreOpening,
+    TellAside,
     Writer,
 )
 from actors.writer.store import Failed, Locked, Store
 from protocol.config import Settings
 from protocol.errors import ConfigError
+from protocol.ledger import account_name
 from protocol.machine import Cause, Effect
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
@@ -26,12 +33,15 @@ from protocol.runtime.process import generation, next_epoch
 
 async def serve(settings: Settings) -> int:
     """Run until asked to stop. Returns the exit code."""
+    path = f"{settings.var_dir}/ledger.db"
+    anchor = AnchorFile(path)
+    anchor.lock()  # before anything is touched: a second writer leaves no trace
     identity = Identity("writer", next_epoch(settings.var_dir, "writer"), os.getpid(), generation())
     bus = Bus(settings)
     bus.answer_on("writer.in")
     bus.publish_on("ledger.pub")
-    store = Store(f"{settings.var_dir}/ledger.db")
-    disk = Disk(store)
+    owner = account_name(settings.exchange.environment, settings.exchange.key_id)
+    disk = Disk(Store(path, owner, anchor))
     loop = Loop(Writer(identity), bus, disk.perform)
     disk.loop = loop
     try:
@@ -59,12 +69,19 @@ class Disk:
         try:
             match effect:
                 case OpenStore():
-                    return StoreOpened(wall(), self._store.open())
+                    found = self._store.open(self._tell)
+                    return StoreOpened(wall(), found.head, found.how, found.aside, found.reason)
                 case Commit(wanted=wanted, at=at):
                     done = self._store.commit(wanted, at)
                     return Committed(wall(), done.results, done.booked)
                 case ReadEntries(sender=sender, id=id, since=since, limit=limit):
                     return EntriesRead(wall(), sender, id, self._store.entries(since, limit))
+                case TellAside(aside=aside):
+                    self._store.told(aside)
+                    return AsideTold(wall(), aside)
+                case Checkpoint():
+                    log = self._store.checkpoint()
+                    return Checkpointed(wall(), log.pages, log.done)
                 case CloseStore():
                     self._store.close()
                     return None
@@ -72,10 +89,17 @@ class Disk:
             self.misconfigured = e
             return StoreFailed(wall(), str(e), True)
         except Locked as e:
-            return StoreFailed(wall(), str(e), False)
+            if isinstance(effect, OpenStore | Commit):
+                return StoreFailed(wall(), str(e), False)
+            self.perform(effect)  # the core waits for these; each try waits for the lock itself
+            return None
         except Failed as e:
             return StoreFailed(wall(), str(e), True)
         raise AssertionError(f"unexpected effect: {effect}")
+
+    def _tell(self, text: str) -> None:
+        assert self.loop is not None
+        self.loop.feed_from_thread(StoreOpening(wall(), text))
 
     def _told(self, done: "Future[Cause | None]") -> None:
         assert self.loop is not None

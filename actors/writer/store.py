@@ -1,323 +1,368 @@
-"""The ledger on disk: SQLite in WAL mode, every commit fsynced, entries chained by hash.
+"""The ledger on disk: one transaction for an append and all that follows from it.
 
-One connection writes and checkpoints. Nothing else in this process opens the database or its
-`-wal` and `-shm` by path: closing such a file would drop SQLite's locks.
+Used from one thread only. After a failed write or fsync the database would happily go on; we
+don't: `Failed` ends the process, and the next one checks everything before it acknowledges.
 """
 
-import contextlib
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
 
-import msgspec
-import sqlalchemy
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from msgspec import Struct
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from actors.writer.batch import Booked, Known, Plan, Result, Wanted, plan
-from actors.writer.tables import GENESIS, SCHEMA, SCHEMA_VERSION, UPSERTS, chain, row_of
+from actors.writer import database, opening
+from actors.writer.anchor import Anchor, AnchorFile, End
+from actors.writer.batch import (
+    Booked,
+    Known,
+    Plan,
+    Result,
+    Wanted,
+    encode_fact,
+    plan,
+    stops_trading,
+)
+from actors.writer.booking import meta_row, poison_row, write_entries, write_snapshot
+from actors.writer.database import Failed, Locked, trouble, writing
+from actors.writer.tables import Statements
 from protocol.account import Account
+from protocol.audit import Damage, read_entry
 from protocol.errors import ConfigError, RemoteProtocolError
-from protocol.facts import AnyFact, natural_id
-from protocol.limits import SNAPSHOT_EVERY
-from protocol.messages import AccountState, Entry, Order
-from protocol.units import decode_unit, encode_unit
+from protocol.facts import essence, is_money, natural_id
+from protocol.ledger import GENESIS, take_snapshot
+from protocol.limits import SNAPSHOT_EVERY, SNAPSHOTS_KEPT
+from protocol.messages import Entry
+from protocol.runtime.ledger import page, restore, rows
 
-SNAPSHOTS_KEPT: Final = 3
-BUSY_MS: Final = 250
-TAIL_CHECKED: Final = 500  # entries before the snapshot whose chain is checked at every start
-SQLITE_BUSY: Final = 5
-SQLITE_LOCKED: Final = 6
-UNBOOKABLE: Final = (IntegrityError, OverflowError, RemoteProtocolError)
+UNBOOKABLE: Final = (
+    IntegrityError, DataError, OverflowError, RemoteProtocolError, UnicodeEncodeError,
+)  # fmt: skip
 
-_encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
-_decode_fact: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact, dec_hook=decode_unit)
-_decode_state = msgspec.json.Decoder(AccountState, dec_hook=decode_unit).decode
+__all__ = ["Failed", "Locked", "Opened", "Store"]
 
 
-class Locked(Exception):
-    """Somebody else holds the database; worth another try."""
+class Opened(Struct, frozen=True):
+    """What was found. `aside` is the last money that was set aside and nobody was told of."""
+
+    head: int
+    how: str
+    aside: int = 0
+    reason: str = ""
 
 
-class Failed(Exception):
-    """The storage failed: nothing may be acknowledged until the process has started again."""
+class Checkpoint(Struct, frozen=True):
+    """How many pages the log file has, and how many of them are in the database by now."""
+
+    pages: int
+    done: int
 
 
 class Store:
-    """The database and the account as of its last entry. Used from one thread only."""
+    """The database and the account as of its last entry."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        account: str = "",
+        anchor: Anchor | None = None,
+        connect: Callable[[str], Connection] = database.connect,
+    ) -> None:
+        """`account` names whose ledger it must be; "" takes any."""
         self._path = path
-        self._engine: Engine | None = None
+        self._owner = account
+        self._anchor = anchor or AnchorFile(path)
+        self._connect = connect
         self._connection: Connection | None = None
+        self._statements: Statements | None = None
+        self._ledger = ""
+        self._life = ""
         self._account = Account()
         self._hash = GENESIS
         self._snapshot_n = 0
+        self._asides = 0
         self._stale = True  # the account may be ahead of what is committed
-        self._lock = -1
 
-    def open(self) -> int:
-        """Lock, open, check the tail, restore the account, prove a commit. Returns the head.
+    def open(
+        self, tell: Callable[[str], None] = lambda _: None, after_restore: bool = False
+    ) -> Opened:
+        """Lock, open, check, restore the account, prove a commit.
 
-        Raises ConfigError if the database is locked by another writer or newer than we are,
-        Locked if somebody else holds it for now, and Failed if it is damaged or can't be written.
-        After any of them nothing is held, and it may be opened again.
+        `tell` hears what is going on. `after_restore` says that this is a backup brought back:
+        what came after it is lost, and that goes on record first. Raises ConfigError if the
+        ledger is newer than we are or somebody else's, LockHeld if another writer has it, Locked
+        if somebody else holds it for now, Failed if it is damaged or can't be written. After any
+        of them nothing is held but the lock, and it may be opened again.
         """
         try:
-            return self._opened()
+            return self._opened(tell, after_restore)
         except DBAPIError as e:
-            self._release()
+            self._disconnect()
             raise trouble(e, self._path) from e
+        except (Damage, RemoteProtocolError) as e:
+            self._disconnect()
+            raise Failed(f"{self._path}: {e}") from e
+        except OSError as e:
+            self._disconnect()
+            raise Failed(f"{e.filename or self._path}: {e.strerror}") from e
         except (ConfigError, Failed):
-            self._release()
+            self._disconnect()
             raise
 
-    def _opened(self) -> int:
-        self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"{self._path}: another writer has it open") from None
-        self._connect()
-        self._migrate()
-        self._restore()
-        with self._execute.begin():
-            self._execute.exec_driver_sql(
-                "INSERT INTO meta VALUES ('opened', 1)"
-                " ON CONFLICT (key) DO UPDATE SET value = value + 1"
-            )
-        return self._account.n
+    def _opened(self, tell: Callable[[str], None], after_restore: bool) -> Opened:
+        self._anchor.lock()
+        end = self._anchor.read()
+        opening.check_present(self._path, end)
+        self._connection = self._connect(self._path)
+        self._statements = Statements(self._connection.dialect)
+        found = opening.look(self._connection, self._path, self._owner, end)
+        self._ledger, self._asides = found.ledger, found.asides
+        if end is not None and end.suspect:
+            tell("the storage failed: checking the whole ledger")
+            opening.check_all(self._connection)
+        tell("restoring the account")
+        how = self._restore()
+        opening.check_end(self._connection, self._path, end)
+        if self._account.n > self._snapshot_n + SNAPSHOT_EVERY:
+            with writing(self._execute):
+                self._snapshot()
+        if found.loose or after_restore:  # anchored only once that is on record
+            self._begin_life(found)
+            self._write_restored(found.at)
+            how += "; the entries after it may be lost: as after a restore"
+        else:
+            self._mark()
+            self._begin_life(found)
+        return Opened(self._account.n, how, found.untold, found.reason)
 
     def commit(self, wanted: Sequence[Wanted], at: int) -> Plan:
         """Append in one transaction. What the ledger can't take is set aside, the rest goes on.
 
         Raises Locked (nothing happened, try again) or Failed (stop at once).
         """
-        try:
+        with self._failing():
             if self._stale:
                 self._restore()
             try:
-                return self._commit(wanted, at)
+                done = self._transact(lambda: self._book(wanted, at))
             except UNBOOKABLE:
                 self._restore()
-                return self._commit_one_by_one(wanted, at)
-        except DBAPIError as e:
-            raise trouble(e, self._path) from e
+                done = self._transact(lambda: self._book_by_halves(wanted, at))
+            if done.booked:
+                self._mark()
+        return done
 
     def entries(self, since: int, limit: int) -> tuple[Entry, ...]:
         """Entries with numbers above `since`, in order. Raises Failed if they can't be read."""
-        try:
-            rows = self._rows(
-                "SELECT n, id, at, source, body FROM entries WHERE n > ? ORDER BY n LIMIT ?",
-                (since, limit),
-            )
-        except DBAPIError as e:
-            raise Failed(f"{self._path}: {e.orig}") from e
-        return tuple(
-            Entry(n, id, at, source, _decode_fact.decode(body)) for n, id, at, source, body in rows
-        )
+        with self._failing():
+            return tuple(read_entry(row) for row in page(self._execute, since, limit))
+
+    def told(self, aside: int) -> None:
+        """Trading has been halted because of what was set aside up to this number."""
+        with self._failing(), writing(self._execute):
+            self._remember("told", str(aside))
+
+    def checkpoint(self) -> Checkpoint:
+        """Bring the log file into the database, as far as no reader holds it up."""
+        with self._failing():
+            [(_, pages, done)] = rows(self._execute, "PRAGMA wal_checkpoint(PASSIVE)")
+            return Checkpoint(pages, done)
 
     def close(self) -> None:
-        """Save a snapshot, so that the next start has little to replay."""
+        """Save a snapshot, so that the next start has little to replay, and empty the log file."""
         try:
-            ahead = self._account.n > self._snapshot_n and not self._stale
-            if self._connection is not None and ahead:
-                with self._execute.begin():
-                    self._snapshot()
-        except DBAPIError as e:
-            raise Failed(f"{self._path}: no snapshot at the end: {e.orig}") from e
+            if self._connection is not None and not self._stale:
+                with self._failing():
+                    if self._account.n > self._snapshot_n:
+                        with writing(self._execute):
+                            self._snapshot()
+                    rows(self._execute, "PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
-            self._release()
+            self._disconnect()
+            self._anchor.release()
 
-    def _release(self) -> None:
-        self._stale = True
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._engine is not None:
-            self._engine.dispose()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-
-    # Opening
+    # Life
 
     @property
     def _execute(self) -> Connection:
         assert self._connection is not None, "open comes first"
         return self._connection
 
-    def _connect(self) -> None:
-        self._engine = sqlalchemy.create_engine(
-            sqlalchemy.URL.create("sqlite+pysqlite", database=self._path),
-            connect_args={"check_same_thread": False},
-        )
-        self._connection = self._engine.connect()
-        pragmas = {"journal_mode": "wal", "synchronous": 2, "busy_timeout": BUSY_MS}
-        for name, value in pragmas.items():
-            self._execute.exec_driver_sql(f"PRAGMA {name} = {value}")
-            found = self._execute.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-            if found != value:
-                raise Failed(f"{self._path}: PRAGMA {name} is {found}, expected {value}")
-        self._execute.commit()
-
-    def _migrate(self) -> None:
-        version = self._execute.exec_driver_sql("PRAGMA user_version").scalar_one()
-        self._execute.commit()
-        if version > SCHEMA_VERSION:
-            raise ConfigError(
-                f"{self._path}: made by a newer program (schema {version}, this one knows "
-                f"{SCHEMA_VERSION})"
-            )
-        if version == SCHEMA_VERSION:
-            return
-        with self._execute.begin():
-            self._execute.exec_driver_sql("BEGIN IMMEDIATE")
-            for statement in SCHEMA:
-                self._execute.exec_driver_sql(statement)
-            self._execute.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-    def _restore(self) -> None:
-        """The account from the newest sound snapshot and the entries after it, chain checked."""
-        head = self._rows("SELECT coalesce(max(n), 0) FROM entries")[0][0]
-        self._account = self._sound_snapshot(head)
-        self._snapshot_n = self._account.n
-        checked = max(self._snapshot_n - TAIL_CHECKED, 0)
-        before = self._rows("SELECT hash FROM entries WHERE n = ?", (checked,))
-        self._hash = before[0][0] if before else GENESIS
-        rows = self._rows(
-            "SELECT n, id, at, source, body, hash FROM entries WHERE n > ? ORDER BY n", (checked,)
-        )
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Name what went wrong; after a failure the next start must check everything."""
         try:
-            for expected, (n, id, at, source, body, digest) in enumerate(rows, checked + 1):
-                self._hash = chain(self._hash, n, id, body)
-                if n != expected or digest != self._hash:
-                    raise Failed(f"{self._path}: entry {expected} is not what was written")
-                if n > self._snapshot_n:
-                    self._account.apply(Entry(n, id, at, source, _decode_fact.decode(body)))
-        except (msgspec.DecodeError, RemoteProtocolError) as e:
-            raise Failed(f"{self._path}: an entry can't be read: {e}") from e
-        self._stale = False
+            yield
+        except DBAPIError as e:
+            self._suspect_if_failed(trouble(e, self._path), e)
+        except (Damage, OSError) as e:
+            self._suspect_if_failed(Failed(f"{self._path}: {e}"), e)
 
-    def _sound_snapshot(self, head: int) -> Account:
-        """The newest that is what was written, is not from the future, and can still be read."""
-        for n, body, digest in self._rows("SELECT n, body, sha256 FROM snapshots ORDER BY n DESC"):
-            if n > head or hashlib.sha256(body.encode()).hexdigest() != digest:
-                continue
-            with contextlib.suppress(msgspec.DecodeError):  # of another version: replay instead
-                state = _decode_state(body)
-                if state.n == n:
-                    return Account(state)
-        return Account()
+    def _suspect_if_failed(self, named: Locked | Failed, cause: Exception) -> None:
+        if isinstance(named, Failed):
+            with suppress(OSError):  # the very disk may be gone: then the tail is still checked
+                self._anchor.write(End(self._ledger, self._account.n, self._hash, suspect=True))
+        raise named from cause
 
-    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        try:
-            return list(self._execute.exec_driver_sql(statement, values))
-        finally:
-            self._execute.rollback()  # a reader that stays pins the log file
+    def _disconnect(self) -> None:
+        self._stale = True
+        if self._connection is not None:
+            self._connection.close()
+            self._connection.engine.dispose()
+            self._connection = None
+
+    def _begin_life(self, found: opening.Found) -> None:
+        """The trial commit. Its number is looked at in every later one, so that a second writer
+        that got in somehow stops the first."""
+        self._life = str(found.lives + 1)
+        with writing(self._execute):
+            self._remember("lives", self._life)
+            if self._owner and not found.owner:
+                self._remember("account", self._owner)
+
+    def _remember(self, key: str, value: str) -> None:
+        assert self._statements is not None
+        self._execute.exec_driver_sql(self._statements.meta, meta_row(key, value))
+
+    def _restore(self) -> str:
+        found = restore(self._execute, self._owner)
+        self._account, self._hash = found.account, found.hash
+        self._snapshot_n, self._stale = found.snapshot_n, False
+        return found.how
+
+    def _mark(self) -> None:
+        self._anchor.write(End(self._ledger, self._account.n, self._hash))
+
+    def _write_restored(self, at: int) -> None:
+        fact = opening.restored_fact(self._account.n, at)
+        self._transact(lambda: self._book([Wanted(fact, "writer")], at))
+        self._mark()
 
     # Committing
 
-    def _commit(self, wanted: Sequence[Wanted], at: int) -> Plan:
-        with self._execute.begin():
-            self._execute.exec_driver_sql("BEGIN IMMEDIATE")
+    def _transact(self, book: Callable[[], Plan]) -> Plan:
+        with writing(self._execute):
+            lives = self._execute.exec_driver_sql("SELECT value FROM meta WHERE key = 'lives'")
+            if lives.scalar_one() != self._life:
+                raise Failed(f"{self._path}: another writer has opened it")
             self._stale = True
-            done = plan(wanted, self._known(wanted), self._account, at)
-            digest = self._write(done.booked)
-            if self._account.n - self._snapshot_n >= SNAPSHOT_EVERY:
-                self._snapshot()
-        self._hash, self._stale = digest, False
+            before = self._hash
+            asides = self._asides
+            try:
+                done = book()
+                if self._account.n - self._snapshot_n >= SNAPSHOT_EVERY:
+                    self._snapshot()
+            except BaseException:
+                self._hash, self._asides = before, asides
+                raise
+        self._stale = False
         return done
 
-    def _commit_one_by_one(self, wanted: Sequence[Wanted], at: int) -> Plan:
+    def _book(self, wanted: Sequence[Wanted], at: int) -> Plan:
+        ids = [natural_id(want.fact) for want in wanted]
+        done = plan(wanted, self._known(ids), self._aside(ids), self._account, at)
+        self._write(done.booked)
+        results = list(done.results)
+        for i, result in enumerate(results):
+            fact = wanted[i].fact
+            if not result.aside and stops_trading(fact, result):
+                results[i] = self._set_aside(wanted[i], result, at)
+        return Plan(tuple(results), done.booked)
+
+    def _book_by_halves(self, wanted: Sequence[Wanted], at: int) -> Plan:
         """Book what can be booked and set aside the rest, still all in one transaction.
 
-        In halves it would not do: a retry after half a batch would find that half on record and
+        In several it would not do: a retry after half a batch would find that half on record and
         never publish it.
         """
-        results: list[Result] = []
-        booked: list[Booked] = []
         committed = self._account.state()
-        with self._execute.begin():
-            self._execute.exec_driver_sql("BEGIN IMMEDIATE")
-            self._stale = True
-            for want in wanted:
-                self._execute.exec_driver_sql("SAVEPOINT one")
-                try:
-                    done = plan([want], self._known([want]), self._account, at)
-                    self._hash = self._write(done.booked)
-                except UNBOOKABLE as e:
-                    self._execute.exec_driver_sql("ROLLBACK TO one")
-                    self._account = Account(committed)
-                    for before in booked:
-                        self._account.apply(before.entry)
-                    done = self._set_aside(want, str(getattr(e, "orig", e)), at)
-                self._execute.exec_driver_sql("RELEASE one")
-                results += done.results
-                booked += done.booked
-        self._stale = False
+        booked: list[Booked] = []
+        results: list[Result] = []
+
+        def attempt(part: Sequence[Wanted]) -> None:
+            before = self._hash, self._asides
+            self._execute.exec_driver_sql("SAVEPOINT part")
+            try:
+                done = self._book(part, at)
+            except UNBOOKABLE as e:
+                self._execute.exec_driver_sql("ROLLBACK TO part")
+                self._execute.exec_driver_sql("RELEASE part")
+                self._hash, self._asides = before
+                self._account = Account(committed)
+                for one in booked:
+                    self._account.apply(one.entry)
+                if len(part) > 1:
+                    attempt(part[: len(part) // 2])
+                    attempt(part[len(part) // 2 :])
+                    return
+                refused = Result("REFUSED", reason=str(getattr(e, "orig", e)))
+                results.append(self._set_aside(part[0], refused, at))
+                return
+            self._execute.exec_driver_sql("RELEASE part")
+            booked.extend(done.booked)
+            results.extend(done.results)
+
+        attempt(wanted)
         return Plan(tuple(results), tuple(booked))
 
-    def _known(self, wanted: Sequence[Wanted]) -> dict[str, Known]:
-        ids = [natural_id(want.fact) for want in wanted]
+    def _known(self, ids: Sequence[str]) -> dict[str, Known]:
         marks = ",".join("?" * len(ids))
-        rows = self._execute.exec_driver_sql(
+        found = self._execute.exec_driver_sql(
             f"SELECT id, n, essence FROM entries WHERE id IN ({marks})", tuple(ids)
         )
-        return {id: Known(n, body) for id, n, body in rows}
+        return {id: Known(n, core) for id, n, core in found}
 
-    def _write(self, booked: Iterable[Booked]) -> str:
-        digest, entries = self._hash, []
-        meanings: dict[type, dict[Any, tuple[Any, ...]]] = {}
-        for one in booked:
-            entry = one.entry
-            body = _encode(entry.fact).decode()
-            digest = chain(digest, entry.n, entry.id, body)
-            kind = type(entry.fact).__name__
-            entries.append(
-                (entry.n, entry.id, kind, entry.at, entry.source, body, one.essence, digest)
-            )
-            for meaning in one.meanings:
-                key, row = row_of(meaning)
-                meanings.setdefault(type(meaning), {})[key] = row
-        if entries:
-            self._execute.exec_driver_sql(
-                "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", entries
-            )
-        for kind_of_row, rows in meanings.items():
-            self._execute.exec_driver_sql(UPSERTS[kind_of_row], list(rows.values()))
-        renamed = [(row[2],) for row in meanings.get(Order, {}).values() if row[1] and row[2]]
-        if renamed:  # ours may have been seen under the exchange's id before we knew it as ours
-            self._execute.exec_driver_sql(
-                "DELETE FROM orders WHERE key = ? AND client_order_id = ''", renamed
-            )
-        return digest
+    def _aside(self, ids: Sequence[str]) -> dict[tuple[str, bytes], Result]:
+        if not self._asides:
+            return {}
+        names = [printable(id) for id in ids]
+        marks = ",".join("?" * len(names))
+        found = self._execute.exec_driver_sql(
+            f"SELECT id, essence, reason, k FROM poison WHERE id IN ({marks})", tuple(names)
+        )
+        return {(id, core): Result("REFUSED", 0, reason, k) for id, core, reason, k in found}
+
+    def _write(self, booked: Sequence[Booked]) -> None:
+        assert self._statements is not None
+        self._hash = write_entries(
+            self._execute,
+            self._statements,
+            self._hash,
+            [
+                (one.entry.n, one.entry.id, type(one.entry.fact).__name__, one.entry.at,
+                 one.entry.source, one.body, one.essence, one.rows)
+                for one in booked
+            ],
+        )  # fmt: skip
 
     def _snapshot(self) -> None:
-        body = _encode(self._account.state()).decode()
-        digest = hashlib.sha256(body.encode()).hexdigest()
-        self._execute.exec_driver_sql(
-            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (self._account.n, body, digest)
-        )
-        self._execute.exec_driver_sql(
-            "DELETE FROM snapshots WHERE n NOT IN"
-            " (SELECT n FROM snapshots ORDER BY n DESC LIMIT ?)",
-            (SNAPSHOTS_KEPT,),
-        )
+        assert self._statements is not None
+        snapshot = take_snapshot(self._account.state(), self._owner, self._hash)
+        write_snapshot(self._execute, self._statements, snapshot, SNAPSHOTS_KEPT)
         self._snapshot_n = self._account.n
 
-    def _set_aside(self, want: Wanted, reason: str, at: int) -> Plan:
-        self._execute.exec_driver_sql(
-            "INSERT INTO poison (id, body, reason, at) VALUES (?, ?, ?, ?)",
-            (natural_id(want.fact), _encode(want.fact).decode(), reason, at),
-        )
-        return Plan((Result("REFUSED", reason=reason),), ())
+    def _set_aside(self, want: Wanted, result: Result, at: int) -> Result:
+        assert self._statements is not None
+        id = printable(natural_id(want.fact))
+        try:
+            body = encode_fact(want.fact).decode()
+        except (UnicodeEncodeError, OverflowError):
+            body = ascii(want.fact)
+            core = hashlib.sha256(body.encode()).digest()
+        else:
+            core = essence(want.fact)
+        known = self._aside([id]).get((id, core))
+        if known is not None:
+            return Result(result.verdict, result.n, result.reason, known.aside)
+        reason, money = result.reason, is_money(want.fact)
+        row = poison_row(self._asides + 1, id, core, body, reason, at, money)
+        self._execute.exec_driver_sql(self._statements.poison, row)
+        self._asides += 1
+        return Result(result.verdict, result.n, result.reason, self._asides)
 
 
-def trouble(error: DBAPIError, path: str) -> Locked | Failed:
-    """What a database error means to us: wait for somebody else, or stop."""
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the primary of an extended code
-    kind = Locked if code in (SQLITE_BUSY, SQLITE_LOCKED) else Failed
-    return kind(f"{path}: {error.orig}")
+def printable(text: str) -> str:
+    """The text as a database takes it: what has no UTF-8 is written with backslashes."""
+    return text.encode("utf-8", "backslashreplace").decode()

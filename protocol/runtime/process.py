@@ -122,21 +122,33 @@ def take_lock(path: str) -> int:
 
 def next_epoch(var_dir: str, name: str) -> int:
     """A number that no former life of the process has had: max(stored + 1, microsecond clock)."""
-    folder = f"{var_dir}/epochs"
-    private_folder(folder)
-    path = f"{folder}/{name}"
-    now = time.time_ns() // 1_000
-    try:
-        with open(path, encoding="ascii") as file:
-            stored = int(file.read())
-    except FileNotFoundError:
-        stored = 0
-    except (OSError, ValueError) as e:
-        log.warning("%s is damaged (%s): the clock decides the epoch", path, e)
-        stored = 0
-    epoch = max(stored + 1, now)
+    path = _epoch_file(var_dir, name)
+    epoch = max(_stored_epoch(path) + 1, time.time_ns() // 1_000)
     replace_file(path, f"{epoch}\n".encode())
     return epoch
+
+
+def raise_epoch(var_dir: str, name: str, floor: int) -> None:
+    """Have the next epoch of a process be above `floor`, whatever the clock says by then."""
+    path = _epoch_file(var_dir, name)
+    replace_file(path, f"{max(_stored_epoch(path), floor)}\n".encode())
+
+
+def _epoch_file(var_dir: str, name: str) -> str:
+    folder = f"{var_dir}/epochs"
+    private_folder(folder)
+    return f"{folder}/{name}"
+
+
+def _stored_epoch(path: str) -> int:
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError) as e:
+        log.warning("%s is damaged (%s): the clock decides the epoch", path, e)
+        return 0
 
 
 def generation() -> int:

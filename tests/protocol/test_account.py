@@ -14,6 +14,7 @@ from protocol.facts import (
     AnyFact,
     BalanceSeen,
     Fill,
+    LedgerRestored,
     OrderAbsent,
     OrderAccepted,
     OrderCanceled,
@@ -22,10 +23,13 @@ from protocol.facts import (
     OrderSeen,
     OrderUnknown,
     OrderWithdrawn,
+    Reconciled,
+    RestoreConfirmed,
     essence,
+    is_money,
     natural_id,
 )
-from protocol.messages import Entry
+from protocol.messages import Entry, Restored
 from protocol.units import Count, Money, Price
 
 T = "KXA-1"
@@ -221,3 +225,43 @@ def test_a_withdrawal_wins_over_the_intent_that_comes_late() -> None:
     assert state(account) == ("withdrawn", 0, 0)
     early = fold(OrderWithdrawn("c1", "no acknowledgement"))
     assert Account(early.state()).state() == early.state()
+
+
+READ = Reconciled(7, 1, 50, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("facts", "waits"),
+    [
+        ([], None),
+        ([LedgerRestored("r1", 0, 9)], Restored("r1", 1, 0)),
+        ([READ, LedgerRestored("r1", 1, 9)], Restored("r1", 2, 1)),
+        ([LedgerRestored("r1", 0, 9), READ], Restored("r1", 1, 0, True)),
+        ([LedgerRestored("r1", 0, 9), READ, RestoreConfirmed("r0", "alice")],)
+        + (Restored("r1", 1, 0, True),),
+        ([LedgerRestored("r1", 0, 9), READ, RestoreConfirmed("r1", "alice")], None),
+        ([LedgerRestored("r1", 0, 9), READ, LedgerRestored("r2", 2, 9)], Restored("r2", 3, 2)),
+        ([RestoreConfirmed("r1", "alice"), READ], None),
+    ],
+)
+def test_a_restore_waits_for_reconciliation_and_for_its_own_confirmation(
+    facts: list[AnyFact], waits: Restored | None
+) -> None:
+    account = fold(*facts)
+    assert account.restored == waits
+    again = Account(account.state())
+    assert (again.restored, again.state()) == (waits, account.state())
+
+
+def test_a_restore_means_nothing_for_orders_and_money() -> None:
+    account = Account()
+    facts: list[AnyFact] = [LedgerRestored("r1", 0, 9), RestoreConfirmed("r1", "alice")]
+    for n, fact in enumerate(facts, 1):
+        assert account.apply(Entry(n, natural_id(fact), 1, "test", fact)) == []
+        assert not is_money(fact)
+    assert [natural_id(fact) for fact in facts] == ["restored:r1", "restore-confirmed:r1"]
+
+
+def test_whoever_confirms_a_restore_it_is_one_confirmation() -> None:
+    assert essence(RestoreConfirmed("r1", "alice")) == essence(RestoreConfirmed("r1", "bob"))
+    assert essence(LedgerRestored("r1", 1, 9)) != essence(LedgerRestored("r1", 2, 9))

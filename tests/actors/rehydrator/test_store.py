@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.rehydrator.store import REPLAYED_AT_ONCE, Unreadable, load
+from actors.rehydrator.store import Ledger, Unreadable
 from actors.writer.store import Store
 from protocol.account import Account
 from protocol.facts import AnyFact, Fill
+from protocol.limits import READ_ENTRIES
 from protocol.messages import AccountState
 from protocol.units import Count, Money, Price
 from tests.actors.writer import samples
@@ -44,7 +45,7 @@ def lives(batches: list[list[AnyFact]], path: str) -> AccountState:
 
 def folded(path: str) -> AccountState:
     store = Store(path)
-    head = store.open()
+    head = store.open().head
     account = Account()
     for entry in store.entries(0, head + 1):
         account.apply(entry)
@@ -58,7 +59,7 @@ def change(path: str, statement: str, *values: object) -> None:
 
 
 def restored(path: str) -> tuple[AccountState, str]:
-    account, how = load(path, lambda done, total: None)
+    account, how = Ledger(path, "").load(lambda done, total: None)
     return account.state(), how
 
 
@@ -153,13 +154,13 @@ def change_read_only(path: str) -> None:
 
 def test_progress_is_told_batch_by_batch(tmp_path: Path) -> None:
     path = str(tmp_path / "ledger.db")
-    count = 2 * REPLAYED_AT_ONCE + 5
+    count = 2 * READ_ENTRIES + 5
     store = Store(path)
     store.open()
     for start in range(0, count, 401):
         store.commit(wanted(*(fill(f"t{i}") for i in range(start, min(start + 401, count)))), AT)
     said: list[tuple[int, int]] = []
-    account, _ = load(path, lambda done, total: said.append((done, total)))
+    account, _ = Ledger(path, "").load(lambda done, total: said.append((done, total)))
     store.close()
     assert account.n == count
     assert said == [(1_000, count), (2_000, count), (count, count)]

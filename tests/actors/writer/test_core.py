@@ -1,10 +1,12 @@
 """The writer's stories: nothing is acknowledged before its commit, and no fill is refused."""
 
-from actors.writer.batch import Booked, Known, Result, Wanted, plan
+from actors.writer.batch import Booked, Result, Wanted, plan
 from actors.writer.core import (
-    LOCKED_RETRY,
     READS_MAX,
     TAIL_MAX,
+    AsideTold,
+    Checkpoint,
+    Checkpointed,
     CloseStore,
     Commit,
     Committed,
@@ -13,6 +15,8 @@ from actors.writer.core import (
     ReadEntries,
     StoreFailed,
     StoreOpened,
+    StoreOpening,
+    TellAside,
     Writer,
 )
 from protocol.account import Account
@@ -20,14 +24,21 @@ from protocol.envelope import Letter
 from protocol.facts import AnyFact, essence, natural_id
 from protocol.limits import (
     APPENDS_MAX,
+    CHECKPOINT_COMMITS,
+    CHECKPOINT_ROWS,
     COMMIT_ROWS_MAX,
     ENTRIES_MAX,
     INTENTS_MAX,
+    LOCKED_RETRY_LAST,
     LOCKED_RETRY_MAX,
+    LOCKED_RETRY_MIN,
+    LOG_PAGES_MAX,
+    OPEN_RETRY,
     SECOND,
 )
 from protocol.machine import (
     Answer,
+    Answered,
     Asked,
     Cause,
     Effect,
@@ -47,6 +58,8 @@ from protocol.messages import (
     Entries,
     EntriesRequest,
     Entry,
+    Halt,
+    HaltAnswer,
     Heartbeat,
     Mark,
     Refused,
@@ -85,7 +98,7 @@ class Host:
     def commit(self, effects: list[Effect]) -> list[Effect]:
         """Do the commit among the effects, and tell the core."""
         [commit] = commits(effects)
-        done = plan(commit.wanted, {}, self.account, commit.at)
+        done = plan(commit.wanted, {}, {}, self.account, commit.at)
         return self.step(Committed(AT, done.results, done.booked))
 
 
@@ -106,9 +119,21 @@ def topics(effects: list[Effect]) -> list[str]:
 
 
 def heartbeat(effects: list[Effect]) -> Heartbeat:
-    [beat] = [e.letter.body for e in effects if isinstance(e, Tell)]
-    assert isinstance(beat, Heartbeat)
+    [beat] = [
+        e.letter.body
+        for e in effects
+        if isinstance(e, Tell) and isinstance(e.letter.body, Heartbeat)
+    ]
     return beat
+
+
+def halts(effects: list[Effect]) -> list[tuple[str, str, Halt]]:
+    """What the gateway is told about money, by peer and id."""
+    return [
+        (e.peer, e.letter.id, e.letter.body)
+        for e in effects
+        if isinstance(e, Tell) and isinstance(e.letter.body, Halt)
+    ]
 
 
 def entry(n: int) -> Entry:
@@ -194,19 +219,32 @@ def test_when_much_waits_intents_are_refused_and_fills_are_not() -> None:
     assert heartbeat(host.beat_later()).counters["queue"] == APPENDS_MAX
 
 
-def test_a_conflict_of_money_closes_the_gate_until_the_next_life() -> None:
+def test_money_that_was_set_aside_halts_trading_once_and_for_good() -> None:
     host = Host()
     host.open()
     host.append(fill())
-    result = Result("CONFLICT", 1, "fill:o1:t1 is on record with another body")
+    result = Result("CONFLICT", 1, "fill:o1:t1 is on record with another body", aside=1)
     effects = host.step(Committed(AT, (result,), ()))
+    why = "ledger: conflict: fill:o1:t1 is on record with another body"
     assert answers(effects)[0][2] == Appended("CONFLICT", 1, result.reason)
     assert [e.grave for e in effects if isinstance(e, Report)] == [True]
+    assert halts(effects) == [("gateway", "aside:1", Halt(why))]
     beat = heartbeat(effects)
-    assert beat.reasons == ("ledger: conflict: fill:o1:t1 is on record with another body",)
-    assert beat.flags == {"db_ready": False}
+    assert (beat.reasons, beat.flags) == ((why,), {"db_ready": False})
     assert commits(host.append(fill("t2"))), "it goes on writing"
-    assert heartbeat(host.beat_later()).ready is False
+    assert halts(host.beat_later()) == halts(effects), "told until the gateway has latched it"
+    answer = Letter("gateway", 1, "aside:1", AT, HaltAnswer(True, why))
+    assert TellAside(1) in host.step(Answered(AT, "gateway", answer))
+    assert heartbeat(host.beat_later()).ready is False, "not on record yet"
+    assert heartbeat(host.step(AsideTold(AT, 1))).ready is True, "the latch holds from here on"
+    assert halts(host.beat_later()) == []
+
+
+def test_money_set_aside_in_a_former_life_halts_trading_in_this_one() -> None:
+    host = Host()
+    host.step(Started(AT))
+    effects = host.step(StoreOpened(AT, 7, "as before", 3, "fill:o1:t9: CHECK failed"))
+    assert halts(effects) == [("gateway", "aside:3", Halt("fill:o1:t9: CHECK failed"))]
 
 
 def test_an_order_under_a_used_id_is_the_clients_mistake() -> None:
@@ -223,7 +261,8 @@ def test_money_that_can_not_be_booked_closes_the_gate_but_an_observation_does_no
         host = Host()
         host.open()
         host.append(fact)
-        effects = host.step(Committed(AT, (Result("REFUSED", reason="CHECK failed"),), ()))
+        refused = Result("REFUSED", reason="CHECK failed", aside=1)
+        effects = host.step(Committed(AT, (refused,), ()))
         assert answers(effects)[0][2] == Appended("REFUSED", 0, "CHECK failed")
         assert heartbeat(host.beat_later()).ready is ready
 
@@ -232,16 +271,17 @@ def test_a_locked_database_is_tried_again_and_named_only_when_it_lasts() -> None
     host = Host()
     host.open()
     [commit] = commits(host.append(fill()))
-    since = host.now
+    since, wait = host.now, LOCKED_RETRY_MIN
     while host.now - since < LOCKED_RETRY_MAX:
         assert host.core._troubles == {}
         host.step(StoreFailed(AT, "database is locked", False))
         assert commits(host.step(Elapsed(AT))) == [], "not at once"
-        host.now += LOCKED_RETRY
+        host.now += wait
+        wait = min(wait * 2, LOCKED_RETRY_LAST)
         assert commits(host.step(Elapsed(AT))) == [commit], "the same batch"
-    effects = host.step(StoreFailed(AT, "database is locked", False))
-    assert heartbeat(effects).reasons == ("database: database is locked",)
-    host.now += LOCKED_RETRY
+    effects = host.step(StoreFailed(AT, "database is locked, held by pid 7 (vi)", False))
+    assert heartbeat(effects).reasons == ("database: database is locked, held by pid 7 (vi)",)
+    host.now += LOCKED_RETRY_LAST
     assert commits(host.step(Elapsed(AT))) == [commit], "and it goes on trying"
     effects = host.commit([commit])
     assert answers(effects) == [(b"x", "fill:o1:t1", Appended("NEW", 1))]
@@ -252,12 +292,49 @@ def test_a_database_locked_at_the_start_is_opened_later() -> None:
     host = Host()
     host.step(Started(AT))
     host.step(StoreFailed(AT, "database is locked", False))
-    assert host.core.deadline() <= host.now + LOCKED_RETRY
-    host.now += LOCKED_RETRY
+    assert host.core.deadline() <= host.now + LOCKED_RETRY_MIN
+    host.now += LOCKED_RETRY_MIN
     assert OpenStore() in host.step(Elapsed(AT))
     host.now += 1
     assert heartbeat(host.step(StoreOpened(AT, 3))).ready is True
     assert OpenStore() not in host.step(Elapsed(AT))
+
+
+def test_a_ledger_that_can_not_be_opened_waits_for_the_operator_and_says_why() -> None:
+    host = Host()
+    host.step(Started(AT))
+    beat = heartbeat(host.step(StoreOpening(AT, "checking the whole ledger")))
+    assert beat.reasons == ("checking the whole ledger",)
+    effects = host.step(StoreFailed(AT, "entry 7 is missing", True))
+    assert heartbeat(effects).reasons == ("entry 7 is missing",)
+    assert not [e for e in effects if isinstance(e, Finish)], "the others can still cancel"
+    assert commits(host.append(fill())) == []
+    assert not [e for e in host.step(Elapsed(AT)) if isinstance(e, Publish)], "nor a mark"
+    host.now += OPEN_RETRY
+    assert OpenStore() in host.step(Elapsed(AT))
+    assert Finish(0) in host.step(Stopping(AT))
+
+
+def test_the_log_file_is_brought_in_after_so_many_commits_or_entries() -> None:
+    host = Host()
+    host.open()
+    for i in range(CHECKPOINT_COMMITS):
+        effects = host.commit(host.append(fill(f"t{i}")))
+        assert (Checkpoint() in effects) is (i == CHECKPOINT_COMMITS - 1)
+    host.append(fill("many"))
+    one = Booked(entry(1), (), b"", "", ())
+    results = (Result("NEW", 1),)
+    assert Checkpoint() in host.step(Committed(AT, results, (one,) * CHECKPOINT_ROWS))
+
+
+def test_a_reader_that_pins_the_log_file_is_named() -> None:
+    host = Host()
+    host.open()
+    effects = host.step(Checkpointed(AT, LOG_PAGES_MAX + 10, 5))
+    assert heartbeat(effects).reasons == (
+        f"database: a reader that does not end holds {LOG_PAGES_MAX + 5} log pages",
+    )
+    assert heartbeat(host.step(Checkpointed(AT, LOG_PAGES_MAX + 10, 20))).ready is True
 
 
 def test_failed_storage_answers_nothing_and_ends_the_process() -> None:
@@ -338,7 +415,7 @@ def test_memory_is_bounded_and_without_holes() -> None:
     count = TAIL_MAX + 10
     for n in range(1, count + 1):
         host.append(fill(f"t{n}"))
-        one = Booked(entry(n), essence(entry(n).fact), ())
+        one = Booked(entry(n), (), essence(entry(n).fact), "", ())
         host.step(Committed(AT, (Result("NEW", n),), (one,)))
     effects = host.ask(EntriesRequest(9, 1))
     assert [e for e in effects if isinstance(e, ReadEntries)], "the tenth is no longer in memory"

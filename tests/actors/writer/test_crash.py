@@ -35,7 +35,7 @@ def test_every_acknowledged_entry_survives_twenty_kills(tmp_path: Path) -> None:
             assert acknowledged.setdefault(n, trade_id) == trade_id, "a number is given once"
         first = max((int(trade_id[1:]) + 1 for trade_id in acknowledged.values()), default=0)
     store = Store(path)
-    head = store.open()  # checks the chain from its beginning: no life came to its snapshot
+    head = store.open().head  # checks the chain from its beginning: no life came to its snapshot
     entries = store.entries(0, head + 1)
     store.close()
     assert [e.n for e in entries] == list(range(1, head + 1))

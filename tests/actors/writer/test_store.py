@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from actors.writer.store import Failed, Locked, Store, trouble
-from actors.writer.tables import SCHEMA_VERSION
 from protocol.account import Account, key_of
 from protocol.errors import ConfigError
 from protocol.facts import AnyFact
@@ -58,7 +57,7 @@ def unlocked(path: str) -> None:
 
 def reopened(path: str) -> int:
     store = Store(path)
-    head = store.open()
+    head = store.open().head
     store.close()
     return head
 
@@ -118,7 +117,7 @@ def test_an_order_first_seen_under_the_exchanges_id_has_one_row_in_the_end(
 def test_numbers_run_on_after_a_restart_without_a_hole(path: str) -> None:
     for start in range(0, 6, 2):
         store = Store(path)
-        assert store.open() == start
+        assert store.open().head == start
         append(store, fill(f"t{start}"), fill(f"t{start + 1}"))
         assert append(store, fill("t0")) == [("REPEAT", 1)]
         store.close()
@@ -160,7 +159,7 @@ def test_an_unsound_snapshot_is_passed_over(path: str, n: int, body: str, sound_
     digest = hashlib.sha256(body.encode()).hexdigest() if sound_hash else "5e5a"
     change(path, f"INSERT OR REPLACE INTO snapshots VALUES ({n}, '{body}', '{digest}')")
     store = Store(path)
-    assert store.open() == 3
+    assert store.open().head == 3
     assert append(store, fill("t3")) == [("NEW", 4)]
     assert rows(path, "SELECT position, n FROM positions") == [(400, 4)]
     store.close()
@@ -289,7 +288,7 @@ def test_a_locked_database_can_be_opened_later(path: str) -> None:
         with pytest.raises(Locked):
             store.open()
         other.execute("ROLLBACK")
-    assert store.open() == 0
+    assert store.open().head == 0
     store.close()
 
 
@@ -309,7 +308,7 @@ def test_a_full_disk_is_a_failure_and_leaves_no_trace(path: str, poison: list[An
     assert rows(path, "SELECT n FROM snapshots") == []  # none of a state that was not committed
     assert rows(path, "SELECT id FROM poison") == []  # and no half of a batch
     store = Store(path)
-    assert store.open() == 1
+    assert store.open().head == 1
     assert append(store, fill("t2")) == [("NEW", 2)]
     store.close()
 

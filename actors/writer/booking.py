@@ -1,0 +1,71 @@
+"""Rows of the ledger on their way into the database."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from actors.writer.tables import Statements
+from protocol.ledger import Key, Row, Snapshot, chain, derived_of, renamed
+
+Ready = tuple[int, str, str, int, str, str, bytes, tuple[Row, ...]]
+"""n, id, kind, at, source, body, essence, and the rows that the entry makes."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write_entries(
+    connection: Connection, statements: Statements, before: bytes, ready: Iterable[Ready]
+) -> bytes:
+    """Chain entries behind `before`, write them and what they make. Returns the last hash."""
+    entries: list[tuple[Any, ...]] = []
+    made: dict[str, dict[Key, tuple[Any, ...]]] = {}
+    former: list[tuple[str, str]] = []
+    for n, id, kind, at, source, body, essence, rows in ready:
+        derived = derived_of(rows)
+        before = chain(before, n, id, kind, at, source, body, essence, derived)
+        entries.append((n, id, kind, at, source, body, essence, derived, before))
+        for row in rows:
+            made.setdefault(row[0], {})[row[1]] = row[2]
+            name = renamed(row)
+            if name and name != row[1][0]:
+                former.append((name, ""))
+                made["orders"].pop((name,), None)
+    if entries:
+        connection.exec_driver_sql(statements.entry, entries)
+    for table, found in made.items():
+        if found:
+            connection.exec_driver_sql(statements.derived[table], list(found.values()))
+    if former:
+        connection.exec_driver_sql(statements.renamed, former)
+    return before
+
+
+def write_snapshot(
+    connection: Connection, statements: Statements, snapshot: Snapshot, kept: int
+) -> None:
+    """Write a snapshot and forget the oldest."""
+    connection.exec_driver_sql(
+        statements.snapshot,
+        (snapshot.n, snapshot.format, snapshot.account, snapshot.entry_hash, snapshot.body,
+         snapshot.digest),
+    )  # fmt: skip
+    connection.exec_driver_sql(
+        "DELETE FROM snapshots WHERE n NOT IN (SELECT n FROM snapshots ORDER BY n DESC LIMIT ?)",
+        (kept,),
+    )
+
+
+def poison_row(
+    k: int, id: str, essence: bytes, body: str, reason: str, at: int, money: bool
+) -> tuple[Any, ...]:
+    """The row of a fact that was set aside, with a digest that proves it."""
+    values = (k, id, essence, body, reason, at, int(money))
+    return (*values, hashlib.sha256(_encode(values)).digest())
+
+
+def meta_row(key: str, value: str) -> tuple[str, str, bytes]:
+    """The row of something the ledger remembers about itself, with a digest that proves it."""
+    return key, value, hashlib.sha256(_encode((key, value))).digest()

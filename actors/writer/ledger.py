@@ -1,0 +1,98 @@
+"""sidecar ledger: prints the ledger's entries after a number, and on request whatever comes.
+
+A program that missed something on `ledger.pub` catches up from here, also while the engine is
+down: entries are read from the database, the bus only says that there are more.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from actors.writer.database import Failed
+from actors.writer.migrate import HEAD, schema_of
+from protocol.audit import Damage, read_entry
+from protocol.config import Settings
+from protocol.errors import ConfigError
+from protocol.messages import Entry
+from protocol.runtime.bus import tap
+from protocol.runtime.ledger import connect_read_only, page
+from protocol.runtime.process import MISCONFIGURED, load_settings
+from protocol.units import encode_unit
+
+FAILED: Final = 1
+
+_encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
+
+
+def entries_after(connection: Connection, since: int) -> Iterator[Entry]:
+    """All entries above `since` that are there, in order. Raises Damage, DBAPIError."""
+    while found := page(connection, since):
+        for row in found:
+            yield read_entry(row)
+        since = found[-1][0]
+
+
+def entries_for_ever(settings: Settings, connection: Connection, since: int) -> Iterator[Entry]:
+    """The same, and then every one to come: each message of the writer is a reason to look."""
+    for entry in entries_after(connection, since):
+        since = entry.n
+        yield entry
+    for _ in tap([settings.endpoint("ledger.pub")], ["ledger ", "mark "]):
+        for entry in entries_after(connection, since):
+            since = entry.n
+            yield entry
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command. Returns its exit code."""
+    parser = argparse.ArgumentParser(prog="sidecar ledger", description=__doc__.split("\n")[0])
+    parser.add_argument("--since", type=int, default=0, metavar="N", help="the last one you have")
+    parser.add_argument("--json", action="store_true", help="each as it is published, one a line")
+    parser.add_argument("--follow", action="store_true", help="go on with what comes")
+    given = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+    except ConfigError as e:
+        print(f"ledger: {e}", file=sys.stderr)
+        return MISCONFIGURED
+    path = f"{settings.var_dir}/ledger.db"
+    try:
+        with connect_read_only(path) as connection:
+            found = schema_of(connection, path)
+            if found != HEAD:
+                raise Failed(f"the schema is {found or 'missing'}, expected {HEAD}")
+            if given.follow:
+                source = entries_for_ever(settings, connection, given.since)
+            else:
+                source = entries_after(connection, given.since)
+            for entry in source:
+                print(_line(entry, given.json), flush=given.follow)
+    except (DBAPIError, Damage, Failed) as e:
+        print(f"ledger: {path}: {getattr(e, 'orig', e)}", file=sys.stderr)
+        return FAILED
+    except ConfigError as e:
+        print(f"ledger: {e}", file=sys.stderr)
+        return MISCONFIGURED
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # nobody reads on: that is no error
+    return 0
+
+
+def _line(entry: Entry, as_json: bool) -> str:
+    text = _encode(entry).decode()
+    if as_json:
+        return text
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(entry.at / 1_000_000))
+    return f"{entry.n:>8}  {when}  {entry.source:<10} {_encode(entry.fact).decode()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
