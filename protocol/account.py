@@ -26,7 +26,7 @@ from protocol.facts import (
     Reconciled,
     RestoreConfirmed,
 )
-from protocol.limits import FILLS_KEPT, OPEN_ORDERS_MAX, ORDERS_KEPT
+from protocol.limits import ABSENCE_AFTER, FILLS_KEPT, OPEN_ORDERS_MAX, ORDERS_KEPT, US
 from protocol.messages import (
     AccountState,
     Balance,
@@ -111,11 +111,12 @@ class Account:
                 return [seen]
             case Reconciled(started_at=started_at):
                 self.reconciled_to = max(self.reconciled_to, started_at)
-                if self.restored is not None:
+                if self.restored is not None and started_at >= self.restored.settles_at:
                     self.restored = replace(self.restored, reconciled=True)
                 return []
-            case LedgerRestored(restore_id=restore_id, head=head):
-                self.restored = Restored(restore_id, self.n, head)
+            case LedgerRestored(restore_id=restore_id, head=head, restored_at=restored_at):
+                settles_at = restored_at + ABSENCE_AFTER // US
+                self.restored = Restored(restore_id, self.n, head, settles_at=settles_at)
                 return []
             case RestoreConfirmed(restore_id=restore_id):
                 if self.restored is not None and self.restored.restore_id == restore_id:

@@ -91,8 +91,12 @@ class Audit:
                 raise Damage(f"{table} {key}: as of entry {found[-1]}, but entry {n} changed it")
             elif found[-1] == n and found != values:
                 raise Damage(f"{table} {key}: not what entry {n} made it")
-            if renamed(row):
-                self._missing.pop((renamed(row),), None)
+            former = renamed(row)
+            if former:
+                self._missing.pop((former,), None)
+                left = live.get((table, (former,)))
+                if left is not None and not left[1] and left[-1] < n:
+                    raise Damage(f"{table} {(former,)}: still there, entry {n} replaced it")
 
     def end(self) -> None:
         """All entries were taken and compared. Raises Damage for rows that nothing explains."""

@@ -14,7 +14,7 @@ from protocol.messages import AnyMessage, Mark
 from protocol.units import decode_unit, encode_unit
 
 
-class Envelope(Struct, frozen=True):
+class Envelope(Struct, frozen=True, gc=False):
     """A published message, who said it, and its place in that speaker's topic."""
 
     topic: str
@@ -25,7 +25,7 @@ class Envelope(Struct, frozen=True):
     body: AnyMessage
 
 
-class Letter(Struct, frozen=True):
+class Letter(Struct, frozen=True, gc=False):
     """A message to one process, or the answer to one: `id` ties the two together."""
 
     source: str
@@ -35,7 +35,7 @@ class Letter(Struct, frozen=True):
     body: AnyMessage
 
 
-class _Stamped(Struct, frozen=True):
+class _Stamped(Struct, frozen=True, gc=False):
     source: str
     epoch: int
     seq: int

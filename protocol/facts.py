@@ -17,8 +17,8 @@ TimeInForce = Literal["good_till_canceled", "immediate_or_cancel", "fill_or_kill
 ExchangeStatus = Literal["resting", "canceled", "executed"]
 
 
-class Fact(Struct, frozen=True, tag=True):
-    """One thing that became true about the account."""
+class Fact(Struct, frozen=True, tag=True, gc=False):
+    """One thing that became true about the account. (Frozen: no cycles, no work for the gc.)"""
 
 
 class OrderIntended(Fact, frozen=True):

@@ -207,8 +207,11 @@ class LedgerFollower:
             case Entries(entries=entries, head=head):
                 self.head = max(self.head, head)
                 self._heard_at = now
-                self._ask_at = now
-                return [m for entry in entries for m in self._take(now, entry)]
+                before = self.account.n if self.account is not None else 0
+                meanings = [m for entry in entries for m in self._take(now, entry)]
+                if self.account is not None and self.account.n > before:
+                    self._ask_at = now  # the next page at once, but never a second time for one
+                return meanings
         return []
 
     def due(self, now: int, at: int) -> list[Effect]:

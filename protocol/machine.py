@@ -12,7 +12,7 @@ from msgspec import Struct
 from protocol.envelope import Envelope, Letter
 
 
-class Cause(Struct, frozen=True):
+class Cause(Struct, frozen=True, gc=False):
     """Something happened. `at` is the wall clock then, in microseconds: data, never a timer."""
 
     at: int
@@ -50,7 +50,7 @@ class Answered(Cause, frozen=True):
     letter: Letter
 
 
-class Effect(Struct, frozen=True):
+class Effect(Struct, frozen=True, gc=False):
     """Something to do."""
 
 

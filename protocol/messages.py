@@ -16,7 +16,7 @@ BookSide = Literal["yes", "no"]
 Level = tuple[Price, Count]
 
 
-class Message(Struct, frozen=True, tag=True):
+class Message(Struct, frozen=True, tag=True, gc=False):
     """A frozen fact or request between processes."""
 
 
@@ -226,7 +226,8 @@ class Restored(Message, frozen=True):
     restore_id: str
     n: int  # the entry that says so
     head: int  # the last entry of the backup
-    reconciled: bool = False  # the exchange has been read completely since
+    reconciled: bool = False  # the exchange has been read completely since `settles_at`
+    settles_at: int = 0  # microseconds: no request from before the restore can land any more
 
 
 class AccountState(Message, frozen=True):

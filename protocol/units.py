@@ -7,6 +7,7 @@ full-width digits. A strict pattern first, then integers.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 DOLLAR: Final = 1_000_000  # micro-dollars
@@ -39,6 +40,8 @@ class Money(int):
 _prices: dict[str, Price] = {}
 _counts: dict[str, Count] = {}
 _price_texts: dict[int, str] = {}
+_count_texts: dict[int, str] = {}
+_money_texts: dict[int, str] = {}
 
 
 def parse_price(text: object) -> Price:
@@ -79,17 +82,30 @@ def _scaled(text: object, pattern: re.Pattern[str], places: int, what: str) -> i
 
 def format_price(price: int) -> str:
     """Four decimals, or six where four would lose something (FACTS.md section 3)."""
-    try:
-        return _price_texts[price]
-    except KeyError:
-        text = format_money(price)
-        if len(_price_texts) < CACHED_MAX:
-            _price_texts[price] = text
-        return text
+    return _remembered(_price_texts, price, _money_text)
 
 
 def format_money(money: int) -> str:
     """Four decimals, or six where four would lose something."""
+    return _remembered(_money_texts, money, _money_text)
+
+
+def format_count(count: int) -> str:
+    """Always two decimals."""
+    return _remembered(_count_texts, count, _count_text)
+
+
+def _remembered(texts: dict[int, str], value: int, make: Callable[[int], str]) -> str:
+    try:
+        return texts[value]
+    except KeyError:
+        text = make(value)
+        if len(texts) < CACHED_MAX:
+            texts[value] = text
+        return text
+
+
+def _money_text(money: int) -> str:
     sign, size = ("-", -money) if money < 0 else ("", money)
     whole, part = divmod(size, DOLLAR)
     if part % 100:
@@ -97,8 +113,7 @@ def format_money(money: int) -> str:
     return f"{sign}{whole}.{part // 100:04d}"
 
 
-def format_count(count: int) -> str:
-    """Always two decimals."""
+def _count_text(count: int) -> str:
     sign, size = ("-", -count) if count < 0 else ("", count)
     return f"{sign}{size // CONTRACT}.{size % CONTRACT:02d}"
 
@@ -125,10 +140,14 @@ def decode_unit(kind: type, value: Any) -> Any:
 
 def encode_unit(value: Any) -> str:
     """The hook by which msgspec writes our units."""
-    if type(value) is Price:
-        return format_price(value)
-    if type(value) is Count:
-        return format_count(value)
-    if type(value) is Money:
-        return format_money(value)
-    raise TypeError(f"{type(value)} has no place in a message")
+    texts = _texts.get(type(value))
+    if texts is None:
+        raise TypeError(f"{type(value)} has no place in a message")
+    return texts[0].get(value) or texts[1](value)
+
+
+_texts: Final[dict[type, tuple[dict[int, str], Callable[[int], str]]]] = {
+    Price: (_price_texts, format_price),
+    Count: (_count_texts, format_count),
+    Money: (_money_texts, format_money),
+}

@@ -4,7 +4,6 @@ Prints a table and writes run/bench.json. Nothing is asserted: numbers are read,
 """
 
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import requests
 import zmq
 
 from protocol.messages import BookDelta, Trade
+from tests.bench_ledger import measure, row, show
 from tests.engine.running import ROOT, Engine
 
 HOP = """
@@ -29,16 +29,6 @@ FRAMES = 1_500
 ORDERS = 150
 WARM_UP = 10
 ORDER_EVERY_S = 0.05  # slower than the paper account's budget, which is not what is measured
-
-
-def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
-
-
-def row(name: str, values: list[float], unit: str, goal: str) -> dict[str, Any]:
-    p50, p99 = statistics.median(values), percentile(values, 0.99)
-    return {"what": name, "p50": round(p50, 3), "p99": round(p99, 3), "unit": unit, "goal": goal}
 
 
 def bare_hop(folder: Path) -> list[float]:
@@ -130,9 +120,8 @@ def main() -> None:
         row("order POST to the exchange's wire", wire, "ms", "5 / 20 ms"),
         row("memory, PSS of actors and runners", [pss], "MB", "300 MB"),
     ]
-    print(f"{'':36}{'p50':>10}{'p99':>10}  unit  goal")
-    for r in rows:
-        print(f"{r['what']:36}{r['p50']:10.3f}{r['p99']:10.3f}  {r['unit']:4}  {r['goal']}")
+    rows += measure()
+    show(rows)
     (ROOT / "run").mkdir(exist_ok=True)
     (ROOT / "run" / "bench.json").write_text(json.dumps(rows, indent=1))
 

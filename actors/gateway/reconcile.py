@@ -77,6 +77,12 @@ class _Doubt(Struct):
     missed: int | None = None
 
 
+def _restored_and_settled(account: Account, at: int) -> bool:
+    """Whether a restored ledger waits for a round that no lost request can come after."""
+    restored = account.restored
+    return restored is not None and not restored.reconciled and at >= restored.settles_at
+
+
 class Reconciler:
     """Runs one round at a time; whoever asks meanwhile gets the next one."""
 
@@ -113,7 +119,7 @@ class Reconciler:
         if self._again_at is not None and now >= self._again_at:
             self._again_at, again = None, True
         else:
-            again = False
+            again = _restored_and_settled(account, at)
         seen = (account.n, len(under_way))
         effects: list[Effect] = []
         if seen != self._looked_at:  # nothing can have changed otherwise

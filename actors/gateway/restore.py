@@ -69,7 +69,7 @@ class Restores:
             return self._desk.answer([asker], RestoreAnswer("confirmed"), at)
         if self._waiting.get(asker) == epoch:
             return []
-        refusal = self._refusal(now, confirmed_by)
+        refusal = self._refusal(now, at, confirmed_by)
         if refusal is not None:
             return self._desk.answer([asker], refusal, at)
         restored = self.unconfirmed
@@ -77,7 +77,7 @@ class Restores:
         self._waiting[asker] = epoch
         return self._desk.append(now, at, RestoreConfirmed(restored.restore_id, confirmed_by))
 
-    def _refusal(self, now: int, confirmed_by: str) -> RestoreAnswer | None:
+    def _refusal(self, now: int, at: int, confirmed_by: str) -> RestoreAnswer | None:
         why = self._desk.ledger.why_not(now)
         if why:  # without the whole ledger we can't say that nothing waits, either
             return RestoreAnswer("refused", why)
@@ -85,7 +85,12 @@ class Restores:
         if restored is None:
             return RestoreAnswer("none", "no restore waits for confirmation")
         if not restored.reconciled:
-            text = "the exchange has not been reconciled since the restore: ask again later"
+            wait = max(restored.settles_at - at, 0) // 1_000_000
+            text = (
+                "the exchange has not been reconciled since the restore"
+                f"{f': a request from before may land for {wait} s yet' if wait else ''}"
+                ": ask again later"
+            )
             return RestoreAnswer("refused", text)
         if not 1 <= len(confirmed_by) <= CONFIRMED_BY_CHARS_MAX or not confirmed_by.isprintable():
             text = f"confirmed_by: 1 to {CONFIRMED_BY_CHARS_MAX} printable characters"

@@ -52,8 +52,8 @@ def back_up(source: str, target: str) -> tuple[int, bytes]:
     _remove(temporary)
     try:
         with connect_read_only(source) as connection:
-            n, last = _copy(connection, source, temporary)
-        _prove(temporary, n, last)
+            n, last, owner = _copy(connection, source, temporary)
+        _prove(temporary, n, last, owner)
         _sync(temporary)
         os.link(temporary, target)  # unlike a rename, this takes no file away
         sync_folder(os.path.dirname(target) or ".")
@@ -62,12 +62,13 @@ def back_up(source: str, target: str) -> tuple[int, bytes]:
     return n, last
 
 
-def _copy(source: Connection, path: str, target: str) -> tuple[int, bytes]:
+def _copy(source: Connection, path: str, target: str) -> tuple[int, bytes, str]:
     found = schema_of(source, path)
     if found != HEAD:
         raise Failed(f"{path}: the schema is {found or 'missing'}, expected {HEAD}")
     head = head_of(source)
     meta = read_meta(source)
+    owner = meta.get("account", "")
     with contextlib.closing(database.connect(target, "delete")) as connection:
         migrate(connection, "")
         statements = Statements(connection.dialect)
@@ -80,10 +81,9 @@ def _copy(source: Connection, path: str, target: str) -> tuple[int, bytes]:
             aside = rows(source, "SELECT * FROM poison ORDER BY k")
             if aside:
                 connection.exec_driver_sql(statements.poison, [tuple(row) for row in aside])
-            owner = meta.get("account", "")
             snapshot = take_snapshot(audit.account.state(), owner, audit.hash)
             write_snapshot(connection, statements, snapshot, 1)
-    return head, audit.hash
+    return head, audit.hash, owner
 
 
 def _copy_page(
@@ -103,12 +103,12 @@ def _copy_page(
         raise Damage(f"entry {found[-1][0]} became another one on its way")
 
 
-def _prove(file: str, n: int, last: bytes) -> None:
+def _prove(file: str, n: int, last: bytes, owner: str) -> None:
     """Restore the copy as an operator would, and verify what comes out."""
     scratch = tempfile.mkdtemp(prefix=".restore-", dir=os.path.dirname(file) or ".")
     try:
         path = f"{scratch}/ledger.db"
-        bring_back(file, path, "")
+        bring_back(file, path, owner)
         with connect_read_only(path) as connection:
             problems = verify(connection, path).problems
             if problems:

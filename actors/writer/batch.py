@@ -7,27 +7,27 @@ import msgspec
 from msgspec import Struct
 
 from protocol.account import Account, Meaning
-from protocol.facts import AnyFact, OrderIntended, essence, is_money, natural_id
+from protocol.facts import AnyFact, OrderIntended, essence, is_money
 from protocol.ledger import Row, row_of
 from protocol.messages import Entry
 from protocol.units import encode_unit
 
 
-class Wanted(Struct, frozen=True):
+class Wanted(Struct, frozen=True, gc=False):
     """A fact that somebody wants to append."""
 
     fact: AnyFact
     source: str
 
 
-class Known(Struct, frozen=True):
+class Known(Struct, frozen=True, gc=False):
     """What the ledger has under an id."""
 
     n: int
     essence: bytes
 
 
-class Result(Struct, frozen=True):
+class Result(Struct, frozen=True, gc=False):
     """What became of one append; `n` is the entry's number where there is one.
 
     `aside` is the number under which a fact was set aside that could not be booked, 0 if none.
@@ -39,7 +39,7 @@ class Result(Struct, frozen=True):
     aside: int = 0
 
 
-class Booked(Struct, frozen=True):
+class Booked(Struct, frozen=True, gc=False):
     """One new entry, what it meant, and how it is written."""
 
     entry: Entry
@@ -49,7 +49,7 @@ class Booked(Struct, frozen=True):
     rows: tuple[Row, ...]
 
 
-class Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True, gc=False):
     """A result for each append in order, and the new entries in the order of their numbers."""
 
     results: tuple[Result, ...]
@@ -62,9 +62,13 @@ encode_fact = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
 
 def plan(
-    wanted: Sequence[Wanted], known: Mapping[str, Known], aside: Aside, account: Account, at: int
+    wanted: Sequence[tuple[str, Wanted]],
+    known: Mapping[str, Known],
+    aside: Aside,
+    account: Account,
+    at: int,
 ) -> Plan:
-    """Judge each append and fold the new ones into the account.
+    """Judge each append, given with its natural id, and fold the new ones into the account.
 
     The account moves on: if the commit fails, the caller has to restore it. Raises
     RemoteProtocolError for a fact that the fold can't take, and UnicodeEncodeError or
@@ -73,9 +77,9 @@ def plan(
     results: list[Result] = []
     booked: list[Booked] = []
     seen = dict(known)
-    for want in wanted:
+    for id, want in wanted:
         fact = want.fact
-        id, body = natural_id(fact), encode_fact(fact)
+        body = encode_fact(fact)
         core = essence(fact, body)
         before = seen.get(id)
         if before is not None:

@@ -32,7 +32,9 @@ def write_entries(
             name = renamed(row)
             if name and name != row[1][0]:
                 former.append((name, ""))
-                made["orders"].pop((name,), None)
+                seen = made["orders"].get((name,))
+                if seen is not None and not seen[1]:  # an id that a client chose stays
+                    del made["orders"][name,]
     if entries:
         connection.exec_driver_sql(statements.entry, entries)
     for table, found in made.items():

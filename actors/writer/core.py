@@ -167,6 +167,7 @@ class Writer:
         self._head = 0
         self._tail: collections.deque[Entry] = collections.deque(maxlen=TAIL_MAX)
         self._reads = 0
+        self._alarm = 0
         self._open = False
         self._stopping = False
         self._finished = False
@@ -178,6 +179,8 @@ class Writer:
         if self._finished:
             return []
         effects = self._take(now, cause)
+        if self._committing and now < self._alarm and isinstance(cause, Asked):
+            return effects  # all that is due waits for the end of the commit, or the alarm
         if self._retry is not None and self._retry_at is not None and now >= self._retry_at:
             self._retry_at = None
             effects.append(self._retry)
@@ -194,11 +197,13 @@ class Writer:
         if self._stopping and not self._committing and not (self._open and self._queue):
             self._finished = True
             effects += [CloseStore(), Finish(0)]
+        self._alarm = self._next_alarm()
         return effects
 
     def deadline(self) -> int | None:
-        if self._finished:
-            return None
+        return None if self._finished else self._alarm
+
+    def _next_alarm(self) -> int:
         deadlines = [self._pulse.deadline(), self._retry_at, self._tells.deadline()]
         if self._open:
             deadlines.append(self._outbox.deadline())

@@ -7,6 +7,7 @@ only when there is something to do.
 
 import contextlib
 import hashlib
+import logging
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -66,6 +67,7 @@ def _run(connection: Connection, found: str, revision: str) -> None:
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     scripts = ScriptDirectory(str(FOLDER))
 
     def steps(current: Any, _: Any) -> Any:

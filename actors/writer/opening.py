@@ -49,7 +49,8 @@ def look(connection: Connection, path: str, owner: str, end: End | None) -> Foun
     meta = read_meta(connection)
     if "ledger" not in meta:
         raise Damage("it does not say which ledger it is")
-    if end is not None and end.ledger != meta["ledger"]:
+    anchored = end is not None and end.ledger == meta["ledger"]
+    if end is not None and end.n and not anchored:
         raise Failed(f"{path}: another ledger than the one that was here: {RESTORE_HINT}")
     held = meta.get("account", "")
     if owner and held and owner != held:
@@ -66,7 +67,7 @@ def look(connection: Connection, path: str, owner: str, end: End | None) -> Foun
     )
     k, reason = (untold[0][0], f"{untold[0][1]}: {untold[0][2]}") if untold else (0, "")
     lives = int(meta.get("lives", "0"))
-    loose = end is None and lives > 0
+    loose = not anchored and lives > 0
     now = time.time_ns() // 1_000
     return Found(meta["ledger"], held, lives, head, asides, k, reason, loose, now)
 

@@ -81,9 +81,11 @@ class Store:
         self._life = ""
         self._account = Account()
         self._hash = GENESIS
+        self._acknowledged = (0, GENESIS)  # the last entry that was, and its hash
         self._snapshot_n = 0
         self._asides = 0
         self._stale = True  # the account may be ahead of what is committed
+        self._failure: Failed | None = None
 
     def open(
         self, tell: Callable[[str], None] = lambda _: None, after_restore: bool = False
@@ -101,7 +103,7 @@ class Store:
         except DBAPIError as e:
             self._disconnect()
             raise trouble(e, self._path) from e
-        except (Damage, RemoteProtocolError) as e:
+        except (Damage, RemoteProtocolError, OverflowError, UnicodeEncodeError) as e:
             self._disconnect()
             raise Failed(f"{self._path}: {e}") from e
         except OSError as e:
@@ -112,6 +114,7 @@ class Store:
             raise
 
     def _opened(self, tell: Callable[[str], None], after_restore: bool) -> Opened:
+        self._failure = None
         self._anchor.lock()
         end = self._anchor.read()
         opening.check_present(self._path, end)
@@ -119,6 +122,7 @@ class Store:
         self._statements = Statements(self._connection.dialect)
         found = opening.look(self._connection, self._path, self._owner, end)
         self._ledger, self._asides = found.ledger, found.asides
+        self._owner = self._owner or found.owner
         if end is not None and end.suspect:
             tell("the storage failed: checking the whole ledger")
             opening.check_all(self._connection)
@@ -192,7 +196,10 @@ class Store:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Name what went wrong; after a failure the next start must check everything."""
+        """Name what went wrong; after a failure nothing goes on, and the next start must check
+        everything."""
+        if self._failure is not None:
+            raise self._failure
         try:
             yield
         except DBAPIError as e:
@@ -202,8 +209,9 @@ class Store:
 
     def _suspect_if_failed(self, named: Locked | Failed, cause: Exception) -> None:
         if isinstance(named, Failed):
+            self._failure = named
             with suppress(OSError):  # the very disk may be gone: then the tail is still checked
-                self._anchor.write(End(self._ledger, self._account.n, self._hash, suspect=True))
+                self._anchor.write(End(self._ledger, *self._acknowledged, suspect=True))
         raise named from cause
 
     def _disconnect(self) -> None:
@@ -233,7 +241,8 @@ class Store:
         return found.how
 
     def _mark(self) -> None:
-        self._anchor.write(End(self._ledger, self._account.n, self._hash))
+        self._acknowledged = (self._account.n, self._hash)
+        self._anchor.write(End(self._ledger, *self._acknowledged))
 
     def _write_restored(self, at: int) -> None:
         fact = opening.restored_fact(self._account.n, at)
@@ -262,7 +271,8 @@ class Store:
 
     def _book(self, wanted: Sequence[Wanted], at: int) -> Plan:
         ids = [natural_id(want.fact) for want in wanted]
-        done = plan(wanted, self._known(ids), self._aside(ids), self._account, at)
+        named = list(zip(ids, wanted, strict=True))
+        done = plan(named, self._known(ids), self._aside(ids), self._account, at)
         self._write(done.booked)
         results = list(done.results)
         for i, result in enumerate(results):

@@ -28,6 +28,7 @@ from protocol.runtime.ledger import Scan, connect_read_only, hash_at, head_of, r
 from protocol.runtime.process import MISCONFIGURED, load_settings
 
 UNSOUND: Final = 1
+UNREADABLE: Final = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 PROBLEMS_MAX: Final = 10  # of one kind: the first says where to look
 
 
@@ -60,9 +61,9 @@ def _found(check: Any, connection: Connection) -> list[str]:
         check(connection)
     except (Damage, Failed) as e:
         return [str(e)]
-    except DBAPIError as e:
+    except (DBAPIError, *UNREADABLE) as e:
         connection.rollback()
-        return [f"can't be read: {e.orig}"]
+        return [f"can't be read: {getattr(e, 'orig', e)}"]
     return []
 
 

@@ -24,6 +24,7 @@ from protocol.limits import (
 
 RECONNECT_FIRST_MS = 50
 RECONNECT_LAST_MS = 500
+MORE_NOW = int(zmq.DONTWAIT | zmq.SNDMORE)
 UPSTREAM_BYTES_MAX = 4096  # what a subscriber may send to a publisher: subscriptions
 
 Deliver = Callable[[list[bytes]], None]
@@ -57,7 +58,8 @@ class Bus:
         self._sub: zmq.Socket[bytes] | None = None
         self._peers: dict[str, zmq.Socket[bytes]] = {}
         self._relays: list[tuple[zmq.Socket[bytes], Callable[[bytes], None]]] = []
-        self._drains: dict[int, Callable[[], None]] = {}
+        self._drains: dict[zmq.Socket[bytes], Callable[[], None]] = {}
+        self._due: set[zmq.Socket[bytes]] = set()  # sockets that are looked at soon anyway
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard: Callable[[bytes], None] = _nobody
         self._asked: Callable[[tuple[bytes, ...], bytes], None] = _nobody
@@ -126,7 +128,9 @@ class Bus:
     def answer(self, sender: tuple[bytes, ...], letter: Letter) -> None:
         assert self._router is not None, "answer_on comes first"
         try:
-            self._router.send_multipart([*sender, encode_letter(letter)], zmq.DONTWAIT)
+            for part in sender:
+                self._router.send(part, MORE_NOW)
+            self._router.send(encode_letter(letter), zmq.DONTWAIT)
         except zmq.ZMQError as e:
             if e.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
@@ -138,8 +142,8 @@ class Bus:
         if self._tick is not None:
             self._tick.cancel()
         if self._loop is not None:
-            for descriptor in self._drains:
-                self._loop.remove_reader(descriptor)
+            for socket in self._drains:
+                self._loop.remove_reader(socket.FD)
         self._context.destroy(linger=200)
 
     def _connect(self, peer: str) -> "zmq.Socket[bytes]":
@@ -184,19 +188,19 @@ class Bus:
                 deliver(frames)
             loop.call_soon(drain)
 
-        descriptor = socket.getsockopt(zmq.FD)
-        assert isinstance(descriptor, int)
-        self._drains[descriptor] = drain
-        loop.add_reader(descriptor, drain)
+        self._drains[socket] = drain
+        loop.add_reader(socket.FD, drain)
         loop.call_soon(drain)
 
     def _soon(self, socket: "zmq.Socket[bytes]") -> None:
         """After a send on a two-way socket an arrival may be waiting without a wake-up."""
-        if self._loop is None:
-            return
-        drain = self._drains.get(socket.getsockopt(zmq.FD))  # type: ignore[arg-type]
-        if drain is not None:
-            self._loop.call_soon(drain)
+        if self._loop is not None and socket in self._drains and socket not in self._due:
+            self._due.add(socket)
+            self._loop.call_soon(self._look, socket)
+
+    def _look(self, socket: "zmq.Socket[bytes]") -> None:
+        self._due.discard(socket)
+        self._drains[socket]()
 
     def _safety(self) -> None:
         assert self._loop is not None

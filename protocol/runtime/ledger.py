@@ -11,6 +11,7 @@ from urllib.parse import quote
 import sqlalchemy
 from msgspec import Struct
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from protocol.account import Account
 from protocol.audit import Audit, Damage, check_link, check_row
@@ -23,10 +24,13 @@ from protocol.ledger import (
     Snapshot,
     Unsound,
     open_snapshot,
+    renamed,
 )
 from protocol.limits import READ_ENTRIES, TAIL_CHECKED
 
 KEYS_AT_ONCE: Final = 400  # of one SELECT: every database takes as many parameters
+SQLITE_CORRUPT: Final = 11
+SQLITE_NOTADB: Final = 26
 
 _PAGE: Final = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entries WHERE n > ? ORDER BY n LIMIT ?"
 _SNAPSHOT: Final = "SELECT n, format, account, entry_hash, body, digest FROM snapshots WHERE n = ?"
@@ -109,14 +113,29 @@ def newest_snapshot(connection: Connection, owner: str, head: int) -> tuple[Acco
     ones were refused."""
     refused = []
     for (n,) in rows(connection, "SELECT n FROM snapshots ORDER BY n DESC"):
-        for values in rows(connection, _SNAPSHOT, n):
-            try:
-                state = open_snapshot(Snapshot(*values), head, owner, hash_at(connection, n))
-            except Unsound as e:
-                refused.append(f"snapshot at {n}: {e}")
-            else:
-                return Account(state), refused
+        try:
+            [values] = rows(connection, _SNAPSHOT, n)
+            state = open_snapshot(Snapshot(*values), head, owner, hash_at(connection, n))
+        except Unsound as e:
+            refused.append(f"snapshot at {n}: {e}")
+        except DBAPIError as e:
+            if not is_no_text(e):
+                raise
+            refused.append(f"snapshot at {n}: can't be read: {e.orig}")
+        else:
+            return Account(state), refused
     return Account(), refused
+
+
+def is_no_text(error: DBAPIError) -> bool:
+    """Whether a text is stored that is no UTF-8: of that SQLite says nothing, Python does."""
+    return not hasattr(error.orig, "sqlite_errorcode") and "decode to UTF-8" in str(error.orig)
+
+
+def is_damage(error: DBAPIError) -> bool:
+    """Whether what can't be read is not what was written, and never will be."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the primary of an extended code
+    return code in (SQLITE_CORRUPT, SQLITE_NOTADB) or is_no_text(error)
 
 
 def check_chain(connection: Connection, start: int = 0, end: int | None = None) -> bytes:
@@ -156,10 +175,15 @@ class Scan:
 
     def next(self, connection: Connection, limit: int = READ_ENTRIES) -> Page:
         """Prove the next page, of at most `limit` entries. Raises Damage, DBAPIError."""
-        with connection.begin():  # entries and rows as of one moment
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN")
-            return self._next(connection, limit)
+        try:
+            with connection.begin():  # entries and rows as of one moment
+                if connection.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN")
+                return self._next(connection, limit)
+        except DBAPIError as e:
+            if is_damage(e):
+                raise Damage(f"after entry {self.audit.account.n}: {e.orig}") from e
+            raise
 
     def _next(self, connection: Connection, limit: int) -> Page:
         read = connection.exec_driver_sql
@@ -181,10 +205,13 @@ class Scan:
 def live_rows(
     connection: Connection, made: Iterable[Row]
 ) -> dict[tuple[str, Key], tuple[Any, ...]]:
-    """The rows of the tables, as they are now, under the keys of rows that entries made."""
+    """The rows of the tables, as they are now, under the keys of rows that entries made, and of
+    those that they replaced."""
     keys: dict[str, dict[Key, None]] = {}
-    for table, key, _ in made:
-        keys.setdefault(table, {})[key] = None
+    for row in made:
+        keys.setdefault(row[0], {})[row[1]] = None
+        if renamed(row):
+            keys[row[0]][renamed(row),] = None
     found: dict[tuple[str, Key], tuple[Any, ...]] = {}
     for table, wanted in keys.items():
         shape = DERIVED[table]

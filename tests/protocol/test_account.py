@@ -29,6 +29,7 @@ from protocol.facts import (
     is_money,
     natural_id,
 )
+from protocol.limits import ABSENCE_AFTER, US
 from protocol.messages import Entry, Restored
 from protocol.units import Count, Money, Price
 
@@ -227,20 +228,26 @@ def test_a_withdrawal_wins_over_the_intent_that_comes_late() -> None:
     assert Account(early.state()).state() == early.state()
 
 
-READ = Reconciled(7, 1, 50, 0, 0)
+READ = Reconciled(7, 1, 50 + ABSENCE_AFTER // US, 0, 0)
+READ_EARLY = Reconciled(7, 0, 8 + ABSENCE_AFTER // US, 0, 0)  # a lost order may still land
+SETTLES = 9 + ABSENCE_AFTER // US
 
 
 @pytest.mark.parametrize(
     ("facts", "waits"),
     [
         ([], None),
-        ([LedgerRestored("r1", 0, 9)], Restored("r1", 1, 0)),
-        ([READ, LedgerRestored("r1", 1, 9)], Restored("r1", 2, 1)),
-        ([LedgerRestored("r1", 0, 9), READ], Restored("r1", 1, 0, True)),
+        ([LedgerRestored("r1", 0, 9)], Restored("r1", 1, 0, False, SETTLES)),
+        ([LedgerRestored("r1", 0, 9), READ_EARLY], Restored("r1", 1, 0, False, SETTLES)),
+        ([READ, LedgerRestored("r1", 1, 9)], Restored("r1", 2, 1, False, SETTLES)),
+        ([LedgerRestored("r1", 0, 9), READ], Restored("r1", 1, 0, True, SETTLES)),
         ([LedgerRestored("r1", 0, 9), READ, RestoreConfirmed("r0", "alice")],)
-        + (Restored("r1", 1, 0, True),),
+        + (Restored("r1", 1, 0, True, SETTLES),),
         ([LedgerRestored("r1", 0, 9), READ, RestoreConfirmed("r1", "alice")], None),
-        ([LedgerRestored("r1", 0, 9), READ, LedgerRestored("r2", 2, 9)], Restored("r2", 3, 2)),
+        (
+            [LedgerRestored("r1", 0, 9), READ, LedgerRestored("r2", 2, 9)],
+            Restored("r2", 3, 2, False, SETTLES),
+        ),
         ([RestoreConfirmed("r1", "alice"), READ], None),
     ],
 )

@@ -8,8 +8,10 @@ from typing import Any
 
 from protocol.book import Book
 from protocol.messages import BookDelta, BookLost, BookSnapshot
+from tests.simulation.client import Trader
 from tests.simulation.exchange import TICKERS
-from tests.simulation.world import Trader, World
+from tests.simulation.truth import Truth, check_proved
+from tests.simulation.world import World
 
 NEVER_THERE = ("rejected", "denied", "withdrawn", "absent")
 
@@ -25,7 +27,7 @@ class Said:
 
     def follow(self, world: World) -> None:
         """Each published book is one that the exchange has had, and time does not run back."""
-        for envelope in world.published[self._read :]:
+        for envelope in world.bus.published[self._read :]:
             ticker = envelope.topic.partition(".")[2]
             match envelope.body:
                 case BookSnapshot(yes=yes, no=no):
@@ -39,7 +41,7 @@ class Said:
                 case _:
                     continue
             self.books[ticker, envelope.epoch, envelope.seq] = self._levels(world, ticker)
-        self._read = len(world.published)
+        self._read = len(world.bus.published)
 
     def _levels(self, world: World, ticker: str) -> Any:
         book = self._now[ticker]
@@ -57,13 +59,32 @@ class Said:
         raise AssertionError(f"{ticker}: the exchange never had the book that was published")
 
 
-def check_safety(world: World, said: Said) -> None:
-    """True at every moment, in any weather."""
-    said.follow(world)
-    check_live_means_right(world, said)
-    check_sent_at_most_once(world)
-    check_nothing_acknowledged_is_lost(world)
-    check_no_verdict_is_false(world)
+class Watch:
+    """Follows one world, from its first moment on: each death of the writer is looked at."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.said = Said()
+        self.truth = Truth()
+        world.on_death = self._died
+
+    def _died(self, name: str) -> None:
+        """A commit that was torn by a death is there with all that follows from it, or not."""
+        if name == "writer":
+            self.truth.follow(self._world.disk)
+            check_proved(self._world.disk)
+
+    def check_safety(self) -> None:
+        """True at every moment, in any weather."""
+        world, truth = self._world, self.truth
+        self.said.follow(world)
+        check_live_means_right(world, self.said)
+        check_sent_at_most_once(world)
+        truth.follow(world.disk)
+        truth.check_published(world)
+        truth.check_acknowledged(world)
+        truth.check_copies(world)
+        check_no_verdict_is_false(world, truth)
 
 
 def check_live_means_right(world: World, said: Said) -> None:
@@ -85,28 +106,25 @@ def check_live_means_right(world: World, said: Said) -> None:
 def check_sent_at_most_once(world: World) -> None:
     posts = world.exchange.posts
     assert len(posts) == len(set(posts)), "an order was sent twice"
-    assert set(posts) <= set(world.orders)
+    assert set(posts) <= set(world.client.orders)
 
 
-def check_nothing_acknowledged_is_lost(world: World) -> None:
-    for id, n in world.acknowledged.items():
-        assert n >= 1
-        assert len(world.disk.entries) >= n, f"{id} was acknowledged and is not there"
-        assert world.disk.entries[n - 1].id == id, f"{id} is not entry {n}"
-    assert [e.n for e in world.disk.entries] == list(range(1, len(world.disk.entries) + 1))
+def check_never_halted(world: World) -> None:
+    """Nobody halts trading while every fact can be booked and the ledger is whole."""
+    assert not world.disk.halt, f"halted: {world.disk.halt}"
 
 
-def check_no_verdict_is_false(world: World) -> None:
+def check_no_verdict_is_false(world: World, truth: Truth) -> None:
     """What was called final is so: in the ledger, and in what the trader was told."""
     there = {o["client_order_id"] for o in world.exchange.orders.values()}
-    for order in world.disk.account().orders():
+    for order in truth.account.orders():
         if order.state in NEVER_THERE:
             assert order.client_order_id not in there, f"{order.client_order_id}: {order.state}"
-    for id, answer in world.answers.items():
+    for id, answer in world.client.answers.items():
         assert (id in there) == (answer == "accepted"), f"{id} was called {answer}"
 
 
-def check_liveness(world: World) -> None:
+def check_liveness(world: World, truth: Truth) -> None:
     """True from the moment the faults have stopped for long enough."""
     assert world.declared is not None
     system = world.declared.system
@@ -117,26 +135,26 @@ def check_liveness(world: World) -> None:
     assert isinstance(trader.core, Trader)
     for ticker, follower in trader.core.followers.items():
         assert follower.live, f"lost on {ticker}"
-    unknown = [o.client_order_id for o in world.disk.account().orders() if is_open(o.state)]
+    unknown = [o.client_order_id for o in truth.account.orders() if is_open(o.state)]
     assert not unknown, f"still unknown: {unknown}"
-    assert set(world.answers) == set(world.orders), "an order was never answered"
-    assert all(world.cancels.values()), "a cancel was never answered"
+    assert set(world.client.answers) == set(world.client.orders), "an order was never answered"
+    assert all(world.client.cancels.values()), "a cancel was never answered"
 
 
 def is_open(state: str) -> bool:
     return state in ("intended", "unknown")
 
 
-def check_convergence(world: World) -> None:
+def check_convergence(world: World, truth: Truth) -> None:
     """The ledger knows every order and fill that the exchange has, and no other."""
-    account = world.disk.account()
+    account = truth.account
     theirs = {(f["order_id"], f["trade_id"]): f["size"] for f in world.exchange.fills}
     ours = {(f.order_id, f.trade_id): int(f.count) for f in account.fills()}
     assert ours == theirs, "fills differ"
     states = {o["order_id"]: (o["status"], o["filled"]) for o in world.exchange.orders.values()}
     found = {o.order_id: (o.state, int(o.filled)) for o in account.orders() if o.order_id}
     assert found == states, "orders differ"
-    for id, answer in world.cancels.items():
+    for id, answer in world.client.cancels.items():
         rests = any(
             o["status"] == "resting"
             for o in world.exchange.orders.values()

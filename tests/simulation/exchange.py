@@ -128,7 +128,7 @@ class Exchange:
         if channel in ("orderbook_delta", "trade") and dice.random() < faults.frame_skip:
             return
         if dice.random() < faults.socket_drop:
-            self._world.drop_socket(link)
+            self._world.wire.drop(link)
             return
         connection.deliver(frame)
         if channel == "orderbook_delta" and dice.random() < faults.frame_repeat:

@@ -11,6 +11,7 @@ from protocol.limits import MS
 class Faults(Struct):
     bus_drop: float = 0.0  # of a published message, per hearer
     letter_drop: float = 0.0  # of a letter or its answer
+    letter_repeat: float = 0.0  # of a letter or its answer: it comes twice, the second time later
     bus_delay_max: int = 1 * MS
     socket_drop: float = 0.0  # of a connection, per frame
     frame_skip: float = 0.0  # consumes its seq and never arrives
@@ -19,9 +20,13 @@ class Faults(Struct):
     call_lost_after: float = 0.0  # the exchange did it; the answer was lost
     call_fails: float = 0.0  # 5xx, done or not
     listing_lag_max: int = 0  # an order may be missing from listings for so long
-    disk_locked: float = 0.0
-    disk_fails: float = 0.0
+    disk_locked: float = 0.0  # of a piece of work on the disk: refused, worth another try
+    disk_fails: float = 0.0  # of a piece of work on the disk: it fails at some statement
+    writer_dies: float = 0.0  # of a piece of work: before a statement of it, or right after all
+    snapshot_rots: float = 0.0  # of the newest snapshots, at a death of the writer
+    anchor_lags: float = 0.0  # at a death of the writer the anchor falls back: a power cut
     crash: float = 0.0  # of each process, per second
+    stop: float = 0.0  # of each process, per second: asked to stop
 
     @classmethod
     def draw(cls, dice: random.Random) -> "Faults":
@@ -31,6 +36,7 @@ class Faults(Struct):
         return cls(
             bus_drop=maybe(0.2),
             letter_drop=maybe(0.2),
+            letter_repeat=maybe(0.2),
             bus_delay_max=dice.randint(1, 100) * MS,
             socket_drop=maybe(0.01),
             frame_skip=maybe(0.03),
@@ -40,8 +46,12 @@ class Faults(Struct):
             call_fails=maybe(0.2),
             listing_lag_max=int(maybe(3_000)) * MS,
             disk_locked=maybe(0.2),
-            disk_fails=maybe(0.01),
+            disk_fails=maybe(0.05),
+            writer_dies=maybe(0.25),
+            snapshot_rots=maybe(1.0),
+            anchor_lags=maybe(0.5),
             crash=maybe(0.05),
+            stop=maybe(0.02),
         )
 
     def heal(self) -> None:

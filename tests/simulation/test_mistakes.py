@@ -8,33 +8,31 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+import actors.writer.store
+import protocol.runtime.ledger
 from actors.gateway import orders, reconcile
 from actors.gateway.orders import Orders, Stage
 from actors.stream.subscriptions import Place, Subscriptions
 from actors.writer.core import Writer
+from actors.writer.store import Store
+from protocol.audit import Damage
+from protocol.errors import RemoteProtocolError
 from protocol.follower import LedgerFollower
 from protocol.kalshi import calls
 from protocol.kalshi.calls import Refusal
-from protocol.machine import Answer
-from protocol.messages import Appended
+from protocol.ledger import SNAPSHOT_FORMAT, Snapshot, _snapshot_digest, open_snapshot
+from protocol.machine import Answer, Tell
+from protocol.messages import Append, Appended
 from protocol.sequence import Cursor, Verdict
+from protocol.telling import Outstanding
+from tests.simulation.planting import planted
 from tests.simulation.test_simulation import simulate
 
 SEEDS_MAX = 40
 
 Mistake = Callable[[], AbstractContextManager[None]]
-
-
-@contextmanager
-def planted(owner: Any, name: str, wrong: Any) -> Iterator[None]:
-    """Put a mistake in place of what is right, for a while."""
-    right = getattr(owner, name)
-    setattr(owner, name, wrong)
-    try:
-        yield
-    finally:
-        setattr(owner, name, right)
 
 
 def judging(change: dict[Verdict, Verdict]) -> AbstractContextManager[None]:
@@ -63,9 +61,9 @@ def a_gap_of_the_exchange_is_not_noticed() -> AbstractContextManager[None]:
 def an_order_leaves_before_its_intent_is_recorded() -> AbstractContextManager[None]:
     right = Orders.place
 
-    def place(self: Orders, now: int, at: int, asker: Any, order: Any, closed: Any) -> Any:
+    def place(self: Orders, now: int, at: int, asker: Any, order: Any, *rest: Any) -> Any:
         new = order.client_order_id not in self.tickets
-        effects = right(self, now, at, asker, order, closed)
+        effects = right(self, now, at, asker, order, *rest)
         ticket = self.tickets.get(order.client_order_id)
         if new and ticket is not None:
             ticket.stage = Stage.QUEUED
@@ -126,6 +124,109 @@ def a_hole_in_the_ledger_is_not_filled() -> AbstractContextManager[None]:
     return planted(LedgerFollower, "_missing", property(lambda self: self.account is None))
 
 
+# The ledger
+
+
+class Instead:
+    """A connection on which something else happens in place of some statements, or after them."""
+
+    def __init__(self, connection: Any, word: str, wrong: Callable[[Any], None], also: bool):
+        self._connection, self._word, self._wrong, self._also = connection, word, wrong, also
+
+    def exec_driver_sql(self, statement: str, *values: Any) -> Any:
+        hit = self._word in statement
+        if self._also or not hit:
+            self._connection.exec_driver_sql(statement, *values)
+        if hit:
+            self._wrong(self._connection)
+
+
+def writing(word: str, wrong: Callable[[Any], None], also: bool) -> AbstractContextManager[None]:
+    right = actors.writer.store.write_entries
+
+    def write_entries(connection: Any, *rest: Any) -> bytes:
+        return right(Instead(connection, word, wrong, also), *rest)
+
+    return planted(actors.writer.store, "write_entries", write_entries)
+
+
+def a_commit_is_torn_in_two() -> AbstractContextManager[None]:
+    def split(connection: Any) -> None:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return writing("INTO entries", split, also=True)
+
+
+def a_fill_moves_no_position() -> AbstractContextManager[None]:
+    return writing("INTO positions", lambda _: None, also=False)
+
+
+def the_fold_of_a_failed_commit_is_kept() -> AbstractContextManager[None]:
+    return planted(Store, "_stale", property(lambda self: False, lambda self, stale: None))
+
+
+def a_repeat_is_not_recognised() -> AbstractContextManager[None]:
+    return planted(Store, "_known", lambda self, ids: {})
+
+
+def a_repeat_is_called_new() -> AbstractContextManager[None]:
+    right = actors.writer.store.plan
+
+    def plan(*given: Any) -> Any:
+        made = right(*given)
+        words = {"REPEAT": "NEW"}
+        results = [replace(r, verdict=words.get(r.verdict, r.verdict)) for r in made.results]
+        return replace(made, results=tuple(results))
+
+    return planted(actors.writer.store, "plan", plan)
+
+
+def a_repeat_is_taken_for_new() -> AbstractContextManager[None]:
+    right = Orders._recorded
+
+    def recorded(self: Orders, now: int, at: int, ticket: Any, answer: Appended) -> Any:
+        if answer.verdict == "REPEAT":
+            answer = replace(answer, verdict="NEW")
+        return right(self, now, at, ticket, answer)
+
+    return planted(Orders, "_recorded", recorded)
+
+
+def an_unanswered_fact_is_not_told_again() -> AbstractContextManager[None]:
+    right = Outstanding.due
+
+    def due(self: Outstanding, now: int) -> Any:
+        told = [e for e in right(self, now) if isinstance(e, Tell)]
+        return [tell for tell in told if not isinstance(tell.letter.body, Append)]
+
+    return planted(Outstanding, "due", due)
+
+
+def trusting(*unchecked: str) -> Mistake:
+    """A snapshot is opened without one of the looks at it."""
+
+    def mistake() -> AbstractContextManager[None]:
+        return planted(protocol.runtime.ledger, "open_snapshot", opened)
+
+    def opened(found: Snapshot, head: int, account: str, entry_hash: bytes) -> Any:
+        if found.digest != sealed(found).digest and "digest" not in unchecked:
+            return open_snapshot(found, head, account, entry_hash)
+        right = {"account": account, "format": SNAPSHOT_FORMAT, "entry_hash": entry_hash}
+        found = replace(found, **{name: right[name] for name in unchecked if name in right})
+        last = max(head, found.n) if "head" in unchecked else head
+        return open_snapshot(sealed(found), last, account, entry_hash)
+
+    mistake.__name__ = f"a_snapshot_is_trusted_without_its_{unchecked[0]}"
+    return mistake
+
+
+def sealed(found: Snapshot) -> Snapshot:
+    """The same with the digest of what it says."""
+    said = (found.n, found.format, found.account, found.entry_hash, found.body)
+    return Snapshot(*said, _snapshot_digest(*said))
+
+
 MISTAKES: list[Mistake] = [
     a_gap_on_the_bus_counts_as_next,
     a_duplicate_counts_as_next,
@@ -137,16 +238,24 @@ MISTAKES: list[Mistake] = [
     acknowledged_before_the_commit,
     fills_of_an_outage_are_not_asked_for,
     a_hole_in_the_ledger_is_not_filled,
+    a_commit_is_torn_in_two,
+    a_fill_moves_no_position,
+    the_fold_of_a_failed_commit_is_kept,
+    a_repeat_is_not_recognised,
+    a_repeat_is_called_new,
+    a_repeat_is_taken_for_new,
+    an_unanswered_fact_is_not_told_again,
+    *[trusting(look) for look in ("digest", "account", "format", "entry_hash", "head")],
 ]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: m.__name__)
 def test_a_planted_mistake_is_caught(mistake: Mistake) -> None:
-    """Any way of failing counts: a checker's word, or the engine's own assertion."""
+    """By a checker's word, by the engine's own assertion, or by what the ledger says of itself."""
     with mistake():
         for seed in range(SEEDS_MAX):
             try:
                 simulate(seed)
-            except Exception:
+            except (AssertionError, Damage, RemoteProtocolError):
                 return
     pytest.fail(f"{mistake.__name__}: not caught within {SEEDS_MAX} seeds")

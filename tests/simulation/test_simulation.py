@@ -9,8 +9,15 @@ import functools
 from protocol.limits import MS, SECOND
 from protocol.messages import PlaceOrder
 from protocol.units import Count, Price
-from tests.simulation.checkers import Said, check_convergence, check_liveness, check_safety
+from tests.simulation.checkers import (
+    Watch,
+    check_convergence,
+    check_liveness,
+    check_never_halted,
+)
 from tests.simulation.exchange import TICKERS
+from tests.simulation.planting import small_bounds
+from tests.simulation.truth import check_proved
 from tests.simulation.world import NAMES, World
 
 BAD_DAY = 30 * SECOND
@@ -21,21 +28,30 @@ END = CLOSE + 25 * SECOND
 
 def simulate(seed: int) -> World:
     """One seed, from start to end. Raises AssertionError where a promise was broken."""
-    world, said = World(seed), Said()
+    with small_bounds():
+        return live_through(World(seed))
+
+
+def live_through(world: World) -> World:
+    """A bad day, then a quiet one."""
+    watch = Watch(world)
     schedule_market(world)
     schedule_orders(world)
-    schedule_crashes(world)
+    schedule_deaths(world)
     for now in range(2 * SECOND, END, SECOND):
         world.run(now)
-        check_safety(world, said)
+        watch.check_safety()
+        check_never_halted(world)
         if now == BAD_DAY:
             world.faults.heal()
         if now >= HEALED:
-            check_liveness(world)
+            check_liveness(world, watch.truth)
     world.run(END)
-    check_safety(world, said)
-    check_liveness(world)
-    check_convergence(world)
+    watch.check_safety()
+    check_liveness(world, watch.truth)
+    check_convergence(world, watch.truth)
+    watch.truth.check_copies_meet(world)
+    check_proved(world.disk)
     return world
 
 
@@ -58,17 +74,20 @@ def schedule_orders(world: World) -> None:
             f"c{i}", world.dice.choice(TICKERS), "bid", Price(price), Count(1_000), tif
         )
         when = BAD_DAY - world.dice.randint(1, spread)
-        world.at(when, functools.partial(world.post, order))
+        world.at(when, functools.partial(world.client.post, order))
         if world.dice.random() < 0.3:
             later = when + world.dice.randint(1, 10) * SECOND
-            world.at(later, functools.partial(world.cancel, f"c{i}"))
+            world.at(later, functools.partial(world.client.cancel, f"c{i}"))
 
 
-def schedule_crashes(world: World) -> None:
+def schedule_deaths(world: World) -> None:
+    """At any moment, by a kill or because somebody asked."""
     for second in range(2, BAD_DAY // SECOND):
         for name in NAMES:
-            if world.dice.random() < world.faults.crash:
-                world.at(second * SECOND, functools.partial(world.crash, name))
+            for chance, end in ((world.faults.crash, world.crash), (world.faults.stop, world.stop)):
+                if world.dice.random() < chance:
+                    when = second * SECOND + world.dice.randint(0, SECOND - 1)
+                    world.at(when, functools.partial(end, name))
 
 
 def test_a_bad_day(seed: int) -> None:

@@ -1,162 +1,89 @@
 """The whole engine in one thread, on one clock, from one seed.
 
-Every process here is the production core. What is simulated is what a core can't see: the bus,
-the clocks, the exchange, the disk, a trader, and the process itself, which may die at any moment
-and come back with a new epoch.
+Every process here is the production core, and the ledger is the production store. What is
+simulated is what they can't see: the bus, the clocks, the exchange, the disk, a trader, and the
+process itself, which may die at any moment and come back with a new epoch.
 """
 
+import collections
 import hashlib
 import heapq
 import itertools
 import json
 import random
 from collections.abc import Callable
-from typing import Any
 
-from actors.api.asks import Cancel, Place
-from actors.api.core import Api, Reply, Requested
+from actors.api.core import Api, Reply
 from actors.gateway.core import Gateway, HaltSaved, SaveHalt
-from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
-from actors.rehydrator.core import AccountLoaded, LoadAccount, Rehydrator
+from actors.gateway.desk import MakeCall
+from actors.rehydrator.core import AuditPage, LoadAccount, Rehydrator
 from actors.stream.core import Stream
-from actors.stream.wire import (
-    CloseSocket,
-    FrameReceived,
-    Link,
-    OpenFailed,
-    OpenSocket,
-    PingReceived,
-    SendFrame,
-    SocketClosed,
-    SocketOpened,
-)
-from actors.writer.batch import Known, plan
+from actors.stream.wire import CloseSocket, OpenSocket, SendFrame
 from actors.writer.core import (
+    Checkpoint,
     CloseStore,
     Commit,
-    Committed,
-    EntriesRead,
     OpenStore,
     ReadEntries,
-    StoreFailed,
-    StoreOpened,
+    TellAside,
     Writer,
 )
-from protocol.account import Account
-from protocol.envelope import Envelope, Letter, Outbox, decode, decode_letter, encode, encode_letter
-from protocol.follower import BookFollower
-from protocol.kalshi.calls import Call
-from protocol.limits import MS, SECOND
+from protocol.limits import DRAIN_MAX, MS, SECOND
 from protocol.machine import (
     Answer,
-    Answered,
-    Asked,
     Cause,
     Core,
     Effect,
     Elapsed,
     Finish,
-    Heard,
     Publish,
     Report,
     Started,
+    Stopping,
     Tell,
-)
-from protocol.messages import (
-    AccountState,
-    Appended,
-    BookAnswer,
-    Entry,
-    PlaceOrder,
 )
 from protocol.pulse import Identity
 from supervisor.core import Declare, Supervisor
-from tests.simulation.exchange import ANSWER_MAX, LATE_MAX, TICKERS, Connection, Exchange
+from tests.simulation.bus import Bus
+from tests.simulation.client import Client, Trader
+from tests.simulation.disk import fresh_disk
+from tests.simulation.exchange import Exchange
 from tests.simulation.faults import Faults
+from tests.simulation.keepers import Keeper, Reader
+from tests.simulation.wire import Wire
 
 NAMES = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "trader")
-HEARS = {  # who hears which topics of whom, as the shells subscribe
-    "rehydrator": {"writer": ("ledger", "mark")},
-    "gateway": {"writer": ("ledger", "mark"), "supervisor": ("system",)},
-    "stream": {"writer": ("mark",)},
-    "api": {"writer": ("ledger", "mark"), "supervisor": ("system",)},
-    "trader": {"stream": ("book.", "mark")},
-}
-PING_INTERVAL = 10 * SECOND  # FACTS.md section 4.1
 WALL_START = 1_790_000_000_000_000
-SNAPSHOT_EVERY = 40  # entries; far fewer than in production, so that replays happen
-
-
-class Trader:
-    """A program that follows books."""
-
-    def __init__(self, epoch: int) -> None:
-        self._outbox = Outbox("trader", epoch)
-        self.followers: dict[str, BookFollower] = {}
-
-    def step(self, now: int, cause: Cause) -> list[Effect]:
-        if not self.followers:
-            self.followers = {t: BookFollower(t, self._outbox, now) for t in TICKERS}
-        match cause:
-            case Heard(envelope=envelope):
-                for follower in self.followers.values():
-                    follower.hear(now, envelope)
-            case Answered(letter=letter):
-                if isinstance(letter.body, BookAnswer):
-                    self.followers[letter.body.ticker].adopt(letter.body)
-        return [e for f in self.followers.values() for e in f.due(now, cause.at)]
-
-    def deadline(self) -> int | None:
-        return min((f.deadline() for f in self.followers.values()), default=None)
-
-
-class Disk:
-    """What the ledger's database keeps, whoever lives."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.known: dict[str, Known] = {}
-        self.snapshot: AccountState | None = None
-        self.halt = ""
-
-    def account(self) -> Account:
-        account = Account(self.snapshot)
-        for entry in self.entries[account.n :]:
-            account.apply(entry)
-        return account
 
 
 class Process:
-    """One life of one actor."""
+    """One life of one actor, and what does its work on the disk, if it has any."""
 
     def __init__(self, name: str, core: Core, life: int) -> None:
         self.name = name
         self.core = core
         self.life = life
+        self.disk: Keeper | Reader | None = None
         self.wakes_at: int | None = None
 
 
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, faults: Faults | None = None) -> None:
         self.now = SECOND
         self.dice = random.Random(f"{seed}/world")
-        self.faults = Faults.draw(random.Random(f"{seed}/faults"))
+        self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"))
         self.trace = hashlib.sha256()
-        self.disk = Disk()
-        self.acknowledged: dict[str, int] = {}  # what the writer has said is in the ledger
-        self.published: list[Envelope] = []
+        self.happened: collections.Counter[str] = collections.Counter()
+        self.disk = fresh_disk()
+        self.bus = Bus(self)
+        self.wire = Wire(self)
+        self.client = Client(self)
         self.declared: Declare | None = None
-        self.orders: dict[str, PlaceOrder] = {}
-        self.answers: dict[str, str] = {}  # what the trader was told, once it is final
-        self.cancels: dict[str, str] = {}
-        self._asked: dict[int, tuple[str, str]] = {}  # what was asked of the API, by request
-        self._requests = itertools.count(1)
         self.reports: list[str] = []
+        self.on_death: Callable[[str], None] = lambda name: None
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._ticks = itertools.count()
-        self._links: dict[tuple[str, str], int] = {}  # FIFO: last arrival per link
         self._lives = itertools.count(1)
-        self._sockets: dict[str, tuple[Process, Connection]] = {}
         self.exchange = Exchange(self, random.Random(f"{seed}/exchange"))
         self.processes: dict[str, Process | None] = dict.fromkeys(NAMES)
         for name in NAMES:
@@ -184,6 +111,10 @@ class World:
             return
         life = next(self._lives)
         process = Process(name, self._build(name, Identity(name, life, life, 0)), life)
+        if name == "writer":
+            process.disk = Keeper(self, process)
+        if name == "rehydrator":
+            process.disk = Reader(self, process)
         self.processes[name] = process
         self.feed(process, Started(self.wall))
 
@@ -199,7 +130,7 @@ class World:
             case "gateway":
                 return Gateway(identity, self.now, dice, self.disk.halt)
             case "api":
-                self._asked.clear()  # whoever waited for an answer has lost the connection
+                self.client.hung_up()
                 return Api(identity)
             case "stream":
                 return Stream(identity, ("*",), dice)
@@ -207,14 +138,31 @@ class World:
                 return Trader(identity.epoch)
 
     def crash(self, name: str) -> None:
-        if self.processes[name] is None:
+        """Kill a process; its runner starts it again."""
+        process = self.processes[name]
+        if process is None:
             return
         self.processes[name] = None
         if name == "stream":
-            for link in list(self._sockets):
-                self._hang_up(link)
+            self.wire.hang_up_all()
+        if process.disk is not None:
+            process.disk.end()
+        self.on_death(name)
         delay = self.dice.randint(100, 3_000) * MS
         self.at(self.now + delay, lambda: self.start(name))
+
+    def stop(self, name: str) -> None:
+        """Ask a process to stop, and kill it if it takes too long."""
+        process = self.processes[name]
+        if process is None:
+            return
+        self.feed(process, Stopping(self.wall))
+
+        def kill() -> None:
+            if self.processes[name] is process:
+                self.crash(name)
+
+        self.at(self.now + DRAIN_MAX, kill)
 
     def feed(self, process: Process | None, cause: Cause) -> None:
         if process is None or self.processes[process.name] is not process:
@@ -228,6 +176,9 @@ class World:
         if deadline is not None and deadline != process.wakes_at:
             process.wakes_at = max(deadline, self.now)
             self.at(process.wakes_at, lambda at=process.wakes_at: self._wake(process, at))
+
+    def feed_later(self, process: Process, cause: Cause) -> None:
+        self.at(self.now + MS, lambda: self.feed(process, cause))
 
     def _wake(self, process: Process, at: int) -> None:
         if process.wakes_at == at:
@@ -244,11 +195,11 @@ class World:
     def _perform(self, process: Process, effect: Effect) -> None:
         match effect:
             case Publish(envelope):
-                self._publish(process, envelope)
+                self.bus.publish(process, envelope)
             case Tell(peer, letter):
-                self._tell(process, peer, letter)
+                self.bus.tell(process, peer, letter)
             case Answer(sender, letter):
-                self._answer(process, sender, letter)
+                self.bus.answer(process, sender, letter)
             case Report(text):
                 self.reports.append(text)
             case Finish():
@@ -256,234 +207,28 @@ class World:
             case Declare():
                 self.declared = effect
             case Reply(id, status, body):
-                self._replied(id, status, json.loads(body))
-            case OpenStore() | Commit() | ReadEntries() | CloseStore():
-                self._store(process, effect)
-            case LoadAccount():
-                done = AccountLoaded(self.wall, self.disk.account(), "simulated")
-                self.at(self.now + 5 * MS, lambda: self.feed(process, done))
+                self.client.replied(id, status, json.loads(body))
+            case OpenStore() | Commit() | ReadEntries() | TellAside() | Checkpoint() | CloseStore():
+                assert isinstance(process.disk, Keeper)
+                process.disk.perform(effect)
+            case LoadAccount() | AuditPage():
+                assert isinstance(process.disk, Reader)
+                process.disk.perform(effect)
             case MakeCall(id, call):
-                self._call(process, id, call)
+                self.wire.call(process, id, call)
             case SaveHalt(halted, reason):
                 self.disk.halt = reason if halted else ""
                 self.feed_later(process, HaltSaved(self.wall, halted, reason))
             case OpenSocket(link):
-                self.at(self.now + 5 * MS, lambda: self._connect(process, link))
+                self.wire.open(process, link)
             case SendFrame(link, raw):
-                held = self._sockets.get(link)
-                if held is not None and held[0] is process:
-                    self.at(self.now + MS, lambda: self._command(link, held[1], raw))
+                self.wire.send(process, link, raw)
             case CloseSocket(link):
-                self._hang_up(link)
-                closed = SocketClosed(self.wall, link, "closed by us")
-                self.at(self.now + 5 * MS, lambda: self.feed(process, closed))
+                self.wire.close(process, link)
             case _:
                 raise AssertionError(effect)
 
-    def feed_later(self, process: Process, cause: Cause) -> None:
-        self.at(self.now + MS, lambda: self.feed(process, cause))
-
-    # The bus
-
-    def _publish(self, process: Process, envelope: Envelope) -> None:
-        self.published.append(envelope)
-        for name, speakers in HEARS.items():
-            prefixes = speakers.get(process.name, ())
-            if not envelope.topic.startswith(tuple(prefixes)) or not prefixes:
-                continue
-            if self.dice.random() < self.faults.bus_drop:
-                continue
-            frame = encode(envelope)
-            when = self._arrival(process.name, name, "pub")
-            hearer = self.processes[name]
-            self.at(when, lambda hearer=hearer, frame=frame: self._hear(hearer, frame))
-
-    def _hear(self, hearer: Process | None, frame: bytes) -> None:
-        self.feed(hearer, Heard(self.wall, decode(frame)))
-
-    def _arrival(self, source: str, target: str, kind: str) -> int:
-        link = f"{source}/{kind}", target
-        delay = self.dice.randint(0, self.faults.bus_delay_max)
-        when = max(self.now + delay, self._links.get(link, 0))
-        self._links[link] = when
-        return when
-
-    def _tell(self, process: Process, peer: str, letter: Letter) -> None:
-        target = self.processes.get(peer)
-        if target is None or self.dice.random() < self.faults.letter_drop:
-            return
-        raw, sender = encode_letter(letter), (process.name.encode(), str(process.life).encode())
-        when = self._arrival(process.name, peer, "tell")
-        self.at(when, lambda: self.feed(target, Asked(self.wall, sender, decode_letter(raw))))
-
-    def _answer(self, process: Process, sender: tuple[bytes, ...], letter: Letter) -> None:
-        if isinstance(letter.body, Appended) and letter.body.verdict in ("NEW", "REPEAT"):
-            self.acknowledged[letter.id] = letter.body.n
-        name, life = sender[0].decode(), int(sender[1])
-        target = self.processes.get(name)
-        if target is None or target.life != life or self.dice.random() < self.faults.letter_drop:
-            return
-        raw = encode_letter(letter)
-        when = self._arrival(process.name, name, "answer")
-        self.at(
-            when, lambda: self.feed(target, Answered(self.wall, process.name, decode_letter(raw)))
-        )
-
-    # The disk
-
-    def _store(self, process: Process, effect: Effect) -> None:
-        delay = self.dice.randint(1, 20) * MS
-        match effect:
-            case OpenStore():
-                opened = StoreOpened(self.wall, len(self.disk.entries))
-                self.at(self.now + delay, lambda: self.feed(process, opened))
-            case ReadEntries(sender, id, since, limit):
-                found = tuple(self.disk.entries[since : since + limit])
-                read = EntriesRead(self.wall, sender, id, found)
-                self.at(self.now + delay, lambda: self.feed(process, read))
-            case Commit():
-                self._commit(process, effect, delay)
-
-    def _commit(self, process: Process, commit: Commit, delay: int) -> None:
-        roll = self.dice.random()
-        if roll < self.faults.disk_locked:
-            locked = StoreFailed(self.wall, "locked", False)
-            self.at(self.now + delay, lambda: self.feed(process, locked))
-            return
-        if roll < self.faults.disk_locked + self.faults.disk_fails:
-            failed = StoreFailed(self.wall, "disk I/O error", True)
-            self.at(self.now + delay, lambda: self.feed(process, failed))
-            return
-
-        def write() -> None:
-            # A writer that died before this moment never wrote; one that dies after it did.
-            if self.processes["writer"] is not process:
-                return
-            account = self.disk.account()
-            done = plan(commit.wanted, self.disk.known, account, commit.at)
-            for one in done.booked:
-                self.disk.entries.append(one.entry)
-                self.disk.known[one.entry.id] = Known(one.entry.n, one.essence)
-            if (
-                account.n // SNAPSHOT_EVERY
-                > (self.disk.snapshot or AccountState(0)).n // SNAPSHOT_EVERY
-            ):
-                self.disk.snapshot = account.state()
-            told = Committed(self.wall, done.results, done.booked)
-            self.at(self.now + MS, lambda: self.feed(process, told))
-
-        self.at(self.now + delay, write)
-
-    # The exchange
-
-    def _connect(self, process: Process, link: Link) -> None:
-        if self.processes["stream"] is not process:
-            return
-        if self.dice.random() < self.faults.socket_drop * 5:
-            self.feed(process, OpenFailed(self.wall, link, 503, "refused"))
-            return
-
-        def deliver(frame: dict[str, Any]) -> None:
-            raw = json.dumps(frame).encode()
-            when = self._arrival("exchange", link, str(process.life))
-            self.at(when, lambda: self._frame(process, link, connection, raw))
-
-        connection = self.exchange.opened(link, deliver)
-        self._sockets[link] = (process, connection)
-        self.at(self.now + PING_INTERVAL, lambda: self._ping(process, link, connection))
-        self.feed(process, SocketOpened(self.wall, link))
-
-    def _frame(self, process: Process, link: Link, connection: Connection, raw: bytes) -> None:
-        held = self._sockets.get(link)
-        if held is not None and held[1] is connection:
-            self.feed(process, FrameReceived(self.wall, link, raw))
-
-    def _ping(self, process: Process, link: Link, connection: Connection) -> None:
-        held = self._sockets.get(link)
-        if held is not None and held[1] is connection:
-            self.feed(process, PingReceived(self.wall, link))
-            self.at(self.now + PING_INTERVAL, lambda: self._ping(process, link, connection))
-
-    def _command(self, link: str, connection: Connection, raw: bytes) -> None:
-        held = self._sockets.get(link)
-        if held is not None and held[1] is connection:
-            self.exchange.command(connection, raw)
-
-    def _hang_up(self, link: str) -> None:
-        self._sockets.pop(link, None)
-        self.exchange.connections.pop(link, None)
-
-    def drop_socket(self, link: str) -> None:
-        held = self._sockets.get(link)
-        self._hang_up(link)
-        if held is not None:
-            closed = SocketClosed(self.wall, link, "1006")
-            self.at(self.now + MS, lambda: self.feed(held[0], closed))
-
-    def _call(self, process: Process, id: int, call: Call) -> None:
-        roll, faults = self.dice.random(), self.faults
-        there, back = (self.dice.randint(1, ANSWER_MAX) for _ in range(2))
-        if roll < faults.call_lost_before:
-            unsent = self.dice.random() < 0.5
-            failed = CallFailed(self.wall, id, "no answer", not unsent)
-            self.at(self.now + there, lambda: self.feed(process, failed))
-            return
-        if roll < faults.call_lost_before + faults.call_lost_after:
-            late = self.dice.randint(0, LATE_MAX) if self.dice.random() < 0.3 else there
-            self.at(self.now + late, lambda: self.exchange.call(call))
-            failed = CallFailed(self.wall, id, "timeout", True)
-            self.at(self.now + there + back, lambda: self.feed(process, failed))
-            return
-        if self.dice.random() < faults.call_fails:
-            if self.dice.random() < 0.5:
-                self.at(self.now + there, lambda: self.exchange.call(call))
-            answer = CallAnswered(self.wall, id, 503, b"<html>busy</html>")
-            self.at(self.now + there + back, lambda: self.feed(process, answer))
-            return
-
-        def arrive() -> None:
-            status, body = self.exchange.call(call)
-            answered = CallAnswered(self.wall, id, status, body)
-            self.at(self.now + back, lambda: self.feed(process, answered))
-
-        self.at(self.now + there, arrive)
-
     def order_arrived(self, id: str) -> None:
         """No byte of an order leaves before its intent is on disk."""
-        assert f"intent:{id}" in self.disk.known, f"{id} was sent before it was recorded"
-
-    # The trader
-
-    def post(self, order: PlaceOrder) -> None:
-        """Ask for an order until there is a final answer, always under its own id."""
-        self.orders[order.client_order_id] = order
-        self._pursue("order", order.client_order_id)
-
-    def cancel(self, id: str) -> None:
-        """Ask for a cancel until there is a final answer."""
-        if id in self.orders and id not in self.cancels:
-            self.cancels[id] = ""
-            self._pursue("cancel", id)
-
-    def _pursue(self, what: str, id: str) -> None:
-        told = self.answers if what == "order" else self.cancels
-        if told.get(id):
-            return
-        api = self.processes["api"]
-        if api is not None and (what, id) not in self._asked.values():
-            number = next(self._requests)
-            self._asked[number] = (what, id)
-            ask = Place(self.orders[id]) if what == "order" else Cancel(id)
-            self.feed(api, Requested(self.wall, number, ask))
-        self.at(self.now + SECOND, lambda: self._pursue(what, id))
-
-    def _replied(self, number: int, status: int, body: dict[str, Any]) -> None:
-        what, id = self._asked.pop(number, ("", ""))
-        if what == "cancel" and status in (200, 404, 409):
-            self.cancels[id] = {200: "canceled", 404: "not_found", 409: "gone"}[status]
-        if what == "order":
-            final = {201: "accepted", 409: "conflict", 422: "refused"}.get(status)
-            if status == 503 and body["code"] in ("not_recorded", "withdrawn"):
-                final = "unavailable"
-            if final is not None:
-                assert self.answers.setdefault(id, final) == final, f"{id}: two final answers"
+        found = self.disk.select("SELECT n FROM entries WHERE id = ?", f"intent:{id}")
+        assert found, f"{id} was sent before it was recorded"

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from actors.gateway.orders import hash_of
 from protocol.envelope import Letter
 from protocol.facts import LedgerRestored, OrderIntended, Reconciled, RestoreConfirmed
-from protocol.limits import CONFIRM_ASKERS_MAX, SECOND
+from protocol.limits import ABSENCE_AFTER, CONFIRM_ASKERS_MAX, SECOND, US
 from protocol.machine import Answered, Asked, Effect, Elapsed, Report, Tell
 from protocol.messages import (
     Append,
@@ -25,7 +25,7 @@ from protocol.units import Count, Price
 from tests.actors.gateway.scene import Scene, order
 
 RESTORED = LedgerRestored("r1", 0, 5)
-READ = Reconciled(6, 1, 10, 0, 0)
+READ = Reconciled(6, 1, 10 + ABSENCE_AFTER // US, 0, 0)
 CONFIRMED = RestoreAnswer("confirmed")
 
 
@@ -55,6 +55,14 @@ class Story(Scene):
         booked = []
         for _ in range(4):
             self.pass_time(SECOND // 4).beat()
+            booked += self.acknowledge()
+        return booked
+
+    def later(self) -> list[Any]:
+        """So much later that nothing from before the restore can land any more."""
+        booked = []
+        for _ in range(ABSENCE_AFTER // SECOND + 1):
+            self.pass_time(SECOND).beat()
             booked += self.acknowledge()
         return booked
 
@@ -90,6 +98,11 @@ def test_an_id_of_a_client_is_refused_until_somebody_has_confirmed() -> None:
     story.ask(order())
     assert story.told.code == "restore_unconfirmed", "reconciliation alone is not enough"
     assert "sidecar confirm-restore" in story.told.text
+    story.confirm("early")
+    [refused] = story.confirmations
+    assert "a request from before may land for" in refused.reason
+    assert any(isinstance(fact, Reconciled) for fact in story.later()), "by itself, once it is sure"
+    story.answers.clear()
     story.confirm()
     assert story.confirmations == [], "it is recorded before it is told"
     assert story.acknowledge() == [RestoreConfirmed("r1", "alice")]

@@ -18,9 +18,11 @@ def accepted(id: str = "c1", order_id: str = "o1") -> OrderAccepted:
     return OrderAccepted(id, order_id, Count(0), Count(1_000))
 
 
-def seen(order_id: str = "o1", client_order_id: str = "", updated_at: int = 1) -> OrderSeen:
+def seen(
+    order_id: str = "o1", client_order_id: str = "", updated_at: int = 1, price: int = 560_000
+) -> OrderSeen:
     return OrderSeen(
-        order_id, client_order_id, TICKER, "bid", Price(560_000), "resting", Count(1_000),
+        order_id, client_order_id, TICKER, "bid", Price(price), "resting", Count(1_000),
         Count(0), Count(1_000), updated_at,
     )  # fmt: skip
 

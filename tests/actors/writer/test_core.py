@@ -1,6 +1,8 @@
 """The writer's stories: nothing is acknowledged before its commit, and no fill is refused."""
 
-from actors.writer.batch import Booked, Result, Wanted, plan
+from collections.abc import Iterable
+
+from actors.writer.batch import Booked, Known, Result, Wanted, plan
 from actors.writer.core import (
     READS_MAX,
     TAIL_MAX,
@@ -98,8 +100,13 @@ class Host:
     def commit(self, effects: list[Effect]) -> list[Effect]:
         """Do the commit among the effects, and tell the core."""
         [commit] = commits(effects)
-        done = plan(commit.wanted, {}, {}, self.account, commit.at)
+        named = [(natural_id(want.fact), want) for want in commit.wanted]
+        done = plan(named, {}, {}, self.account, commit.at)
         return self.step(Committed(AT, done.results, done.booked))
+
+
+def named(wanted: Iterable[Wanted]) -> list[tuple[str, Wanted]]:
+    return [(natural_id(want.fact), want) for want in wanted]
 
 
 def commits(effects: list[Effect]) -> list[Commit]:
@@ -451,12 +458,12 @@ def test_a_letter_that_has_no_place_here_is_refused() -> None:
 
 def test_a_plan_numbers_what_is_new_and_repeats_what_is_known() -> None:
     account = Account()
-    first = plan([Wanted(intended(), "gateway")], {}, account, AT)
+    first = plan(named([Wanted(intended(), "gateway")]), {}, {}, account, AT)
     known = {one.entry.id: Known(one.entry.n, one.essence) for one in first.booked}
     batch = [
         Wanted(f, "stream") for f in (intended(), seen(), seen(), fill(), intended(count=2_000))
     ]
-    done = plan(batch, known, account, AT)
+    done = plan(named(batch), known, {}, account, AT)
     assert [(r.verdict, r.n) for r in done.results] == [
         ("REPEAT", 1),
         ("NEW", 2),
@@ -465,3 +472,13 @@ def test_a_plan_numbers_what_is_new_and_repeats_what_is_known() -> None:
         ("CONFLICT", 1),
     ]
     assert [(b.entry.n, b.entry.source) for b in done.booked] == [(2, "stream"), (3, "stream")]
+
+
+def test_a_plan_says_what_was_said_of_a_fact_that_was_set_aside() -> None:
+    refused = Result("REFUSED", 0, "CHECK failed", aside=3)
+    aside = {(natural_id(fill()), essence(fill())): refused}
+    account = Account()
+    facts = [fill(), fill("t2"), fill(count=200)]
+    done = plan(named(Wanted(fact, "stream") for fact in facts), {}, aside, account, AT)
+    assert done.results == (refused, Result("NEW", 1), Result("NEW", 2)), "of another essence"
+    assert account.n == 2

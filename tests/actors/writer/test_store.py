@@ -1,6 +1,6 @@
 """The ledger on disk, on a real SQLite file: what is acknowledged stays, in order, once."""
 
-import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,19 +12,27 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from actors.writer.store import Failed, Locked, Store, trouble
-from protocol.account import Account, key_of
-from protocol.errors import ConfigError
 from protocol.facts import AnyFact
 from protocol.messages import Entry
+from protocol.runtime.ledger import rows as read
+from protocol.runtime.process import LockHeld
 from tests.actors.writer import samples
+from tests.actors.writer.files import (
+    AT,
+    append,
+    begun,
+    fold_rows,
+    pages_kept,
+    reopened,
+    rows,
+    table_rows,
+)
 from tests.actors.writer.samples import PRICE_REFUSED, accepted, balance, fill, intended, wanted
-
-AT = 1_782_873_388_379_000
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    return str(tmp_path / "ledger.db")
+    return begun(str(tmp_path / "ledger.db"))
 
 
 @pytest.fixture
@@ -33,33 +41,6 @@ def store(path: str) -> Iterator[Store]:
     store.open()
     yield store
     store.close()
-
-
-def append(store: Store, *facts: AnyFact) -> list[tuple[str, int]]:
-    return [(r.verdict, r.n) for r in store.commit(wanted(*facts), AT).results]
-
-
-def rows(path: str, statement: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as database:
-        return database.execute(statement).fetchall()
-
-
-def change(path: str, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as database, database:
-        for statement in statements:
-            database.execute(statement)
-
-
-def unlocked(path: str) -> None:
-    """Take the triggers away, as somebody would who means to forge an entry."""
-    change(path, "DROP TRIGGER entries_stay", "DROP TRIGGER entries_remain")
-
-
-def reopened(path: str) -> int:
-    store = Store(path)
-    head = store.open().head
-    store.close()
-    return head
 
 
 # Appending
@@ -140,53 +121,6 @@ def test_a_snapshot_is_saved_at_a_clean_stop_and_three_are_kept(path: str) -> No
     assert rows(path, "SELECT n FROM snapshots ORDER BY n") == [(3,), (4,), (5,)]
 
 
-@pytest.mark.parametrize(
-    ("n", "body", "sound_hash"),
-    [
-        (3, '{"type":"AccountState","n":3}', False),  # not what was written
-        (3, '{"type":"AccountState","n":2}', True),  # of another entry
-        (9, '{"type":"AccountState","n":9}', True),  # from the future
-        (3, '{"type":"Nonsense"}', True),  # not to be read
-        (3, "{", True),
-    ],
-)
-def test_an_unsound_snapshot_is_passed_over(path: str, n: int, body: str, sound_hash: bool) -> None:
-    for life in range(3):
-        store = Store(path)
-        store.open()
-        append(store, fill(f"t{life}"))
-        store.close()
-    digest = hashlib.sha256(body.encode()).hexdigest() if sound_hash else "5e5a"
-    change(path, f"INSERT OR REPLACE INTO snapshots VALUES ({n}, '{body}', '{digest}')")
-    store = Store(path)
-    assert store.open().head == 3
-    assert append(store, fill("t3")) == [("NEW", 4)]
-    assert rows(path, "SELECT position, n FROM positions") == [(400, 4)]
-    store.close()
-
-
-def test_an_entry_that_was_changed_is_found_out(path: str) -> None:
-    store = Store(path)
-    store.open()
-    append(store, fill("t1"), fill("t2"), fill("t3"))
-    store.close()  # the snapshot covers all three, yet the tail is looked at
-    unlocked(path)
-    change(path, "UPDATE entries SET body = replace(body, '1.00', '9.00') WHERE n = 2")
-    with pytest.raises(Failed, match="entry 2 is not what was written"):
-        Store(path).open()
-
-
-def test_a_missing_entry_is_found_out(path: str) -> None:
-    store = Store(path)
-    store.open()
-    append(store, fill("t1"), fill("t2"), fill("t3"))
-    store.close()
-    unlocked(path)
-    change(path, "DELETE FROM entries WHERE n = 2")
-    with pytest.raises(Failed, match="entry 2 is not what was written"):
-        Store(path).open()
-
-
 # Refusals
 
 
@@ -208,50 +142,12 @@ def test_entries_are_never_changed_or_deleted(
             database.execute(statement)
 
 
-def test_what_a_table_refuses_is_set_aside_and_the_rest_is_booked(store: Store, path: str) -> None:
-    poison = fill("t2", price=PRICE_REFUSED)
-    done = store.commit(wanted(fill("t1"), poison, fill("t1"), fill("t3")), AT)
-    assert [(r.verdict, r.n) for r in done.results] == [
-        ("NEW", 1),
-        ("REFUSED", 0),
-        ("REPEAT", 1),
-        ("NEW", 2),
-    ]
-    assert [b.entry.n for b in done.booked] == [1, 2]
-    [(id, body, reason, at)] = rows(path, "SELECT id, body, reason, at FROM poison")
-    assert (id, at) == ("fill:o1:t2", AT)
-    assert '"price":"2.0000"' in str(body)
-    assert "CHECK constraint failed" in str(reason)
-    assert rows(path, "SELECT position, n FROM positions") == [(200, 2)]
-    assert append(store, fill("t4")) == [("NEW", 3)]
-    assert rows(path, "SELECT position FROM positions") == [(300,)]
-
-
-def test_a_number_too_large_for_the_database_is_set_aside(store: Store, path: str) -> None:
-    assert append(store, balance(2**70), balance(2)) == [("REFUSED", 0), ("NEW", 1)]
-    assert len(rows(path, "SELECT * FROM poison")) == 1
-
-
-def test_poison_survives_a_restart_beside_a_sound_chain(path: str) -> None:
-    store = Store(path)
-    store.open()
-    append(store, fill("t1"), fill("t2", price=PRICE_REFUSED), fill("t3"))
-    store.close()
-    assert reopened(path) == 2
-
-
-def test_a_database_of_a_newer_program_is_left_alone(path: str) -> None:
-    assert reopened(path) == 0
-    change(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(ConfigError, match="newer program"):
-        Store(path).open()
-
-
 def test_a_second_writer_is_turned_away(store: Store, path: str) -> None:
-    with pytest.raises(ConfigError, match="another writer"):
+    turned_away = rf"another writer has it open \(pid {os.getpid()}\)"
+    with pytest.raises(LockHeld, match=turned_away):
         Store(path).open()
     assert append(store, fill()) == [("NEW", 1)]  # and the first one keeps its lock
-    with pytest.raises(ConfigError, match="another writer"):
+    with pytest.raises(LockHeld, match=turned_away):
         Store(path).open()
 
 
@@ -267,7 +163,7 @@ def test_a_file_that_is_no_database_is_a_failure(path: str) -> None:
 def test_every_commit_is_synced_to_disk(store: Store) -> None:
     pragmas = {"journal_mode": "wal", "synchronous": 2}  # 2 is FULL
     for name, value in pragmas.items():
-        assert store._rows(f"PRAGMA {name}") == [(value,)]
+        assert read(store._execute, f"PRAGMA {name}") == [(value,)]
 
 
 def test_a_locked_database_is_worth_another_try(store: Store, path: str) -> None:
@@ -297,10 +193,7 @@ def test_a_full_disk_is_a_failure_and_leaves_no_trace(path: str, poison: list[An
     store = Store(path)
     store.open()
     append(store, fill("t1"))
-    connection = store._execute
-    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-    connection.rollback()
+    pages_kept(store._execute)
     many = [fill(f"many-{i}-{'x' * 200}") for i in range(200)]
     with pytest.raises(Failed, match="full"):
         append(store, fill("t2"), *poison, *many)
@@ -316,9 +209,7 @@ def test_a_full_disk_is_a_failure_and_leaves_no_trace(path: str, poison: list[An
 def test_nothing_of_a_failed_commit_is_remembered(store: Store) -> None:
     append(store, fill("t1"))
     connection = store._execute
-    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-    connection.rollback()
+    pages = pages_kept(connection)
     with pytest.raises(Failed, match="full"):
         append(store, *[fill(f"many-{i}-{'x' * 200}") for i in range(200)])
     connection.exec_driver_sql(f"PRAGMA max_page_count = {pages * 100}")
@@ -360,7 +251,7 @@ ANY_FACT = st.one_of(
 def test_numbers_are_contiguous_and_the_tables_are_the_fold(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[AnyFact]]
 ) -> None:
-    path = str(tmp_path_factory.mktemp("ledger") / "ledger.db")
+    path = begun(str(tmp_path_factory.mktemp("ledger") / "ledger.db"))
     store = Store(path)
     store.open()
     published: list[Entry] = []
@@ -370,14 +261,6 @@ def test_numbers_are_contiguous_and_the_tables_are_the_fold(
         published += [one.entry for one in done.booked]
     assert [e.n for e in published] == list(range(1, len(published) + 1))
     assert store.entries(0, 1_000) == tuple(published)
-    account = Account()
-    for entry in published:
-        account.apply(entry)
-    assert rows(path, "SELECT key, state, filled, remaining FROM orders ORDER BY key") == sorted(
-        (key_of(o), o.state, int(o.filled), int(o.remaining)) for o in account.orders()
-    )
-    assert rows(path, "SELECT ticker, position, cost FROM positions") == [
-        (p.ticker, int(p.position), int(p.cost)) for p in account.positions()
-    ]
+    assert table_rows(path) == fold_rows(published)
     store.close()
     assert reopened(path) == len(published)

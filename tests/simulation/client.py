@@ -1,0 +1,91 @@
+"""Programs that trade: one follows books, one asks for orders until it has a final answer."""
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from actors.api.asks import Cancel, Place
+from actors.api.core import Requested
+from protocol.envelope import Outbox
+from protocol.follower import BookFollower
+from protocol.limits import SECOND
+from protocol.machine import Answered, Cause, Effect, Heard
+from protocol.messages import BookAnswer, PlaceOrder
+from tests.simulation.exchange import TICKERS
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Trader:
+    """Follows books."""
+
+    def __init__(self, epoch: int) -> None:
+        self._outbox = Outbox("trader", epoch)
+        self.followers: dict[str, BookFollower] = {}
+
+    def step(self, now: int, cause: Cause) -> list[Effect]:
+        if not self.followers:
+            self.followers = {t: BookFollower(t, self._outbox, now) for t in TICKERS}
+        match cause:
+            case Heard(envelope=envelope):
+                for follower in self.followers.values():
+                    follower.hear(now, envelope)
+            case Answered(letter=letter):
+                if isinstance(letter.body, BookAnswer):
+                    self.followers[letter.body.ticker].adopt(letter.body)
+        return [e for f in self.followers.values() for e in f.due(now, cause.at)]
+
+    def deadline(self) -> int | None:
+        return min((f.deadline() for f in self.followers.values()), default=None)
+
+
+class Client:
+    """Asks the API for orders and cancels, each under its own id and until it has an answer."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.orders: dict[str, PlaceOrder] = {}
+        self.answers: dict[str, str] = {}  # what it was told, once that is final
+        self.cancels: dict[str, str] = {}
+        self._asked: dict[int, tuple[str, str]] = {}  # what was asked of the API, by request
+        self._requests = itertools.count(1)
+
+    def post(self, order: PlaceOrder) -> None:
+        """Ask for an order until there is a final answer, always under its own id."""
+        self.orders[order.client_order_id] = order
+        self._pursue("order", order.client_order_id)
+
+    def cancel(self, id: str) -> None:
+        """Ask for a cancel until there is a final answer."""
+        if id in self.orders and id not in self.cancels:
+            self.cancels[id] = ""
+            self._pursue("cancel", id)
+
+    def hung_up(self) -> None:
+        """The API has died: whoever waited for an answer has lost the connection."""
+        self._asked.clear()
+
+    def _pursue(self, what: str, id: str) -> None:
+        world = self._world
+        told = self.answers if what == "order" else self.cancels
+        if told.get(id):
+            return
+        api = world.processes["api"]
+        if api is not None and (what, id) not in self._asked.values():
+            number = next(self._requests)
+            self._asked[number] = (what, id)
+            ask = Place(self.orders[id]) if what == "order" else Cancel(id)
+            world.feed(api, Requested(world.wall, number, ask))
+        world.at(world.now + SECOND, lambda: self._pursue(what, id))
+
+    def replied(self, number: int, status: int, body: dict[str, Any]) -> None:
+        """The API's answer to a request."""
+        what, id = self._asked.pop(number, ("", ""))
+        if what == "cancel" and status in (200, 404, 409):
+            self.cancels[id] = {200: "canceled", 404: "not_found", 409: "gone"}[status]
+        if what == "order":
+            final = {201: "accepted", 409: "conflict", 422: "refused"}.get(status)
+            if status == 503 and body["code"] in ("not_recorded", "withdrawn"):
+                final = "unavailable"
+            if final is not None:
+                assert self.answers.setdefault(id, final) == final, f"{id}: two final answers"
