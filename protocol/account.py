@@ -216,6 +216,7 @@ class Account:
             return []
         order = self._adopt(order, fact.order_id)
         if order.state in FINISHED and order.state not in ("rejected", "absent", "withdrawn"):
+            order = replace(order, n=self.n)
             return [self._keep(order)]  # the stream was faster, and knows more
         filled = Count(max(order.filled, fact.filled))
         if order.state == "resting":  # seen already, perhaps after a fill: never go back

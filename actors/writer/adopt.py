@@ -4,23 +4,18 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
-
-from sqlalchemy.exc import DBAPIError
 
 from actors.writer import database
 from actors.writer.anchor import AnchorFile
 from actors.writer.booking import meta_row
+from actors.writer.commands import ended
 from actors.writer.database import Failed, writing
 from actors.writer.migrate import HEAD, schema_of
 from actors.writer.opening import read_meta
 from actors.writer.tables import Statements
-from protocol.audit import Damage
 from protocol.errors import ConfigError
 from protocol.ledger import account_name
-from protocol.runtime.process import LOCKED, MISCONFIGURED, LockHeld, load_settings
-
-FAILED: Final = 1
+from protocol.runtime.process import load_settings
 
 
 def adopt(path: str, owner: str) -> str:
@@ -52,21 +47,15 @@ def main(arguments: Sequence[str]) -> int:
     """The command. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="sidecar adopt", description=__doc__)
     parser.parse_args(arguments)
-    try:
+
+    def command() -> int:
         settings = load_settings()
         owner = account_name(settings.exchange.environment, settings.exchange.key_id)
         former = adopt(f"{settings.var_dir}/ledger.db", owner)
-    except ConfigError as e:
-        print(f"adopt: {e}", file=sys.stderr)
-        return MISCONFIGURED
-    except LockHeld as e:
-        print(f"adopt: stop the engine first: {e}", file=sys.stderr)
-        return LOCKED
-    except (Failed, Damage, DBAPIError) as e:
-        print(f"adopt: {getattr(e, 'orig', e)}", file=sys.stderr)
-        return FAILED
-    print(f"the ledger holds the account {owner!r} (it was {former!r})")
-    return 0
+        print(f"the ledger holds the account {owner!r} (it was {former!r})")
+        return 0
+
+    return ended("adopt", command)
 
 
 if __name__ == "__main__":

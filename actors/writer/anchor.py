@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from protocol.errors import ConfigError
-from protocol.runtime.process import LockHeld
+from protocol.runtime.process import LockHeld, sync_folder
 
 RECORD_BYTES: Final = 256
 VERSION: Final = "1"
@@ -86,6 +86,7 @@ class AnchorFile:
         if self._file < 0:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             self._file = os.open(f"{self._path}.end", flags, 0o600)
+            sync_folder(os.path.dirname(self._path) or ".")  # SQLite does not mind if it fails
         os.pwrite(self._file, _encode(end), 0)
 
     def release(self) -> None:

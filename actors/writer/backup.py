@@ -13,15 +13,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
 
 from actors.writer import database
 from actors.writer.booking import meta_row, write_entries, write_snapshot
-from actors.writer.database import Failed, Locked, writing
+from actors.writer.commands import ended
+from actors.writer.database import Failed, writing
 from actors.writer.migrate import HEAD, migrate, schema_of
 from actors.writer.opening import read_meta
 from actors.writer.store import Store
@@ -31,9 +30,7 @@ from protocol.audit import Audit, Damage
 from protocol.errors import ConfigError
 from protocol.ledger import take_snapshot
 from protocol.runtime.ledger import connect_read_only, hash_at, head_of, page, rows
-from protocol.runtime.process import MISCONFIGURED, load_settings, private_folder, sync_folder
-
-FAILED: Final = 1
+from protocol.runtime.process import load_settings, private_folder, sync_folder
 
 
 def back_up(source: str, target: str) -> tuple[int, bytes]:
@@ -69,7 +66,7 @@ def _copy(source: Connection, path: str, target: str) -> tuple[int, bytes, str]:
     head = head_of(source)
     meta = read_meta(source)
     owner = meta.get("account", "")
-    with contextlib.closing(database.connect(target, "delete")) as connection:
+    with contextlib.closing(database.connect_disposable(target)) as connection:
         migrate(connection, "")
         statements = Statements(connection.dialect)
         audit = Audit()
@@ -108,7 +105,7 @@ def _prove(file: str, n: int, last: bytes, owner: str) -> None:
     scratch = tempfile.mkdtemp(prefix=".restore-", dir=os.path.dirname(file) or ".")
     try:
         path = f"{scratch}/ledger.db"
-        bring_back(file, path, owner)
+        bring_back(file, path, owner, database.connect_disposable)
         with connect_read_only(path) as connection:
             problems = verify(connection, path).problems
             if problems:
@@ -119,7 +116,12 @@ def _prove(file: str, n: int, last: bytes, owner: str) -> None:
         shutil.rmtree(scratch)
 
 
-def bring_back(file: str, target: str, owner: str) -> int:
+def bring_back(
+    file: str,
+    target: str,
+    owner: str,
+    connect: Callable[[str], Connection] = database.connect,
+) -> int:
     """Make a ledger from a backup, in a place where there is none. Returns its last number.
 
     The first thing it records is that it was restored. Raises Failed, ConfigError, Locked,
@@ -130,7 +132,7 @@ def bring_back(file: str, target: str, owner: str) -> int:
         if head < 0:
             raise Failed(f"{file}: an empty database")
         connection.exec_driver_sql("VACUUM INTO ?", (target,))
-    store = Store(target, owner)
+    store = Store(target, owner, connect=connect)
     try:
         store.open(after_restore=True)
     finally:
@@ -157,26 +159,18 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="sidecar backup", description=__doc__.split("\n")[0])
     parser.add_argument("file", nargs="?", help="where to (default: var/<profile>/backups/...)")
     given = parser.parse_args(arguments).file
-    os.umask(0o077)
-    try:
+
+    def command() -> int:
         settings = load_settings()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         target = given or f"{settings.var_dir}/backups/ledger-{stamp}.db"
         if not given:
             private_folder(f"{settings.var_dir}/backups")
         n, last = back_up(f"{settings.var_dir}/ledger.db", target)
-    except ConfigError as e:
-        print(f"backup: {e}", file=sys.stderr)
-        return MISCONFIGURED
-    except (Failed, Locked, Damage) as e:
-        print(f"backup: no backup was made: {e}", file=sys.stderr)
-        return FAILED
-    except (DBAPIError, OSError) as e:
-        reason = getattr(e, "orig", e)
-        print(f"backup: no backup was made: {target}: {reason}", file=sys.stderr)
-        return FAILED
-    print(f"{target}: {n} entries, restored and verified, last hash {last.hex()}")
-    return 0
+        print(f"{target}: {n} entries, restored and verified, last hash {last.hex()}")
+        return 0
+
+    return ended("backup: no backup was made", command)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ class Writer:
         vitals = Vitals(
             tuple(self._troubles.values()), {"db_ready": self._open and not self._troubles}
         )
-        effects += self._pulse.beat(now, cause.at, vitals, self._counters)
+        effects += self._pulse.beat(now, cause.at, vitals, dict(self._counters))
         if self._open:
             effects += [Publish(e) for e in self._outbox.marks(now, cause.at, self._head)]
         if self._stopping and not self._committing and not (self._open and self._queue):

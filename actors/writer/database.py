@@ -7,8 +7,8 @@ silently drop SQLite's locks. Looking at one (`stat`) is harmless.
 
 import contextlib
 import os
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import sqlalchemy
 from sqlalchemy.engine import Connection
@@ -31,12 +31,30 @@ class Failed(Exception):
     """The storage failed: nothing may be acknowledged until the process has started again."""
 
 
-def connect(path: str, journal: str = "wal") -> Connection:
-    """The one connection that writes: every commit fsynced.
+DURABLE: Final = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL
+    "busy_timeout": BUSY_MS,
+    "wal_autocheckpoint": 0,
+}
+DISPOSABLE: Final = {"journal_mode": "off", "synchronous": 0}
+
+
+def connect(path: str) -> Connection:
+    """The one connection that writes: WAL mode, every commit fsynced.
 
     Checkpoints are made by the writer when it chooses, never in the middle of a commit. Raises
     Failed if the file does not take these settings, and DBAPIError.
     """
+    return _connect(path, DURABLE)
+
+
+def connect_disposable(path: str) -> Connection:
+    """A connection for a file that means nothing until it is whole, synced and proved."""
+    return _connect(path, DISPOSABLE)
+
+
+def _connect(path: str, pragmas: Mapping[str, Any]) -> Connection:
     engine = sqlalchemy.create_engine(
         sqlalchemy.URL.create("sqlite+pysqlite", database=path),
         connect_args={"check_same_thread": False},
@@ -44,21 +62,15 @@ def connect(path: str, journal: str = "wal") -> Connection:
     )
     connection = engine.connect()
     try:
-        prepare(connection, path, journal)
+        prepare(connection, path, pragmas)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def prepare(connection: Connection, path: str, journal: str) -> None:
-    """Set what every commit relies on, and read it back. Raises Failed."""
-    pragmas = {
-        "journal_mode": journal,
-        "synchronous": 2,  # FULL
-        "busy_timeout": BUSY_MS,
-        "wal_autocheckpoint": 0,
-    }
+def prepare(connection: Connection, path: str, pragmas: Mapping[str, Any]) -> None:
+    """Set what a connection relies on, and read it back. Raises Failed."""
     for name, value in pragmas.items():
         connection.exec_driver_sql(f"PRAGMA {name} = {value}")
         found = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()

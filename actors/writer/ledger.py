@@ -5,27 +5,24 @@ down: entries are read from the database, the bus only says that there are more.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import msgspec
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
 
+from actors.writer.commands import ended
 from actors.writer.database import Failed
 from actors.writer.migrate import HEAD, schema_of
-from protocol.audit import Damage, read_entry
+from protocol.audit import read_entry
 from protocol.config import Settings
-from protocol.errors import ConfigError
 from protocol.messages import Entry
 from protocol.runtime.bus import tap
 from protocol.runtime.ledger import connect_read_only, page
-from protocol.runtime.process import MISCONFIGURED, load_settings
+from protocol.runtime.process import load_settings
 from protocol.units import encode_unit
-
-FAILED: Final = 1
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
@@ -56,33 +53,24 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="each as it is published, one a line")
     parser.add_argument("--follow", action="store_true", help="go on with what comes")
     given = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-    except ConfigError as e:
-        print(f"ledger: {e}", file=sys.stderr)
-        return MISCONFIGURED
+    return ended("ledger", lambda: _print(load_settings(), given))
+
+
+def _print(settings: Settings, given: argparse.Namespace) -> int:
     path = f"{settings.var_dir}/ledger.db"
-    try:
-        with connect_read_only(path) as connection:
-            found = schema_of(connection, path)
-            if found != HEAD:
-                raise Failed(f"the schema is {found or 'missing'}, expected {HEAD}")
-            if given.follow:
-                source = entries_for_ever(settings, connection, given.since)
-            else:
-                source = entries_after(connection, given.since)
-            for entry in source:
-                print(_line(entry, given.json), flush=given.follow)
-    except (DBAPIError, Damage, Failed) as e:
-        print(f"ledger: {path}: {getattr(e, 'orig', e)}", file=sys.stderr)
-        return FAILED
-    except ConfigError as e:
-        print(f"ledger: {e}", file=sys.stderr)
-        return MISCONFIGURED
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # nobody reads on: that is no error
+    if not os.path.exists(path):
+        raise Failed(f"{path}: there is no ledger yet")
+    with connect_read_only(path) as connection:
+        found = schema_of(connection, path)
+        if found != HEAD:
+            raise Failed(f"{path}: the schema is {found or 'missing'}, expected {HEAD}")
+        if given.follow:
+            source = entries_for_ever(settings, connection, given.since)
+        else:
+            source = entries_after(connection, given.since)
+        for entry in source:
+            print(_line(entry, given.json), flush=given.follow)
+    sys.stdout.flush()
     return 0
 
 

@@ -14,21 +14,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
-
 from actors.writer.anchor import AnchorFile
 from actors.writer.backup import bring_back
-from actors.writer.database import Failed, Locked
+from actors.writer.commands import ended
+from actors.writer.database import Failed
 from actors.writer.verify import verify
-from protocol.audit import Damage
 from protocol.config import Settings
-from protocol.errors import ConfigError
 from protocol.ledger import account_name
 from protocol.runtime.ledger import connect_read_only
 from protocol.runtime.process import (
-    LOCKED,
-    MISCONFIGURED,
-    LockHeld,
     load_settings,
     private_folder,
     raise_epoch,
@@ -36,7 +30,6 @@ from protocol.runtime.process import (
     take_lock,
 )
 
-FAILED: Final = 1
 PROCESSES: Final = ("writer", "rehydrator", "gateway", "stream", "api")  # all that hold an account
 
 
@@ -46,6 +39,8 @@ def put_back(settings: Settings, file: str) -> tuple[int, str]:
     Raises LockHeld if a process of the engine runs, ConfigError if the backup is of another
     account or a newer program, Failed or Damage if it does not prove sound, DBAPIError, OSError.
     """
+    if not os.path.exists(file):
+        raise Failed(f"{file}: there is no such file")
     path = f"{settings.var_dir}/ledger.db"
     with _nobody_else(settings, path):
         owner = account_name(settings.exchange.environment, settings.exchange.key_id)
@@ -107,30 +102,19 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="sidecar restore", description=__doc__.split("\n")[0])
     parser.add_argument("file", help="a backup, made by sidecar backup")
     file = parser.parse_args(arguments).file
-    os.umask(0o077)
-    try:
-        settings = load_settings()
-        head, former = put_back(settings, file)
-    except ConfigError as e:
-        print(f"restore: {e}", file=sys.stderr)
-        return MISCONFIGURED
-    except LockHeld as e:
-        print(f"restore: stop the engine first: {e}", file=sys.stderr)
-        return LOCKED
-    except (Failed, Locked, Damage) as e:
-        print(f"restore: nothing was restored: {e}", file=sys.stderr)
-        return FAILED
-    except (DBAPIError, OSError) as e:
-        print(f"restore: nothing was restored: {file}: {getattr(e, 'orig', e)}", file=sys.stderr)
-        return FAILED
-    print(f"restored {head} entries from {file}")
-    if former:
-        print(f"the former ledger is kept: {former}")
-    print(
-        "orders under a client_order_id that this ledger does not know are refused until the\n"
-        "exchange has been read and you have confirmed it: sidecar confirm-restore"
-    )
-    return 0
+
+    def command() -> int:
+        head, former = put_back(load_settings(), file)
+        print(f"restored {head} entries from {file}")
+        if former:
+            print(f"the former ledger is kept: {former}")
+        print(
+            "orders under a client_order_id that this ledger does not know are refused until the\n"
+            "exchange has been read and you have confirmed it: sidecar confirm-restore"
+        )
+        return 0
+
+    return ended("restore", command)
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ class Store:
     def close(self) -> None:
         """Save a snapshot, so that the next start has little to replay, and empty the log file."""
         try:
-            if self._connection is not None and not self._stale:
+            if self._connection is not None and not self._stale and self._failure is None:
                 with self._failing():
                     if self._account.n > self._snapshot_n:
                         with writing(self._execute):

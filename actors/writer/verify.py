@@ -6,6 +6,7 @@ snapshot, and what was set aside. Whatever is changed, missing or swapped is fou
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -17,17 +18,16 @@ from sqlalchemy.exc import DBAPIError
 
 from actors.writer.anchor import AnchorFile, End
 from actors.writer.booking import poison_row
+from actors.writer.commands import FAILED, ended
 from actors.writer.database import Failed
 from actors.writer.migrate import HEAD, migrate, schema_of
 from actors.writer.opening import check_end, read_meta
 from protocol.audit import Damage
-from protocol.errors import ConfigError
 from protocol.ledger import Snapshot, Unsound, open_snapshot, take_snapshot
 from protocol.limits import READ_ENTRIES
 from protocol.runtime.ledger import Scan, connect_read_only, hash_at, head_of, rows
-from protocol.runtime.process import MISCONFIGURED, load_settings
+from protocol.runtime.process import load_settings
 
-UNSOUND: Final = 1
 UNREADABLE: Final = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 PROBLEMS_MAX: Final = 10  # of one kind: the first says where to look
 
@@ -143,24 +143,23 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="sidecar verify", description=__doc__.split("\n")[0])
     parser.add_argument("file", nargs="?", help="a ledger or a backup (default: the profile's own)")
     given = parser.parse_args(arguments).file
-    try:
+
+    def command() -> int:
         path = given or f"{load_settings().var_dir}/ledger.db"
+        if not os.path.exists(path):
+            raise Failed(f"{path}: there is no ledger")
         end = None if given else AnchorFile(path).read()
         with connect_read_only(path) as connection:
             verdict = verify(connection, path, end)
-    except (DBAPIError, OSError) as e:
-        print(f"verify: {path}: {getattr(e, 'orig', e)}", file=sys.stderr)
-        return UNSOUND
-    except ConfigError as e:
-        print(f"verify: {e}", file=sys.stderr)
-        return MISCONFIGURED
-    for problem in verdict.problems:
-        print(f"{path}: {problem}")
-    if verdict.problems:
-        print(f"{path}: NOT SOUND. Stop the engine and restore a backup: sidecar restore FILE")
-        return UNSOUND
-    print(f"{path}: sound, {verdict.head} entries, last hash {verdict.hash.hex()}")
-    return 0
+        for problem in verdict.problems:
+            print(f"{path}: {problem}")
+        if verdict.problems:
+            print(f"{path}: NOT SOUND. Stop the engine and restore a backup: sidecar restore FILE")
+            return FAILED
+        print(f"{path}: sound, {verdict.head} entries, last hash {verdict.hash.hex()}")
+        return 0
+
+    return ended("verify", command)
 
 
 if __name__ == "__main__":

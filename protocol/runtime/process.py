@@ -121,10 +121,17 @@ def take_lock(path: str) -> int:
 
 
 def next_epoch(var_dir: str, name: str) -> int:
-    """A number that no former life of the process has had: max(stored + 1, microsecond clock)."""
+    """A number that no former life of the process has had: max(stored + 1, microsecond clock).
+
+    Where it can't be stored (a full disk) the clock alone vouches for it: a process that does not
+    start could not even say what is wrong, and the gateway could not cancel.
+    """
     path = _epoch_file(var_dir, name)
     epoch = max(_stored_epoch(path) + 1, time.time_ns() // 1_000)
-    replace_file(path, f"{epoch}\n".encode())
+    try:
+        replace_file(path, f"{epoch}\n".encode())
+    except OSError as e:
+        log.error("%s: the epoch can't be stored: %s", path, e.strerror)
     return epoch
 
 

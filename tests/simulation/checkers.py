@@ -161,3 +161,21 @@ def check_convergence(world: World, truth: Truth) -> None:
             if o["client_order_id"] == id
         )
         assert not (rests and answer in ("canceled", "gone")), f"{id} was called {answer}"
+
+
+def check_halted_for_money(world: World) -> None:
+    """What could not be booked is on record once, and trading is halted for it."""
+    aside = world.disk.select("SELECT k, money FROM poison")
+    assert aside == [(1, 1)], f"set aside: {aside}"
+    assert world.disk.halt, "nobody has halted trading"
+    told = world.disk.select("SELECT value FROM meta WHERE key = 'told'")
+    assert told == [("1",)], f"on record as told: {told}"
+
+
+def check_what_can_be_is_booked(world: World, truth: Truth, fee: str) -> None:
+    """Every fill but the one with this fee is in the ledger."""
+    theirs = {
+        f"fill:{f['order_id']}:{f['trade_id']}" for f in world.exchange.fills if f["fee"] != fee
+    }
+    ours = {id for id in truth.numbers if id.startswith("fill:")}
+    assert ours == theirs, "fills differ"

@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from actors.writer.anchor import End
-from actors.writer.database import prepare
 from actors.writer.store import Store
 from protocol.runtime.process import LockHeld
 from tests.simulation.rot import rot
@@ -67,10 +66,19 @@ class Disk:
     def read_only(self, path: str) -> Connection:
         """A connection for whoever reads the ledger as of now. To be closed."""
         assert path == PATH
-        image = self._raw.serialize() if self._raw is not None else self.image
-        raw = opened(image)
+        raw = opened(self.copy())
         raw.execute("PRAGMA query_only = 1")
         return connection_to(raw)
+
+    def copy(self) -> bytes:
+        """An image of what is committed."""
+        return self.image if self._raw is None else self._raw.serialize()
+
+    def put_back(self, image: bytes) -> None:
+        """An older copy takes the place of the database, while nobody has the ledger open."""
+        assert not self._lent
+        self.image, self._raw = image, None
+        self.version += 1
 
     def damage(self, dice: random.Random) -> list[str]:
         """Damage the newest snapshots, while nobody has the ledger open. Says how."""
@@ -78,8 +86,7 @@ class Disk:
         raw = opened(self.image)
         how = rot(raw, dice)
         raw.commit()
-        self.image, self._raw = raw.serialize(), None
-        self.version += 1
+        self.put_back(raw.serialize())
         return how
 
     def cut_power(self, dice: random.Random) -> None:
@@ -109,7 +116,6 @@ class Life:
         connection = connection_to(raw)
         engine = connection.engine
         sqlalchemy.event.listen(engine, "close", lambda *_: self._disk.take_back(raw))
-        prepare(connection, path, "memory")
         sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *_: self._step())
         sqlalchemy.event.listen(engine, "commit", lambda _: self._commit())
         self._connection = connection
@@ -170,9 +176,7 @@ def opened(image: bytes) -> sqlite3.Connection:
 
 def connection_to(raw: sqlite3.Connection) -> Connection:
     """The same, as the engine knows connections; closing it closes the database."""
-    engine = sqlalchemy.create_engine(
-        "sqlite+pysqlite://", creator=lambda: raw, poolclass=NullPool
-    )
+    engine = sqlalchemy.create_engine("sqlite+pysqlite://", creator=lambda: raw, poolclass=NullPool)
     return engine.connect()
 
 

@@ -74,6 +74,7 @@ class Exchange:
         self.fills: list[dict[str, Any]] = []
         self.posts: list[str] = []  # every client_order_id that a create arrived with
         self.cash = 10_000 * 1_000_000
+        self.fee = "0.010000"  # of each fill
         self._next = 0
 
     # Market data
@@ -231,13 +232,14 @@ class Exchange:
             "trade_id": f"t{self._next}", "order_id": order["order_id"],
             "ticker": order["ticker"], "side": order["side"], "cents": order["cents"],
             "size": size, "at": self._world.wall, "client_order_id": order["client_order_id"],
+            "fee": self.fee,
         }  # fmt: skip
         self.fills.append(fill)
         self._push("private", "fill", "fill", {
             "trade_id": fill["trade_id"], "order_id": fill["order_id"],
             "market_ticker": fill["ticker"], "is_taker": True,
             "yes_price_dollars": price(fill["cents"]), "count_fp": count(size),
-            "fee_cost": "0.010000", "book_side": fill["side"], "ts_ms": fill["at"] // 1_000,
+            "fee_cost": fill["fee"], "book_side": fill["side"], "ts_ms": fill["at"] // 1_000,
             "client_order_id": order["client_order_id"],
         })  # fmt: skip
 
@@ -319,7 +321,7 @@ class Exchange:
             {
                 "trade_id": f["trade_id"], "order_id": f["order_id"], "ticker": f["ticker"],
                 "count_fp": count(f["size"]), "yes_price_dollars": price(f["cents"]),
-                "fee_cost": "0.010000", "is_taker": True, "book_side": f["side"],
+                "fee_cost": f["fee"], "is_taker": True, "book_side": f["side"],
                 "created_time": rfc(f["at"]),
             }
             for f in self.fills

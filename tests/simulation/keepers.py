@@ -31,6 +31,7 @@ from actors.writer.core import (
     TellAside,
 )
 from actors.writer.store import Failed, Locked, Store
+from protocol.account import Account
 from protocol.audit import Damage
 from protocol.limits import MS
 from protocol.machine import Cause, Effect
@@ -61,6 +62,11 @@ class Keeper:
         delay = self._world.dice.randint(1, WORK_MAX)
         self._free_at = max(self._world.now, self._free_at) + delay
         self._world.at(self._free_at, lambda: self._work(effect))
+
+    @property
+    def account(self) -> Account | None:
+        """The store's own copy, None while it is not to be relied on."""
+        return None if self._store._stale else self._store._account
 
     def end(self) -> None:
         """The process is gone; what it left behind may be worse than it was."""

@@ -32,7 +32,9 @@ def rot(raw: sqlite3.Connection, dice: random.Random) -> list[str]:
         made = bad(Snapshot(*row), dice)
         if made is not None:
             values = (made.n, made.format, made.account, made.entry_hash, made.body, made.digest)
-            raw.execute(f"INSERT OR REPLACE INTO snapshots ({COLUMNS}) VALUES (?,?,?,?,?,?)", values)
+            raw.execute(
+                f"INSERT OR REPLACE INTO snapshots ({COLUMNS}) VALUES (?,?,?,?,?,?)", values
+            )
             said.append(bad.__name__)
     return said
 

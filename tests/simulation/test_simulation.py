@@ -17,6 +17,7 @@ from tests.simulation.checkers import (
 )
 from tests.simulation.exchange import TICKERS
 from tests.simulation.planting import small_bounds
+from tests.simulation.rot import WAYS
 from tests.simulation.truth import check_proved
 from tests.simulation.world import NAMES, World
 
@@ -24,6 +25,12 @@ BAD_DAY = 30 * SECOND
 HEALED = BAD_DAY + 75 * SECOND  # two listings after a lost request can no longer arrive
 CLOSE = HEALED + 5 * SECOND  # the market goes quiet
 END = CLOSE + 25 * SECOND
+
+TROUBLES = {
+    "tell lost", "tell repeated", "answer lost", "answer repeated", "the disk was locked",
+    "the disk failed", "died within a transaction", "died before it could acknowledge",
+    "a snapshot was refused", "the anchor fell back", "the ledger was proved",
+}  # fmt: skip
 
 
 def simulate(seed: int) -> World:
@@ -92,6 +99,16 @@ def schedule_deaths(world: World) -> None:
 
 def test_a_bad_day(seed: int) -> None:
     simulate(seed)
+
+
+def test_every_trouble_of_the_ledger_happens() -> None:
+    """What never happens in a simulation is not simulated."""
+    missing = {*TROUBLES, *(way.__name__ for way in WAYS)}
+    for seed in range(100):
+        missing -= set(simulate(seed).happened)
+        if not missing:
+            return
+    assert not missing
 
 
 def test_the_same_seed_is_the_same_day() -> None:

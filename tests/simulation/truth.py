@@ -7,6 +7,7 @@ every copy of the account is the fold up to its number.
 from actors.api.core import Api
 from actors.gateway.core import Gateway
 from actors.rehydrator.core import Rehydrator
+from actors.writer.core import Writer
 from protocol import topics
 from protocol.account import Account
 from protocol.audit import Audit, read_entry
@@ -16,6 +17,7 @@ from protocol.ledger import DERIVED, ENTRY_COLUMNS, Key, renamed
 from protocol.messages import AccountState, Entry
 from protocol.runtime.ledger import Scan
 from tests.simulation.disk import PATH, Disk
+from tests.simulation.keepers import Keeper
 from tests.simulation.world import World
 
 
@@ -86,28 +88,31 @@ class Truth:
 
     def check_copies(self, world: World) -> None:
         """Each copy of the account is the fold of the entries up to its number."""
-        for name, follower in copies(world).items():
-            account = follower.account
+        for name, account in copies(world).items():
             if account is not None:
-                assert account.n < len(self.states), f"{name} is ahead of the disk"
+                assert account.n < len(self.states), f"the {name} is ahead of the disk"
                 right = account.state() == self.states[account.n]
                 assert right, f"the {name}'s account is wrong at entry {account.n}"
 
     def check_copies_meet(self, world: World) -> None:
         """Each copy has come to the end."""
-        for name, follower in copies(world).items():
-            assert follower.account is not None, f"{name} has no account"
-            assert follower.account.n == len(self.entries), f"{name} is behind"
+        for name, account in copies(world).items():
+            assert account is not None, f"the {name} has no account"
+            assert account.n == len(self.entries), f"the {name} is behind"
 
 
-def copies(world: World) -> dict[str, LedgerFollower]:
+def copies(world: World) -> dict[str, Account | None]:
     """The copies of the account, by the process that has it."""
-    found = {}
+    found: dict[str, Account | None] = {}
     for name, process in world.processes.items():
         match process and process.core:
             case Rehydrator(ledger=ledger) | Gateway(ledger=ledger) | Api(_ledger=ledger):
                 assert isinstance(ledger, LedgerFollower)
-                found[name] = ledger
+                found[name] = ledger.account
+            case Writer():
+                assert process is not None
+                assert isinstance(process.disk, Keeper)
+                found[name] = process.disk.account
     return found
 
 

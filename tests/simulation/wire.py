@@ -128,8 +128,9 @@ class Wire:
         world.at(world.now + there, arrive)
 
     def _check_released(self, process: "Process", call: Call) -> None:
-        """Only the word NEW, heard in this very life, lets an order go."""
+        """Only the word NEW, heard in this very life, lets an order go; a halt holds it back."""
         if call.method == "POST":
+            assert not self._world.disk.halt, "an order leaves while trading is halted"
             id = json.loads(call.body)["client_order_id"]
             heard = self._world.bus.released.get(f"intent:{id}")
             assert heard == process.life, f"{id} is sent by a life that was not told NEW"

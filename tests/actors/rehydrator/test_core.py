@@ -12,7 +12,12 @@ from protocol import topics
 from protocol.account import Account
 from protocol.envelope import Envelope, Letter
 from protocol.facts import natural_id
-from protocol.limits import HEARTBEAT_INTERVAL, LEDGER_SILENCE_MAX, SECOND, TELL_RETRY
+from protocol.limits import (
+    HEARTBEAT_INTERVAL,
+    LEDGER_SILENCE_MAX,
+    SECOND,
+    TELL_RETRY,
+)
 from protocol.machine import (
     Answer,
     Answered,

@@ -1,6 +1,5 @@
 """Restoring from a real ledger: whatever became of the snapshots, the state is the same."""
 
-import hashlib
 import random
 import sqlite3
 from contextlib import closing
@@ -12,55 +11,47 @@ from hypothesis import strategies as st
 
 from actors.rehydrator.store import Ledger, Unreadable
 from actors.writer.store import Store
-from protocol.account import Account
-from protocol.facts import AnyFact, Fill
+from protocol.audit import Damage as NotWhatWasWritten
+from protocol.facts import AnyFact
 from protocol.limits import READ_ENTRIES
 from protocol.messages import AccountState
-from protocol.units import Count, Money, Price
-from tests.actors.writer import samples
-from tests.actors.writer.samples import accepted, balance, fill, intended, wanted
-
-AT = 1_782_873_388_379_000
+from protocol.runtime.ledger import Page
+from tests.actors.writer.anyfact import BATCHES
+from tests.actors.writer.files import (
+    append,
+    begun,
+    change,
+    entries,
+    fold,
+    lives,
+    put,
+    rows,
+    unlocked,
+)
+from tests.actors.writer.samples import accepted, balance, fill, intended
+from tests.actors.writer.unsound import ACCOUNT, UNSOUND, Damage
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     """A ledger of six entries with snapshots at 2, 4 and 6."""
-    path = str(tmp_path / "a ledger?#%41.db")
-    lives([[intended(), accepted()], [fill("t1"), balance()], [fill("t2"), fill("t3")]], path)
+    path = begun(str(tmp_path / "a ledger?#%41.db"))
+    batches: list[list[AnyFact]] = [
+        [intended(), accepted()],
+        [fill("t1"), balance()],
+        [fill("t2"), fill("t3")],
+    ]
+    lives(path, *batches, account=ACCOUNT)
     return path
 
 
-def lives(batches: list[list[AnyFact]], path: str) -> AccountState:
-    """A writer's lives, each of one batch and a clean stop. Returns the fold of all entries."""
-    account = Account()
-    for batch in batches:
-        store = Store(path)
-        store.open()
-        for one in store.commit(wanted(*batch), AT).booked:
-            account.apply(one.entry)
-        store.close()
-    return account.state()
-
-
 def folded(path: str) -> AccountState:
-    store = Store(path)
-    head = store.open().head
-    account = Account()
-    for entry in store.entries(0, head + 1):
-        account.apply(entry)
-    store.close()
-    return account.state()
+    return fold(entries(path))
 
 
-def change(path: str, statement: str, *values: object) -> None:
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute(statement, values)
-
-
-def restored(path: str) -> tuple[AccountState, str]:
-    account, how = Ledger(path, "").load(lambda done, total: None)
-    return account.state(), how
+def restored(path: str, account: str = ACCOUNT) -> tuple[AccountState, str]:
+    found, how = Ledger(path, account).load(lambda done, total: None)
+    return found.state(), how
 
 
 def test_the_newest_snapshot_is_enough(path: str) -> None:
@@ -68,63 +59,65 @@ def test_the_newest_snapshot_is_enough(path: str) -> None:
 
 
 def test_what_came_after_the_snapshot_is_replayed_while_the_writer_writes(path: str) -> None:
-    store = Store(path)
+    store = Store(path, ACCOUNT)
     store.open()
-    store.commit(wanted(fill("t4"), fill("t5")), AT)
+    append(store, fill("t4"), fill("t5"))
     state, how = restored(path)
     assert how == "snapshot at 6, 2 entries replayed"
-    store.commit(wanted(fill("t6")), AT)
+    append(store, fill("t6"))
     store.close()
     assert state.n == 8
     assert restored(path)[0] == folded(path)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE snapshots SET body = replace(body, '3.00', '4.00') WHERE n = 6",
-        "UPDATE snapshots SET body = substr(body, 1, length(body) / 2) WHERE n = 6",
-        "UPDATE snapshots SET sha256 = '' WHERE n = 6",
-        "DELETE FROM snapshots WHERE n = 6",
-    ],
-)
-def test_an_unsound_snapshot_is_passed_over_for_an_older_one(path: str, damage: str) -> None:
-    change(path, damage)
+@pytest.mark.parametrize(("damage", "n", "reason"), UNSOUND.values(), ids=UNSOUND)
+def test_an_unsound_snapshot_is_refused_by_name(
+    path: str, damage: Damage, n: int, reason: str
+) -> None:
+    damage(path)
     state, how = restored(path)
     assert state == folded(path)
-    assert how.startswith("snapshot at 4, 2 entries replayed")
+    start = 6 if n > 7 else 4
+    assert how.startswith(
+        f"snapshot at {start}, {6 - start} entries replayed; refused: snapshot at {n}: {reason}"
+    )
+
+
+def test_a_missing_snapshot_is_no_loss(path: str) -> None:
+    change(path, "DELETE FROM snapshots WHERE n = 6")
+    assert restored(path) == (folded(path), "snapshot at 4, 2 entries replayed")
 
 
 def test_without_a_sound_snapshot_everything_is_replayed(path: str) -> None:
     change(path, "UPDATE snapshots SET body = body || ' '")
-    state, how = restored(path)
+    refused = [f"snapshot at {n}: not what was written" for n in (6, 4, 2)]
+    how = f"snapshot at 0, 6 entries replayed; refused: {'; '.join(refused)}"
+    assert restored(path) == (folded(path), how)
+
+
+def test_for_another_account_no_snapshot_is_taken(path: str) -> None:
+    state, how = restored(path, "paper/b")
     assert state == folded(path)
-    assert how == "snapshot at 0, 6 entries replayed, 3 unsound snapshots passed over"
+    assert how.count("of the account 'paper/a', not 'paper/b'") == 3
 
 
-def test_a_snapshot_from_the_future_is_refused(path: str) -> None:
-    body = '{"type":"AccountState","n":9}'
-    digest = hashlib.sha256(body.encode()).hexdigest()
-    change(path, "INSERT INTO snapshots VALUES (9, ?, ?)", body, digest)
-    state, how = restored(path)
-    assert state == folded(path)
-    assert how == "snapshot at 6, 0 entries replayed, 1 unsound snapshots passed over"
-
-
-@pytest.mark.parametrize("body", ['{"type":"AccountState","n":5}', '{"n":"six"}', "{"])
-def test_a_snapshot_that_does_not_say_what_it_should_is_refused(path: str, body: str) -> None:
-    digest = hashlib.sha256(body.encode()).hexdigest()
-    change(path, "UPDATE snapshots SET body = ?, sha256 = ? WHERE n = 6", body, digest)
-    state, how = restored(path)
-    assert state == folded(path)
-    assert how == "snapshot at 4, 2 entries replayed, 1 unsound snapshots passed over"
-
-
-def test_a_hole_in_the_ledger_is_not_papered_over(path: str) -> None:
-    change(path, "DELETE FROM snapshots")
-    change(path, "DROP TRIGGER entries_remain")
-    change(path, "DELETE FROM entries WHERE n = 3")
-    with pytest.raises(Unreadable, match="entry 4 does not follow 2"):
+@pytest.mark.parametrize("snapshots", [True, False])
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("DELETE FROM entries WHERE n = 3", "entry 3 is missing: entry 4 stands in its place"),
+        ("UPDATE entries SET source = 'x' WHERE n = 6", "entry 6 is not what was written"),
+        ("UPDATE entries SET body = CAST(x'ff' AS TEXT) WHERE n = 6", "decode to UTF-8"),
+    ],
+)
+def test_a_ledger_that_is_not_what_was_written_is_not_papered_over(
+    path: str, statement: str, told: str, snapshots: bool
+) -> None:
+    unlocked(path)
+    change(path, statement)
+    if not snapshots:
+        change(path, "DELETE FROM snapshots")
+    with pytest.raises(Unreadable, match=told):
         restored(path)
 
 
@@ -153,12 +146,12 @@ def change_read_only(path: str) -> None:
 
 
 def test_progress_is_told_batch_by_batch(tmp_path: Path) -> None:
-    path = str(tmp_path / "ledger.db")
+    path = begun(str(tmp_path / "ledger.db"))
     count = 2 * READ_ENTRIES + 5
     store = Store(path)
     store.open()
     for start in range(0, count, 401):
-        store.commit(wanted(*(fill(f"t{i}") for i in range(start, min(start + 401, count)))), AT)
+        append(store, *(fill(f"t{i}") for i in range(start, min(start + 401, count))))
     said: list[tuple[int, int]] = []
     account, _ = Ledger(path, "").load(lambda done, total: said.append((done, total)))
     store.close()
@@ -166,28 +159,55 @@ def test_progress_is_told_batch_by_batch(tmp_path: Path) -> None:
     assert said == [(1_000, count), (2_000, count), (count, count)]
 
 
-# Whatever the entries, and wherever the snapshot
+# Proving
 
-PAIRS = st.sampled_from([("a", "x"), ("b", "y"), ("c", "z")])  # an exchange's id has one owner
-FACTS = st.one_of(
-    st.builds(intended, st.sampled_from("abc")),
-    PAIRS.map(lambda pair: accepted(*pair)),
-    PAIRS.map(lambda pair: samples.seen(pair[1], pair[0])),
-    PAIRS.map(lambda pair: samples.seen(pair[1], "", 2)),
-    st.builds(
-        Fill,
-        order_id=st.sampled_from("xyz"),
-        trade_id=st.sampled_from("12345678"),
-        ticker=st.sampled_from(["KXA-1", "KXB-2"]),
-        side=st.sampled_from(["bid", "ask"]),
-        price=st.integers(1, 9_999).map(lambda ticks: Price(ticks * 100)),
-        count=st.integers(1, 100_000).map(Count),
-        fee=st.integers(0, 10**6).map(Money),
-        is_taker=st.booleans(),
-    ),
-    st.builds(balance, st.integers(1, 5), st.integers(-(10**9), 10**9)),
-)
-BATCHES = st.lists(st.lists(FACTS, min_size=1, max_size=12), min_size=1, max_size=4)
+
+def audited(ledger: Ledger) -> list[Page]:
+    found = [ledger.audit()]
+    while not found[-1].ended:
+        found.append(ledger.audit())
+    return found
+
+
+def test_the_whole_ledger_is_proved_page_by_page_and_then_anew(path: str) -> None:
+    ledger = Ledger(path, ACCOUNT)
+    first = audited(ledger)
+    assert first[-1] == Page(6, 6, True) and len(first) > 4, "the entries, then four tables"
+    lives(path, [fill("t4")], account=ACCOUNT)
+    assert audited(ledger)[-1] == Page(7, 7, True)
+
+
+def test_an_audit_goes_on_while_the_writer_writes(path: str) -> None:
+    ledger = Ledger(path, ACCOUNT)
+    store = Store(path, ACCOUNT)
+    store.open()
+    for i in range(4):
+        append(store, fill(f"more-{i}"))
+        assert not ledger.audit().ended
+    assert audited(ledger)[-1] == Page(10, 10, True)
+    store.close()
+
+
+def test_what_is_not_what_was_written_is_damage_with_its_place(path: str) -> None:
+    ledger = Ledger(path, ACCOUNT)
+    audited(ledger)
+    change(path, "UPDATE positions SET fees = fees - 1")
+    for _ in range(2):
+        with pytest.raises(NotWhatWasWritten, match=r"positions \('KXA-1',\): not what entry 6"):
+            audited(ledger)
+    assert Path(path).exists()
+
+
+def test_a_ledger_that_can_not_be_read_now_is_no_damage(path: str) -> None:
+    ledger = Ledger(path, ACCOUNT)
+    Path(path).rename(f"{path}.away")
+    with pytest.raises(Unreadable, match="unable to open"):
+        ledger.audit()
+    Path(f"{path}.away").rename(path)
+    assert audited(ledger)[-1] == Page(6, 6, True)
+
+
+# Whatever the entries, and wherever the snapshot
 
 
 @settings(max_examples=40, deadline=None)
@@ -195,12 +215,12 @@ BATCHES = st.lists(st.lists(FACTS, min_size=1, max_size=12), min_size=1, max_siz
 def test_snapshot_and_replay_are_the_fold_of_all(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[AnyFact]], dice: random.Random
 ) -> None:
-    path = str(tmp_path_factory.mktemp("ledger") / "ledger.db")
-    state = lives(batches, path)
+    path = begun(str(tmp_path_factory.mktemp("ledger") / "ledger.db"))
+    lives(path, *batches, account=ACCOUNT)
+    state = folded(path)
     assert restored(path)[0] == state
-    with closing(sqlite3.connect(path)) as database:
-        snapshots = [n for (n,) in database.execute("SELECT n FROM snapshots")]
+    snapshots = [n for (n,) in rows(path, "SELECT n FROM snapshots")]
     dice.shuffle(snapshots)
     for n in snapshots:  # one after the other, until everything is replayed
-        change(path, "DELETE FROM snapshots WHERE n = ?", n)
+        put(path, "DELETE FROM snapshots WHERE n = ?", n)
         assert restored(path)[0] == state

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from actors.writer.store import Store
+from tests.actors.writer.files import fold_rows, table_rows
 
 KILLS = 20
 ROOT = Path(__file__).parents[3]
@@ -39,6 +40,7 @@ def test_every_acknowledged_entry_survives_twenty_kills(tmp_path: Path) -> None:
     entries = store.entries(0, head + 1)
     store.close()
     assert [e.n for e in entries] == list(range(1, head + 1))
+    assert table_rows(path) == fold_rows(entries)
     found = {e.n: e.id for e in entries}
     assert {n: found[n] for n in acknowledged} == {
         n: f"fill:o1:{trade_id}" for n, trade_id in acknowledged.items()

@@ -42,7 +42,7 @@ def small_pages(path: str) -> Connection:
     engine = sqlalchemy.create_engine(f"sqlite+pysqlite:///{path}", poolclass=sqlalchemy.NullPool)
     connection = engine.connect()
     connection.exec_driver_sql(f"PRAGMA page_size = {PAGE_BYTES}")
-    database.prepare(connection, path, "delete")
+    database.prepare(connection, path, {"journal_mode": "delete"})
     return connection
 
 

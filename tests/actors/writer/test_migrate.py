@@ -15,6 +15,7 @@ from protocol.errors import ConfigError
 from protocol.facts import AnyFact, OrderUnknown, essence, natural_id
 from protocol.limits import ENTRY_ID_CHARS_MAX, FACT_CHARS_MAX
 from protocol.runtime.ledger import Scan, connect_read_only
+from tests.actors.writer.anyfact import ANY_FACT
 from tests.actors.writer.files import (
     append,
     begun,
@@ -252,14 +253,6 @@ def test_a_database_that_is_no_ledger_is_left_alone(path: str, statement: str) -
 
 
 # Whatever the entries
-
-ANY_FACT = st.one_of(
-    st.builds(intended, st.sampled_from("abc")),
-    st.builds(fill, st.sampled_from("1234"), st.just(100), st.integers(1, 9_999), st.just("x")),
-    st.builds(balance, st.integers(1, 5), st.integers(-(10**9), 10**9)),
-    st.just(seen("x")),
-    st.just(accepted("a", "x")),
-)
 
 
 @settings(max_examples=15, deadline=None)
