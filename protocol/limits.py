@@ -67,6 +67,7 @@ COUNT_MAX: Final = 10**13  # hundredths: a hundred billion contracts
 # The rehydrator
 READ_ENTRIES: Final = 1_000  # entries in one read: far below the 2 s that a reader may take
 AUDIT_INTERVAL: Final = 60 * MINUTE  # between two audits of the whole ledger
+AUDIT_RETRY: Final = 10 * SECOND  # after a page that could not be read
 AUDIT_PAUSE: Final = 75 * MS  # between two pages of an audit, which runs beside everything else
 
 # The gateway

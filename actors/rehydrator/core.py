@@ -9,7 +9,7 @@ anew and held against the tables. A difference halts trading.
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import AUDIT_INTERVAL, AUDIT_PAUSE, SECOND
+from protocol.limits import AUDIT_INTERVAL, AUDIT_PAUSE, AUDIT_RETRY, SECOND
 from protocol.machine import (
     Answer,
     Answered,
@@ -197,7 +197,7 @@ class Rehydrator:
                 self._audit_at = now + AUDIT_INTERVAL
                 return [Report(f"the ledger is proved up to entry {done}")]
             case AuditFailed(reason=reason, damage=False):
-                self._audit_at = now + RESTORE_RETRY
+                self._audit_at = now + AUDIT_RETRY
                 return [Report(f"the ledger can't be proved now: {reason}")]
             case AuditFailed(reason=reason):
                 self._damage = f"ledger: {reason}"

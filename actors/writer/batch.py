@@ -9,7 +9,7 @@ from msgspec import Struct
 from protocol.account import Account, Meaning
 from protocol.facts import AnyFact, OrderIntended, essence, is_money
 from protocol.ledger import Row, row_of
-from protocol.messages import Entry
+from protocol.messages import Entry, Order
 from protocol.units import encode_unit
 
 
@@ -71,8 +71,8 @@ def plan(
     """Judge each append, given with its natural id, and fold the new ones into the account.
 
     The account moves on: if the commit fails, the caller has to restore it. Raises
-    RemoteProtocolError for a fact that the fold can't take, and UnicodeEncodeError or
-    OverflowError for one that has no JSON.
+    RemoteProtocolError for a fact that the fold can't take, and UnicodeEncodeError for one that
+    has no JSON.
     """
     results: list[Result] = []
     booked: list[Booked] = []
@@ -97,8 +97,19 @@ def plan(
         rows = tuple([row_of(meaning) for meaning in meanings])
         booked.append(Booked(entry, meanings, core, body.decode(), rows))
         seen[id] = Known(entry.n, core)
-        results.append(Result("NEW", entry.n))
+        results.append(Result("NEW" if _is_news(fact, meanings) else "REPEAT", entry.n))
     return Plan(tuple(results), tuple(booked))
+
+
+def _is_news(fact: AnyFact, meanings: Sequence[Meaning]) -> bool:
+    """Whether the teller may act on it: NEW lets an order go.
+
+    An intent of an order that is on record already is none: it was withdrawn, or the exchange
+    has shown it.
+    """
+    if not isinstance(fact, OrderIntended):
+        return True
+    return all(isinstance(found, Order) and found.state == "intended" for found in meanings)
 
 
 def stops_trading(fact: AnyFact, result: Result) -> bool:

@@ -82,10 +82,16 @@ def prepare(connection: Connection, path: str, pragmas: Mapping[str, Any]) -> No
 @contextlib.contextmanager
 def writing(connection: Connection) -> Iterator[None]:
     """One transaction that holds the write lock from its beginning."""
-    with connection.begin():
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        yield
+    try:
+        with connection.begin():
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield
+    except BaseException:
+        if not connection.closed and not connection.invalidated:
+            # SQLAlchemy does not after a COMMIT that failed: the next read would see all of it.
+            connection.connection.rollback()
+        raise
 
 
 def trouble(error: DBAPIError, path: str) -> Locked | Failed:

@@ -39,7 +39,7 @@ def schema_of(connection: Connection, path: str) -> str:
                 f"{path}: made by a newer program (schema {found[0]}, this one knows {HEAD})"
             )
         raise Failed(f"{path}: its schema is {found}, expected one of {REVISIONS}")
-    if "entries" in tables:
+    if "entries" in tables and rows(connection, "PRAGMA user_version") == [(1,)]:
         return "0001"  # before the revision was on record
     if tables:
         raise Failed(f"{path}: a database, but not a ledger")

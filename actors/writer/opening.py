@@ -1,5 +1,6 @@
 """What is looked at before a ledger is written to again, and before anything is acknowledged."""
 
+import contextlib
 import os
 import time
 import uuid
@@ -11,11 +12,11 @@ from sqlalchemy.engine import Connection
 from actors.writer.anchor import End
 from actors.writer.booking import meta_row
 from actors.writer.database import Failed
-from actors.writer.migrate import migrate
+from actors.writer.migrate import migrate, schema_of
 from protocol.audit import Damage
 from protocol.errors import ConfigError
 from protocol.facts import LedgerRestored
-from protocol.runtime.ledger import check_chain, hash_at, head_of, rows
+from protocol.runtime.ledger import check_chain, connect_read_only, hash_at, head_of, rows
 
 RESTORE_HINT: Final = "restore a backup (sidecar restore FILE)"
 
@@ -38,6 +39,16 @@ def check_present(path: str, end: End | None) -> None:
     """A ledger that was here must still be here. Raises Failed."""
     if end is not None and end.n and not os.path.exists(path):
         raise Failed(f"{path}: is gone, with {end.n} entries: put it back, or {RESTORE_HINT}")
+
+
+def check_kind(path: str) -> None:
+    """What is there must be a ledger, and none of a newer program: nothing else is touched.
+
+    Raises ConfigError, Failed, DBAPIError.
+    """
+    if os.path.exists(path) and os.stat(path).st_size:
+        with contextlib.closing(connect_read_only(path)) as connection:
+            schema_of(connection, path)
 
 
 def look(connection: Connection, path: str, owner: str, end: End | None) -> Found:

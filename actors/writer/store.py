@@ -118,6 +118,7 @@ class Store:
         self._anchor.lock()
         end = self._anchor.read()
         opening.check_present(self._path, end)
+        opening.check_kind(self._path)
         self._connection = self._connect(self._path)
         self._statements = Statements(self._connection.dialect)
         found = opening.look(self._connection, self._path, self._owner, end)

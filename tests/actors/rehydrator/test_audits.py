@@ -1,10 +1,11 @@
 """The rehydrator proves the ledger, page by page, for the rest of its life."""
 
-from actors.rehydrator.core import RESTORE_RETRY, Audited, AuditFailed, AuditPage
+from actors.rehydrator.core import Audited, AuditFailed, AuditPage
 from protocol import topics
 from protocol.limits import (
     AUDIT_INTERVAL,
     AUDIT_PAUSE,
+    AUDIT_RETRY,
     LEDGER_SILENCE_MAX,
     SECOND,
     TELL_RETRY,
@@ -97,7 +98,7 @@ def test_a_page_that_can_not_be_read_now_is_read_again_and_halts_nothing() -> No
         effects = host.step(AuditFailed(AT, "unable to open database file", False))
         assert Report("the ledger can't be proved now: unable to open database file") in effects
         assert halts(effects) == [] and audits(effects) == 0
-        assert audits(host.later(RESTORE_RETRY - 1)) == 0
+        assert audits(host.later(AUDIT_RETRY - 1)) == 0
         assert audits(host.later(1)) == 1
     host.mark(2)
     assert host.beat().ready is True

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.writer.anchor import RECORD_BYTES, AnchorFile, End, _decode, _encode
 from actors.writer.store import Failed, Opened, Store
@@ -23,6 +24,7 @@ from tests.actors.writer.files import (
     everything,
     fold,
     lives,
+    pages_kept,
     reopened,
     rows,
     unlocked,
@@ -143,6 +145,22 @@ def test_a_ledger_that_is_ahead_of_its_anchor_is_sound(path: str) -> None:
     written(path, end)
     assert reopened(path) == 3
     assert end_of(path).n == 3
+
+
+def test_a_failure_is_remembered_beside_the_ledger(path: str) -> None:
+    """With what was acknowledged, never with what the failed commit would have brought."""
+    store = Store(path)
+    store.open()
+    append(store, fill("t1"))
+    acknowledged = end_of(path)
+    pages_kept(store._execute)
+    with pytest.raises(Failed, match="full"):
+        append(store, *[fill(f"many-{i}-{'x' * 200}") for i in range(200)])
+    assert end_of(path) == replace(acknowledged, suspect=True)
+    store.close()
+    assert end_of(path).suspect, "until everything has been checked"
+    assert reopened(path) == 1
+    assert end_of(path) == acknowledged
 
 
 @pytest.mark.parametrize("missing", [1, 2, 3])

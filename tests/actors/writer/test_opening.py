@@ -185,6 +185,14 @@ def test_a_ledger_of_another_account_is_left_alone(path: str) -> None:
     assert everything(path) == before
 
 
+def test_who_takes_any_account_keeps_the_one_that_it_finds(path: str) -> None:
+    six(path)
+    lives(path, [fill("t4")])
+    how = "snapshot at 7, 0 entries replayed"
+    assert opened(path)[0].how == opened(path, "")[0].how == how
+    assert rows(path, "SELECT DISTINCT account FROM snapshots") == [(ACCOUNT,)]
+
+
 def test_a_writer_that_finds_another_one_behind_it_stops(path: str) -> None:
     anchor = Beside(AnchorFile(path).read())
     first = Store(path, anchor=anchor)
