@@ -257,8 +257,8 @@ class Account:
         if order.order_id != order_id:
             self._keys.pop(order.order_id, None)
             order = replace(order, order_id=order_id, reason="")
-        filled = Count(max(order.filled, self._filled_by.get(order_id, 0)))
-        return replace(order, filled=filled)
+        filled = self._filled_by.get(order_id, order.filled)
+        return order if filled <= order.filled else replace(order, filled=filled)
 
     def _settle(self, order: Order, state: State, remaining: int | None = None) -> Order:
         if state in AT_RISK and order.filled >= order.count:

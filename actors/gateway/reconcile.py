@@ -67,6 +67,7 @@ class Round(Struct):
     unacked: set[str] = set()
     orders: int = 0
     fills: int = 0
+    refused: str = ""  # why the ledger does not take one of the facts
 
 
 class _Doubt(Struct):
@@ -306,8 +307,8 @@ class Reconciler:
             return self._sealed(now, at, round, answer.n)
         if id in round.unacked:
             round.unacked.discard(id)
-            if answer.verdict in ("CONFLICT", "REFUSED"):
-                return self._give_up(now, f"the ledger does not take {id}: {answer.reason}")
+            if answer.verdict in ("CONFLICT", "REFUSED"):  # what comes after it is still read
+                round.refused = f"the ledger does not take {id}: {answer.reason}"
             return self._settled(now, at)
         return []
 
@@ -315,6 +316,8 @@ class Reconciler:
         round = self._round
         if round is None or round.phase is not Phase.SETTLING or round.unacked:
             return []
+        if round.refused:
+            return self._give_up(now, round.refused)
         effects = self._absent(now, at, round)
         round.phase = Phase.SEALING
         fact = Reconciled(self._epoch, round.number, round.started_at, round.orders, round.fills)

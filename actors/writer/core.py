@@ -5,6 +5,7 @@ has no delay and a busy one shares its fsyncs. Nothing is acknowledged before it
 """
 
 import collections
+from typing import Final
 
 from actors.writer.batch import Booked, Result, Wanted, stops_trading
 from protocol import topics
@@ -299,16 +300,17 @@ class Writer:
         for (sender, letter), result in zip(done, results, strict=True):
             answer = Appended(result.verdict, result.n, result.reason)
             effects.append(self._reply(sender, letter.id, answer, at))
-            effects += self._noted(letter, result)
+            if result.verdict != "NEW":
+                effects += self._noted(letter, result)
+        seal = self._outbox.seal
         for one in booked:
-            self._head = one.entry.n
             self._tail.append(one.entry)
-            self._counters["entries"] += 1
-            effects.append(Publish(self._outbox.seal(topics.LEDGER, one.entry, at)))
-            effects += [
-                Publish(self._outbox.seal(topic_of(meaning), meaning, at))
-                for meaning in one.meanings
-            ]
+            effects.append(Publish(seal(topics.LEDGER, one.entry, at)))
+            for meaning in one.meanings:
+                effects.append(Publish(seal(topic_of(meaning), meaning, at)))
+        if booked:
+            self._head = booked[-1].entry.n
+            self._counters["entries"] += len(booked)
         return effects + self._checkpoint(len(booked))
 
     def _settled(self) -> None:
@@ -402,13 +404,9 @@ class Writer:
 
 def topic_of(meaning: Meaning) -> str:
     """Where the meaning of an entry is published."""
-    match meaning:
-        case Order(ticker=ticker):
-            return topics.order(ticker)
-        case BookedFill(ticker=ticker):
-            return topics.fill(ticker)
-        case Position(ticker=ticker):
-            return topics.position(ticker)
-        case Balance(shard=shard):
-            return topics.balance(shard)
-    raise AssertionError(f"no topic for {meaning}")
+    if isinstance(meaning, Balance):
+        return topics.balance(meaning.shard)
+    return _TOPICS[type(meaning)](meaning.ticker)
+
+
+_TOPICS: Final = {Order: topics.order, BookedFill: topics.fill, Position: topics.position}

@@ -30,7 +30,7 @@ from tests.simulation.truth import check_proved
 from tests.simulation.world import World
 
 FEE = "2000000000.000000"  # two billion dollars
-DAYS = range(12)
+DAYS = (*range(12), 297)  # the last one has fills on a page behind the one that is refused
 REFUSED = Result("REFUSED", reason="with another")
 
 
