@@ -23,8 +23,8 @@ LEDGER = "actors/writer"
 LEDGER_IO = {
     f"{LEDGER}/{name}.py"
     for name in (
-        "adopt", "anchor", "backup", "booking", "commands", "database", "ledger", "migrate",
-        "opening", "restore", "tables", "verify",
+        "adopt", "anchor", "backup", "booking", "commands", "database", "journal", "ledger",
+        "migrate", "opening", "restore", "tables", "verify",
     )
 }  # fmt: skip
 MIGRATIONS = {path.relative_to(ROOT).as_posix() for path in (ROOT / LEDGER).rglob("versions/*.py")}

@@ -48,15 +48,16 @@ def write_entries(
 def write_snapshot(
     connection: Connection, statements: Statements, snapshot: Snapshot, kept: int
 ) -> None:
-    """Write a snapshot and forget the oldest."""
+    """Write a snapshot and forget the oldest, and any that claims to be newer."""
     connection.exec_driver_sql(
         statements.snapshot,
         (snapshot.n, snapshot.format, snapshot.account, snapshot.entry_hash, snapshot.body,
          snapshot.digest),
     )  # fmt: skip
     connection.exec_driver_sql(
-        "DELETE FROM snapshots WHERE n NOT IN (SELECT n FROM snapshots ORDER BY n DESC LIMIT ?)",
-        (kept,),
+        "DELETE FROM snapshots WHERE n > ? OR n NOT IN"
+        " (SELECT n FROM snapshots WHERE n <= ? ORDER BY n DESC LIMIT ?)",
+        (snapshot.n, snapshot.n, kept),
     )
 
 

@@ -8,6 +8,21 @@ import collections
 from typing import Final
 
 from actors.writer.batch import Booked, Result, Wanted, stops_trading
+from actors.writer.wire import (
+    AsideTold,
+    Checkpoint,
+    Checkpointed,
+    CloseStore,
+    Commit,
+    Committed,
+    EntriesRead,
+    OpenStore,
+    ReadEntries,
+    StoreFailed,
+    StoreOpened,
+    StoreOpening,
+    TellAside,
+)
 from protocol import topics
 from protocol.account import Meaning
 from protocol.envelope import Letter, Outbox
@@ -61,94 +76,6 @@ TAIL_MAX = 5_000  # entries kept in memory for followers that missed a few
 READS_MAX = 64  # catch-up reads under way at once
 
 
-class StoreOpening(Cause, frozen=True):
-    """The database is being opened; what is done just now."""
-
-    text: str
-
-
-class StoreOpened(Cause, frozen=True):
-    """The database is open, sound as far as its tail, and a trial commit went through.
-
-    `aside` is the last money that was set aside and that nobody has halted trading for, 0 if
-    there is none.
-    """
-
-    head: int
-    how: str = ""
-    aside: int = 0
-    reason: str = ""
-
-
-class StoreFailed(Cause, frozen=True):
-    """The database can't be used; `fatal` unless it is only locked by somebody else."""
-
-    reason: str
-    fatal: bool
-
-
-class AsideTold(Cause, frozen=True):
-    """It is on record that trading was halted for what was set aside."""
-
-    aside: int
-
-
-class Checkpointed(Cause, frozen=True):
-    """The log file has so many pages, of which so many are in the database by now."""
-
-    pages: int
-    done: int
-
-
-class Committed(Cause, frozen=True):
-    """The batch is on disk: a result for each append, in order."""
-
-    results: tuple[Result, ...]
-    booked: tuple[Booked, ...]
-
-
-class EntriesRead(Cause, frozen=True):
-    """Entries from the database, for one asker."""
-
-    sender: tuple[bytes, ...]
-    id: str
-    entries: tuple[Entry, ...]
-
-
-class OpenStore(Effect, frozen=True):
-    """Open the database and prove that it can be written."""
-
-
-class Commit(Effect, frozen=True):
-    """Append these facts, and what follows from them, in one transaction."""
-
-    wanted: tuple[Wanted, ...]
-    at: int
-
-
-class ReadEntries(Effect, frozen=True):
-    """Read entries above `since` from the database."""
-
-    sender: tuple[bytes, ...]
-    id: str
-    since: int
-    limit: int
-
-
-class TellAside(Effect, frozen=True):
-    """Put on record that trading was halted for what was set aside, up to this number."""
-
-    aside: int
-
-
-class Checkpoint(Effect, frozen=True):
-    """Bring the log file into the database."""
-
-
-class CloseStore(Effect, frozen=True):
-    """Save a snapshot of the account and close the database."""
-
-
 class Writer:
     """The core. Ready only while the database takes commits and nothing conflicts."""
 
@@ -163,6 +90,7 @@ class Writer:
         self._locked_since: int | None = None
         self._locked_wait = LOCKED_RETRY_MIN
         self._aside = (0, "")  # the last money set aside that trading is not yet halted for
+        self._told = 0  # the last number on record as halted for
         self._latched = 0  # the last number that the gateway has halted trading for
         self._unsaved = (0, 0)  # commits and entries since the last checkpoint
         self._head = 0
@@ -218,8 +146,8 @@ class Writer:
             case StoreOpening(text=text):
                 self._troubles["store"] = text
                 return [Report(text)]
-            case StoreOpened(head=head, how=how, aside=aside, reason=reason):
-                self._open, self._head = True, head
+            case StoreOpened(head=head, how=how, aside=aside, reason=reason, told=up_to):
+                self._open, self._head, self._told = True, head, up_to
                 self._settled()
                 self._troubles.pop("store", None)
                 self._aside = (aside, reason)
@@ -229,6 +157,7 @@ class Writer:
             case StoreFailed(reason=reason):
                 return self._locked(now, reason)
             case AsideTold(aside=aside):
+                self._told = aside
                 if self._aside[0] <= aside:
                     self._aside = (0, "")
                     self._troubles.pop("money", None)
@@ -330,9 +259,10 @@ class Writer:
         self._counters["refused"] += 1
         if not stops_trading(fact, result):
             return []
+        if result.aside <= max(self._told, self._aside[0]):
+            return []  # told again: trading has been halted for it, and somebody may have resumed
         text = f"ledger: {result.verdict.lower()}: {result.reason}"
-        if result.aside > self._aside[0]:
-            self._aside = (result.aside, text)
+        self._aside = (result.aside, text)
         return [Report(text, grave=True)]
 
     def _halt(self, now: int, at: int) -> list[Effect]:

@@ -15,9 +15,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 BUSY_MS: Final = 250
+CACHE_KIB: Final = 32 * 1024  # of pages: the index of ids grows by a page here and a page there
 PAGE_BYTES: Final = 4096
 SQLITE_BUSY: Final = 5
 SQLITE_LOCKED: Final = 6
+SQLITE_READONLY: Final = 8
 LOCK_BYTES: Final = range(120, 123)  # of the -shm: writing, checkpointing, recovering
 PENDING_BYTE: Final = 0x40000000  # of the database itself, outside WAL mode
 PATH_FILES: Final = ("", "-wal", "-shm")
@@ -36,6 +38,7 @@ DURABLE: Final = {
     "synchronous": 2,  # FULL
     "busy_timeout": BUSY_MS,
     "wal_autocheckpoint": 0,
+    "cache_size": -CACHE_KIB,
 }
 DISPOSABLE: Final = {"journal_mode": "off", "synchronous": 0}
 

@@ -8,10 +8,11 @@ from typing import Final
 
 from msgspec import Struct
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from actors.writer.anchor import End
 from actors.writer.booking import meta_row
-from actors.writer.database import Failed
+from actors.writer.database import SQLITE_READONLY, Failed
 from actors.writer.migrate import migrate, schema_of
 from protocol.audit import Damage
 from protocol.errors import ConfigError
@@ -29,6 +30,7 @@ class Found(Struct, frozen=True):
     lives: int  # how many writers have opened it
     head: int
     asides: int  # facts that were set aside
+    told: int  # up to which number trading has been halted for them
     untold: int  # the last of them that is about money and that nobody was told of, 0 if none
     reason: str
     loose: bool  # nothing beside it says how far it was acknowledged
@@ -46,9 +48,15 @@ def check_kind(path: str) -> None:
 
     Raises ConfigError, Failed, DBAPIError.
     """
-    if os.path.exists(path) and os.stat(path).st_size:
-        with contextlib.closing(connect_read_only(path)) as connection:
+    if not os.path.exists(path) or os.stat(path).st_size == 0:
+        return
+    with contextlib.closing(connect_read_only(path)) as connection:
+        try:
             schema_of(connection, path)
+        except DBAPIError as e:
+            if getattr(e.orig, "sqlite_errorcode", 0) & 0xFF != SQLITE_READONLY:
+                raise
+            # Its making was cut short: only the connection that writes can roll that back.
 
 
 def look(connection: Connection, path: str, owner: str, end: End | None) -> Found:
@@ -70,17 +78,18 @@ def look(connection: Connection, path: str, owner: str, end: End | None) -> Foun
             "needs another var_dir; for a new key of the same account, run: sidecar adopt"
         )
     head = head_of(connection)
+    told = int(meta.get("told", "0"))
     [(asides,)] = rows(connection, "SELECT coalesce(max(k), 0) FROM poison")
     untold = rows(
         connection,
         "SELECT k, id, reason FROM poison WHERE money = 1 AND k > ? ORDER BY k DESC LIMIT 1",
-        int(meta.get("told", "0")),
+        told,
     )
     k, reason = (untold[0][0], f"{untold[0][1]}: {untold[0][2]}") if untold else (0, "")
     lives = int(meta.get("lives", "0"))
     loose = not anchored and lives > 0
     now = time.time_ns() // 1_000
-    return Found(meta["ledger"], held, lives, head, asides, k, reason, loose, now)
+    return Found(meta["ledger"], held, lives, head, asides, told, k, reason, loose, now)
 
 
 def read_meta(connection: Connection) -> dict[str, str]:

@@ -4,7 +4,9 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from actors.writer.anchor import AnchorFile
-from actors.writer.core import (
+from actors.writer.core import Writer
+from actors.writer.store import Failed, Locked, Store
+from actors.writer.wire import (
     AsideTold,
     Checkpoint,
     Checkpointed,
@@ -18,9 +20,7 @@ from actors.writer.core import (
     StoreOpened,
     StoreOpening,
     TellAside,
-    Writer,
 )
-from actors.writer.store import Failed, Locked, Store
 from protocol.config import Settings
 from protocol.errors import ConfigError
 from protocol.ledger import account_name
@@ -70,7 +70,9 @@ class Disk:
             match effect:
                 case OpenStore():
                     found = self._store.open(self._tell)
-                    return StoreOpened(wall(), found.head, found.how, found.aside, found.reason)
+                    return StoreOpened(
+                        wall(), found.head, found.how, found.aside, found.reason, found.told
+                    )
                 case Commit(wanted=wanted, at=at):
                     done = self._store.commit(wanted, at)
                     return Committed(wall(), done.results, done.booked)

@@ -182,9 +182,11 @@ class Bus:
                 return
             for _ in range(DRAIN_BUDGET):
                 try:
-                    frames = socket.recv_multipart(zmq.DONTWAIT)
+                    frames = [socket.recv(zmq.DONTWAIT)]
                 except zmq.Again:
                     return  # only seeing this arms the descriptor again
+                while socket.getsockopt(zmq.RCVMORE):
+                    frames.append(socket.recv(zmq.DONTWAIT))
                 deliver(frames)
             loop.call_soon(drain)
 

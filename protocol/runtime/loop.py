@@ -114,12 +114,12 @@ class Loop:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Publish(envelope):
-                self._bus.publish(envelope)
-            case Tell(peer, letter):
-                self._bus.tell(peer, letter)
-            case Answer(sender, letter):
-                self._bus.answer(sender, letter)
+            case Publish():  # these first, and by attribute: there are very many
+                self._bus.publish(effect.envelope)
+            case Answer():
+                self._bus.answer(effect.sender, effect.letter)
+            case Tell():
+                self._bus.tell(effect.peer, effect.letter)
             case Report(text, grave):
                 log.log(logging.ERROR if grave else logging.INFO, text)
             case Finish(code):

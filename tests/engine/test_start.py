@@ -148,9 +148,9 @@ def test_a_key_that_others_can_read_is_refused() -> None:
 
 
 def test_a_runner_gives_up_on_a_process_that_keeps_dying() -> None:
-    """A writer whose database is a folder can't work: the whole stops, and says why."""
+    """A writer whose socket is a folder can't work: the whole stops, and says why."""
     with Engine() as engine:
-        Path(engine.settings.var_dir, "ledger.db").mkdir()
+        Path(engine.settings.bus_dir, "writer.in").mkdir()
         run = subprocess.run(
             [engine.environment["SIDECAR_BIN"], "run", "writer"],
             env=engine.environment,
@@ -161,6 +161,23 @@ def test_a_runner_gives_up_on_a_process_that_keeps_dying() -> None:
         )
         assert run.returncode == 70, run.stderr
         assert "gave up" in run.stderr
+
+
+def test_a_ledger_that_can_not_be_opened_is_named_and_stops_nobody() -> None:
+    """If it stopped the whole, nobody could cancel what rests at the exchange."""
+    with Engine() as engine:
+        Path(engine.settings.var_dir, "ledger.db").mkdir()
+        engine.start()
+        where = f"{engine.settings.var_dir}/ledger.db"
+        system = engine.until_system(
+            lambda s: where in s.processes["writer"].reason and s.processes["gateway"].pid > 0, 20
+        )
+        assert not system.healthy and system.flags["db_ready"] is False
+        assert any(where in reason for reason in system.reasons)
+        pid = engine.pids()["writer"]
+        Path(engine.settings.var_dir, "ledger.db").rmdir()
+        engine.until_healthy()
+        assert engine.pids()["writer"] == pid, "it went on by itself once it could"
 
 
 def test_a_runner_killed_takes_its_process_with_it() -> None:

@@ -15,7 +15,8 @@ from actors.rehydrator.core import (
     Replayed,
 )
 from actors.rehydrator.store import Ledger, Unreadable
-from actors.writer.core import (
+from actors.writer.store import Failed, Locked, Store
+from actors.writer.wire import (
     AsideTold,
     Checkpoint,
     Checkpointed,
@@ -30,7 +31,6 @@ from actors.writer.core import (
     StoreOpening,
     TellAside,
 )
-from actors.writer.store import Failed, Locked, Store
 from protocol.account import Account
 from protocol.audit import Damage
 from protocol.limits import MS
@@ -66,7 +66,7 @@ class Keeper:
     @property
     def account(self) -> Account | None:
         """The store's own copy, None while it is not to be relied on."""
-        return None if self._store._stale else self._store._account
+        return self._store.account
 
     def end(self) -> None:
         """The process is gone; what it left behind may be worse than it was."""
@@ -120,7 +120,9 @@ class Keeper:
                     found = self._store.open(self._tell)
                     if "refused" in found.how:
                         world.happened["a snapshot was refused"] += 1
-                    return StoreOpened(wall, found.head, found.how, found.aside, found.reason)
+                    return StoreOpened(
+                        wall, found.head, found.how, found.aside, found.reason, found.told
+                    )
                 case Commit(wanted=wanted, at=at):
                     done = self._store.commit(wanted, at)
                     return Committed(wall, done.results, done.booked)

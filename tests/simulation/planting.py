@@ -6,13 +6,13 @@ from typing import Any
 
 import actors.rehydrator.core
 import actors.writer.core
-import actors.writer.store
+import actors.writer.journal
 import protocol.follower
 import protocol.runtime.ledger
 from protocol.limits import SECOND
 
 SMALL = (  # a simulated day has a few hundred entries: what production does rarely happens often
-    (actors.writer.store, "SNAPSHOT_EVERY", 6),
+    (actors.writer.journal, "SNAPSHOT_EVERY", 6),
     (protocol.runtime.ledger, "TAIL_CHECKED", 3),
     (protocol.runtime.ledger, "READ_ENTRIES", 25),
     (actors.writer.core, "CHECKPOINT_COMMITS", 20),

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-import actors.writer.store
+import actors.writer.journal
 import protocol.runtime.ledger
 from actors.gateway import orders, reconcile
 from actors.gateway.orders import Orders, Stage
 from actors.stream.subscriptions import Place, Subscriptions
 from actors.writer.core import Writer
-from actors.writer.store import Store
+from actors.writer.journal import Journal
 from protocol.audit import Damage
 from protocol.errors import RemoteProtocolError
 from protocol.follower import LedgerFollower
@@ -142,12 +142,12 @@ class Instead:
 
 
 def writing(word: str, wrong: Callable[[Any], None], also: bool) -> AbstractContextManager[None]:
-    right = actors.writer.store.write_entries
+    right = actors.writer.journal.write_entries
 
     def write_entries(connection: Any, *rest: Any) -> bytes:
         return right(Instead(connection, word, wrong, also), *rest)
 
-    return planted(actors.writer.store, "write_entries", write_entries)
+    return planted(actors.writer.journal, "write_entries", write_entries)
 
 
 def a_commit_is_torn_in_two() -> AbstractContextManager[None]:
@@ -163,15 +163,15 @@ def a_fill_moves_no_position() -> AbstractContextManager[None]:
 
 
 def the_fold_of_a_failed_commit_is_kept() -> AbstractContextManager[None]:
-    return planted(Store, "_stale", property(lambda self: False, lambda self, stale: None))
+    return planted(Journal, "stale", property(lambda self: False, lambda self, stale: None))
 
 
 def a_repeat_is_not_recognised() -> AbstractContextManager[None]:
-    return planted(Store, "_known", lambda self, ids: {})
+    return planted(Journal, "_known", lambda self, ids: {})
 
 
 def a_repeat_is_called_new() -> AbstractContextManager[None]:
-    right = actors.writer.store.plan
+    right = actors.writer.journal.plan
 
     def plan(*given: Any) -> Any:
         made = right(*given)
@@ -179,7 +179,7 @@ def a_repeat_is_called_new() -> AbstractContextManager[None]:
         results = [replace(r, verdict=words.get(r.verdict, r.verdict)) for r in made.results]
         return replace(made, results=tuple(results))
 
-    return planted(actors.writer.store, "plan", plan)
+    return planted(actors.writer.journal, "plan", plan)
 
 
 def a_repeat_is_taken_for_new() -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ import pytest
 
 from actors.writer.batch import Plan, Result
 from actors.writer.core import Writer
-from actors.writer.store import Store
+from actors.writer.journal import Journal
 from protocol.audit import Damage
 from protocol.limits import SECOND
 from protocol.messages import PlaceOrder
@@ -85,15 +85,15 @@ def nobody_is_told_of_it() -> AbstractContextManager[None]:
 
 
 def what_came_with_it_is_set_aside_too() -> AbstractContextManager[None]:
-    def book(self: Store, wanted: Any, at: int) -> Plan:
+    def book(self: Journal, wanted: Any, at: int) -> Plan:
         refused = [self._set_aside(want, REFUSED, at) for want in wanted]
         return Plan(tuple(refused), ())
 
-    return planted(Store, "_book_by_halves", book)
+    return planted(Journal, "_book_by_halves", book)
 
 
 def it_is_not_known_again() -> AbstractContextManager[None]:
-    return planted(Store, "_aside", lambda self, ids: {})
+    return planted(Journal, "_aside", lambda self, ids: {})
 
 
 @pytest.mark.parametrize(

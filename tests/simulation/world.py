@@ -19,14 +19,14 @@ from actors.gateway.desk import MakeCall
 from actors.rehydrator.core import AuditPage, LoadAccount, Rehydrator
 from actors.stream.core import Stream
 from actors.stream.wire import CloseSocket, OpenSocket, SendFrame
-from actors.writer.core import (
+from actors.writer.core import Writer
+from actors.writer.wire import (
     Checkpoint,
     CloseStore,
     Commit,
     OpenStore,
     ReadEntries,
     TellAside,
-    Writer,
 )
 from protocol.limits import DRAIN_MAX, MS, SECOND
 from protocol.machine import (

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 from actors.writer.batch import Booked, Known, Result, Wanted, plan
-from actors.writer.core import (
-    READS_MAX,
-    TAIL_MAX,
+from actors.writer.core import READS_MAX, TAIL_MAX, Writer
+from actors.writer.wire import (
     AsideTold,
     Checkpoint,
     Checkpointed,
@@ -19,11 +18,10 @@ from actors.writer.core import (
     StoreOpened,
     StoreOpening,
     TellAside,
-    Writer,
 )
 from protocol.account import Account
 from protocol.envelope import Letter
-from protocol.facts import AnyFact, essence, natural_id
+from protocol.facts import AnyFact, OrderWithdrawn, essence, natural_id
 from protocol.limits import (
     APPENDS_MAX,
     CHECKPOINT_COMMITS,
@@ -482,3 +480,25 @@ def test_a_plan_says_what_was_said_of_a_fact_that_was_set_aside() -> None:
     done = plan(named(Wanted(fact, "stream") for fact in facts), {}, aside, account, AT)
     assert done.results == (refused, Result("NEW", 1), Result("NEW", 2)), "of another essence"
     assert account.n == 2
+
+
+def test_a_refusal_told_again_halts_nothing_that_somebody_has_resumed() -> None:
+    host = Host()
+    host.step(Started(AT))
+    host.step(StoreOpened(AT, 7, told=3))  # of a former life
+    host.append(fill("bad"))
+    known = Result("REFUSED", reason="CHECK failed", aside=3)
+    effects = host.step(Committed(AT, (known,), ()))
+    assert answers(effects)[0][2] == Appended("REFUSED", 0, "CHECK failed")
+    assert [e for e in effects if isinstance(e, Report)] == halts(effects) == []
+    assert heartbeat(host.beat_later()).ready is True
+
+
+def test_an_intent_of_an_order_that_was_withdrawn_is_no_news() -> None:
+    account = Account()
+    withdrawn = OrderWithdrawn("c1", "no acknowledgement of the intent")
+    facts = (withdrawn, intended())
+    batch = [(natural_id(fact), Wanted(fact, "gateway")) for fact in facts]
+    done = plan(batch, {}, {}, account, AT)
+    assert [r.verdict for r in done.results] == ["NEW", "REPEAT"], "NEW would let it be sent"
+    assert len(done.booked) == 2

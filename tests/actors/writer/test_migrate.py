@@ -74,7 +74,7 @@ def test_every_entry_of_the_old_ledger_is_in_the_new_one(former: str) -> None:
     assert rows(former, f"SELECT {columns} FROM entries ORDER BY n") == before
     assert [e.fact for e in store.entries(0, 100)] == FACTS
     assert [e.at for e in store.entries(0, 2)] == [999, 998]
-    assert store._account.state() == fold(entries(former))
+    assert store.account is not None and store.account.state() == fold(entries(former))
     assert append(store, *FACTS) == [("REPEAT", n + 1) for n in range(len(FACTS))]
     assert append(store, fill("new")) == [("NEW", len(FACTS) + 1)]
     store.close()

@@ -63,7 +63,7 @@ def six(path: str) -> AccountState:
 def opened(path: str, account: str = ACCOUNT) -> tuple[Opened, Account]:
     store = Store(path, account)
     found = store.open()
-    state = store._account
+    state = store.account
     store.close()
     return found, state
 
@@ -204,7 +204,9 @@ def test_a_writer_that_finds_another_one_behind_it_stops(path: str) -> None:
         with pytest.raises(Failed, match="another writer has opened it"):
             append(first, fill("t2"))
     assert append(second, fill("t3")) == [("NEW", 2)]
-    first.close()
+    for write in (lambda: first.told(1), first.close):
+        with pytest.raises(Failed, match="another writer has opened it"):
+            write()
     second.close()
     assert [e.id for e in entries(path)][:2] == ["fill:o1:t1", "fill:o1:t3"]
 
