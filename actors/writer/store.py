@@ -81,7 +81,7 @@ class Store:
         except DBAPIError as e:
             self._disconnect()
             raise trouble(e, self._path) from e
-        except (Damage, RemoteProtocolError, OverflowError, UnicodeEncodeError) as e:
+        except (Damage, RemoteProtocolError, OverflowError, ValueError) as e:
             self._disconnect()
             raise Failed(f"{self._path}: {e}") from e
         except OSError as e:
