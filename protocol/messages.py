@@ -119,11 +119,14 @@ class Appended(Message, frozen=True):
     """The writer's answer, after commit. NEW and REPEAT carry the entry's number.
 
     CONFLICT: the same id is on record with another body. REFUSED: not booked, see the reason.
+    Money that could not be booked is set aside, under the number `aside`: telling it again
+    changes nothing, and trading is halted for it. Without a number it is worth another try.
     """
 
     verdict: Literal["NEW", "REPEAT", "CONFLICT", "REFUSED"]
     n: int = 0
     reason: str = ""
+    aside: int = 0
 
 
 class Entry(Message, frozen=True):
@@ -320,10 +323,11 @@ class Resume(Message, frozen=True):
 
 
 class HaltAnswer(Message, frozen=True):
-    """Whether trading is halted now, and why."""
+    """Whether trading is halted now, and why; `saved` unless that could not be put on disk."""
 
     halted: bool
     reason: str = ""
+    saved: bool = True
 
 
 class ConfirmRestore(Message, frozen=True):

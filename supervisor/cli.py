@@ -222,6 +222,8 @@ def _detail(body: bytes) -> str:
 def _table(status: dict[str, Any]) -> list[str]:
     lines = [f"healthy  {'yes' if status['healthy'] else 'no'}", f"gate     {status['gate']}"]
     lines += [f"         {reason}" for reason in status["reasons"]]
+    if status["processes"].get("gateway", {}).get("counters", {}).get("restore_unconfirmed"):
+        lines.append("         a restore waits for you: sidecar confirm-restore")
     lines += ["", *(f"{'+' if on else '-'} {flag}" for flag, on in status["flags"].items()), ""]
     row = "{:<11} {:<8} {:>8} {:>8} {:>9}  {}"
     lines.append(row.format("process", "state", "pid", "restarts", "beat ms", "reason"))

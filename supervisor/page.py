@@ -29,7 +29,10 @@ def render(status: dict[str, Any]) -> str:
         if status["healthy"]
         else '<span class="bad">not healthy</span>'
     )
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in status["reasons"])
+    said = list(status["reasons"])
+    if status["processes"].get("gateway", {}).get("counters", {}).get("restore_unconfirmed"):
+        said.append("a restore waits for you: sidecar confirm-restore")
+    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in said)
     flags = "".join(
         f'<li class="{"good" if on else "bad"}">{"✓" if on else "✗"} {html.escape(flag)}</li>'
         for flag, on in status["flags"].items()

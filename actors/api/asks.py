@@ -13,9 +13,14 @@ from msgspec import Struct
 
 from protocol import topics
 from protocol.facts import OrderSide, TimeInForce
-from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, CONFIRMED_BY_CHARS_MAX, PAGE_MAX
+from protocol.limits import (
+    CLIENT_ORDER_ID_CHARS_MAX,
+    CONFIRMED_BY_CHARS_MAX,
+    COUNT_MAX,
+    PAGE_MAX,
+)
 from protocol.messages import PlaceOrder
-from protocol.units import DOLLAR, Count, Price, decode_unit
+from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
 
 Scope = Literal["read", "trade"]
 PAGE_DEFAULT: Final = 100
@@ -187,8 +192,9 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
         return Problem(422, "invalid_ticker", "not the name of a market", "ticker")
     if not 0 < order.price < DOLLAR:
         return Problem(422, "invalid_price", "more than 0 and less than 1 dollar", "price")
-    if order.count <= 0:
-        return Problem(422, "invalid_count", "more than 0 contracts", "count")
+    if not 0 < order.count <= COUNT_MAX:
+        detail = f"more than 0 contracts, at most {format_count(COUNT_MAX)}"
+        return Problem(422, "invalid_count", detail, "count")
     id = order.client_order_id or fresh_id
     return _named(id) or Place(
         PlaceOrder(

@@ -97,7 +97,7 @@ class Gateway:
         effects += self._reads.due(now, self._desk.ledger.account is not None)
         effects += self.orders.due(now, at)
         if self._reads.rest_ready:
-            under_way = {i for i, t in self.orders.tickets.items() if t.stage is not Stage.DONE}
+            under_way = self.orders.under_way()
             effects += self._reconciler.due(now, at, under_way, self.orders.settled_at)
         effects += self._leave(now, at)
         effects += self._desk.ledger.due(now, at)
@@ -219,7 +219,7 @@ class Gateway:
         asker, _ = self._wishes.popleft()  # saved in the order in which they were wished
         if not halted and not problem and not any(wish for _, wish in self._wishes):
             self._halt = ""  # unless somebody has halted again meanwhile
-        answer = HaltAnswer(bool(self._halt), problem or self._halt)
+        answer = HaltAnswer(bool(self._halt), problem or self._halt, not problem)
         word = "halted" if self._halt else "resumed"
         report = Report(f"{word}: {problem or reason}", grave=bool(problem))
         return [report, *self._desk.answer([asker], answer, at)]

@@ -28,6 +28,7 @@ from protocol.kalshi import calls
 from protocol.kalshi.calls import Created, Refusal
 from protocol.limits import (
     CLIENT_ORDER_ID_CHARS_MAX,
+    COUNT_MAX,
     INTENT_ACK_MAX,
     LANE_QUEUE_MAX,
     MS,
@@ -36,7 +37,7 @@ from protocol.limits import (
 )
 from protocol.machine import Effect
 from protocol.messages import AnyMessage, Appended, Order, OrderAnswer, PlaceOrder
-from protocol.units import DOLLAR, Count, Price, encode_unit
+from protocol.units import DOLLAR, Count, Price, encode_unit, format_count
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
@@ -99,8 +100,8 @@ def flaw(order: PlaceOrder) -> str:
         return "ticker: not the name of a market"
     if not 0 < order.price < DOLLAR:
         return "price: more than 0 and less than 1 dollar"
-    if order.count <= 0:
-        return "count: more than 0"
+    if not 0 < order.count <= COUNT_MAX:
+        return f"count: more than 0, at most {format_count(COUNT_MAX)}"
     return ""
 
 
@@ -166,6 +167,8 @@ class Orders:
         if ticket is None and booked is None:
             return None
         taken_by = ticket.body_hash if ticket is not None else booked.body_hash if booked else ""
+        if ticket is None and booked is not None and not taken_by and _alike(order, booked):
+            taken_by = terms  # a restore forgot the intent; the exchange has shown what it knows
         if taken_by != terms:
             conflict = OrderAnswer(id, "conflict", code="order_id_taken", text="other terms")
             return self._desk.answer([asker], conflict, at)
@@ -311,6 +314,15 @@ class Orders:
                 del self.tickets[id]
         return effects
 
+    def under_way(self) -> set[str]:
+        """Orders that no other evidence is wanted for: on their way, or settled by an entry that
+        the account does not show yet."""
+        return {
+            id
+            for id, ticket in self.tickets.items()
+            if ticket.stage is not Stage.DONE or not self._shown(ticket)
+        }
+
     def _shown(self, ticket: Ticket) -> bool:
         account = self._desk.ledger.account
         return account is not None and account.n >= ticket.n
@@ -339,6 +351,12 @@ class Orders:
         return min(
             (t.deadline for t in self.tickets.values() if t.deadline is not None), default=None
         )
+
+
+def _alike(order: PlaceOrder, booked: Order) -> bool:
+    """Whether an order has the terms of one that is known from the exchange only."""
+    asked = (order.ticker, order.side, order.price, order.count)
+    return asked == (booked.ticker, booked.side, booked.price, booked.count)
 
 
 def answer_from(order: Order) -> OrderAnswer:

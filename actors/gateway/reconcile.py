@@ -307,7 +307,8 @@ class Reconciler:
             return self._sealed(now, at, round, answer.n)
         if id in round.unacked:
             round.unacked.discard(id)
-            if answer.verdict in ("CONFLICT", "REFUSED"):  # what comes after it is still read
+            refused = answer.verdict in ("CONFLICT", "REFUSED")
+            if refused and not answer.aside:  # what comes after it is still read
                 round.refused = f"the ledger does not take {id}: {answer.reason}"
             return self._settled(now, at)
         return []

@@ -107,7 +107,8 @@ class Restores:
         if isinstance(answer, Appended) and answer.verdict in ("NEW", "REPEAT"):
             self._confirmed = told.restore_id
             self._told.extend(askers.items())
-            return self._desk.answer(askers, RestoreAnswer("confirmed"), at)
+            report = Report(f"the restore was confirmed by {told.confirmed_by}")
+            return [report, *self._desk.answer(askers, RestoreAnswer("confirmed"), at)]
         reason = getattr(answer, "reason", "") or type(answer).__name__
         refused = RestoreAnswer("refused", f"the ledger did not take it: {reason}")
         return self._desk.answer(askers, refused, at)

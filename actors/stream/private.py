@@ -106,9 +106,10 @@ class Private:
             return self.give_up(now, f"malformed {e}")
 
     def appended(self, id: str, answer: Appended) -> list[Effect]:
-        """The writer's answer. REFUSED is not the end of it: it is told again."""
+        """The writer's answer. REFUSED is not the end of it, unless it was set aside."""
         self.writer_seen = True
-        if answer.verdict == "REFUSED" or id not in self.waiting:
+        again = answer.verdict == "REFUSED" and not answer.aside
+        if again or id not in self.waiting:
             return []
         self.waiting.discard(id)
         self._tells.answered(id)

@@ -1,14 +1,13 @@
 """sidecar adopt: tells the ledger that the key in the settings is a new one of the same account."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from actors.writer import database
 from actors.writer.anchor import AnchorFile
 from actors.writer.booking import meta_row
-from actors.writer.commands import ended
+from actors.writer.commands import ended, existing, naming
 from actors.writer.database import Failed, writing
 from actors.writer.migrate import HEAD, schema_of
 from actors.writer.opening import read_meta
@@ -24,8 +23,6 @@ def adopt(path: str, owner: str) -> str:
     Raises LockHeld while the writer runs, ConfigError if it is an account of another environment,
     Failed, Damage, DBAPIError.
     """
-    if not os.path.exists(path):
-        raise Failed(f"{path}: there is no ledger yet")
     anchor = AnchorFile(path)
     anchor.lock()
     try:
@@ -51,7 +48,9 @@ def main(arguments: Sequence[str]) -> int:
     def command() -> int:
         settings = load_settings()
         owner = account_name(settings.exchange.environment, settings.exchange.key_id)
-        former = adopt(f"{settings.var_dir}/ledger.db", owner)
+        path = existing(f"{settings.var_dir}/ledger.db")
+        with naming(path):
+            former = adopt(path, owner)
         print(f"the ledger holds the account {owner!r} (it was {former!r})")
         return 0
 

@@ -86,6 +86,8 @@ class AnchorFile:
         if self._file < 0:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             self._file = os.open(f"{self._path}.end", flags, 0o600)
+            os.pwrite(self._file, _encode(end), 0)
+            os.fsync(self._file)  # once: a new one must not be empty after a power cut
             sync_folder(os.path.dirname(self._path) or ".")  # SQLite does not mind if it fails
         os.pwrite(self._file, _encode(end), 0)
 

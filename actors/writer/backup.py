@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from actors.writer import database
 from actors.writer.booking import meta_row, write_entries, write_snapshot
-from actors.writer.commands import ended
+from actors.writer.commands import ended, existing, naming
 from actors.writer.database import Failed, writing
 from actors.writer.migrate import HEAD, migrate, schema_of
 from actors.writer.opening import read_meta
@@ -45,18 +45,28 @@ def back_up(source: str, target: str) -> tuple[int, bytes]:
         raise Failed(f"{source}: there is no ledger")
     if not os.path.isdir(os.path.dirname(target) or "."):
         raise ConfigError(f"{target}: there is no such folder")
-    temporary = f"{target}.part"
-    _remove(temporary)
+    temporary = f"{target}.{os.getpid()}.part"
+    _remove(temporary)  # of a former life of ours
     try:
         with connect_read_only(source) as connection:
             n, last, owner = _copy(connection, source, temporary)
         _prove(temporary, n, last, owner)
         _sync(temporary)
-        os.link(temporary, target)  # unlike a rename, this takes no file away
+        _name(temporary, target)
         sync_folder(os.path.dirname(target) or ".")
     finally:
         _remove(temporary)
     return n, last
+
+
+def _name(temporary: str, target: str) -> None:
+    """Give the copy its name. A link takes no file away, unlike a rename; some disks have none."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise ConfigError(f"{target}: is there already") from None
+    except OSError:
+        os.rename(temporary, target)
 
 
 def _copy(source: Connection, path: str, target: str) -> tuple[int, bytes, str]:
@@ -166,7 +176,9 @@ def main(arguments: Sequence[str]) -> int:
         target = given or f"{settings.var_dir}/backups/ledger-{stamp}.db"
         if not given:
             private_folder(f"{settings.var_dir}/backups")
-        n, last = back_up(f"{settings.var_dir}/ledger.db", target)
+        source = existing(f"{settings.var_dir}/ledger.db")
+        with naming(target):
+            n, last = back_up(source, target)
         print(f"{target}: {n} entries, restored and verified, last hash {last.hex()}")
         return 0
 

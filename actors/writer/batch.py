@@ -115,8 +115,7 @@ def _is_news(fact: AnyFact, meanings: Sequence[Meaning]) -> bool:
 def stops_trading(fact: AnyFact, result: Result) -> bool:
     """Whether money could not be booked as it was told.
 
-    An order under a used id is the client's mistake, not the ledger's.
+    An intent that is not taken is never sent: that is the client's mistake, not the ledger's.
     """
-    if result.verdict not in ("CONFLICT", "REFUSED") or not is_money(fact):
-        return False
-    return not (result.verdict == "CONFLICT" and isinstance(fact, OrderIntended))
+    refused = result.verdict in ("CONFLICT", "REFUSED")
+    return refused and is_money(fact) and not isinstance(fact, OrderIntended)

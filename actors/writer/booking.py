@@ -22,16 +22,18 @@ def write_entries(
     """Chain entries behind `before`, write them and what they make. Returns the last hash."""
     entries: list[tuple[Any, ...]] = []
     made: dict[str, dict[Key, tuple[Any, ...]]] = {}
-    former: list[tuple[str, str]] = []
+    former: dict[str, None] = {}  # orders that go: they are known under another key now
     for n, id, kind, at, source, body, essence, rows in ready:
         derived = derived_of(rows)
         before = chain(before, n, id, kind, at, source, body, essence, derived)
         entries.append((n, id, kind, at, source, body, essence, derived, before))
         for row in rows:
             made.setdefault(row[0], {})[row[1]] = row[2]
+            if row[0] == "orders" and not row[2][1]:
+                former.pop(row[1][0], None)  # seen without its name again: it came back
             name = renamed(row)
             if name and name != row[1][0]:
-                former.append((name, ""))
+                former[name] = None
                 seen = made["orders"].get((name,))
                 if seen is not None and not seen[1]:  # an id that a client chose stays
                     del made["orders"][name,]
@@ -41,7 +43,7 @@ def write_entries(
         if found:
             connection.exec_driver_sql(statements.derived[table], list(found.values()))
     if former:
-        connection.exec_driver_sql(statements.renamed, former)
+        connection.exec_driver_sql(statements.renamed, [(name, "") for name in former])
     return before
 
 

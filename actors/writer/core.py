@@ -21,6 +21,7 @@ from actors.writer.wire import (
     StoreFailed,
     StoreOpened,
     StoreOpening,
+    StoreRefused,
     TellAside,
 )
 from protocol import topics
@@ -73,6 +74,7 @@ from protocol.pulse import Identity, Pulse, Vitals
 from protocol.telling import Outstanding
 
 TAIL_MAX = 5_000  # entries kept in memory for followers that missed a few
+MISCONFIGURED = 78  # exit code: the runner does not start it again
 READS_MAX = 64  # catch-up reads under way at once
 
 
@@ -152,12 +154,15 @@ class Writer:
                 self._troubles.pop("store", None)
                 self._aside = (aside, reason)
                 return [Report(f"the ledger is open at {head}: {how}")]
+            case StoreRefused(reason=reason):
+                self._finished = True
+                return [Report(reason, grave=True), Finish(MISCONFIGURED)]
             case StoreFailed(reason=reason, fatal=True):
                 return self._failed(now, reason)
             case StoreFailed(reason=reason):
                 return self._locked(now, reason)
             case AsideTold(aside=aside):
-                self._told = aside
+                self._told = max(self._told, aside)
                 if self._aside[0] <= aside:
                     self._aside = (0, "")
                     self._troubles.pop("money", None)
@@ -175,11 +180,7 @@ class Writer:
                 self._stopping = True
                 return []
             case Answered(letter=letter):
-                told = self._tells.answered(letter.id)
-                if isinstance(told, Halt) and isinstance(letter.body, HaltAnswer):
-                    self._latched = int(letter.id.partition(":")[2])
-                    return [TellAside(self._latched)]
-                return []
+                return self._halted(letter)
             case Elapsed() | Heard():
                 return []
         raise AssertionError(f"unexpected cause: {cause}")
@@ -227,7 +228,7 @@ class Writer:
         self._counters["commits"] += 1
         effects: list[Effect] = []
         for (sender, letter), result in zip(done, results, strict=True):
-            answer = Appended(result.verdict, result.n, result.reason)
+            answer = Appended(result.verdict, result.n, result.reason, result.aside)
             effects.append(self._reply(sender, letter.id, answer, at))
             if result.verdict != "NEW":
                 effects += self._noted(letter, result)
@@ -274,6 +275,16 @@ class Writer:
         if aside <= self._latched:
             return []
         return self._tells.tell(now, at, "gateway", f"aside:{aside}", Halt(reason))
+
+    def _halted(self, letter: Letter) -> list[Effect]:
+        """The gateway answered. A halt that is not on its disk is told again."""
+        answer = letter.body
+        if not isinstance(answer, HaltAnswer) or not (answer.halted and answer.saved):
+            return []
+        if self._tells.answered(letter.id) is None:
+            return []
+        self._latched = max(self._latched, int(letter.id.partition(":")[2]))
+        return [TellAside(self._latched)]
 
     def _failed(self, now: int, reason: str) -> list[Effect]:
         """Storage that failed ends this life. What can't even be opened waits for the operator:

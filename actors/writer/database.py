@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 
 BUSY_MS: Final = 250
 CACHE_KIB: Final = 16 * 1024  # of pages: the index of ids grows by a page here and a page there
-PAGE_BYTES: Final = 4096
 SQLITE_BUSY: Final = 5
 SQLITE_LOCKED: Final = 6
 SQLITE_READONLY: Final = 8

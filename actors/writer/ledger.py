@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from sqlalchemy.engine import Connection
 
-from actors.writer.commands import ended
+from actors.writer.commands import ended, existing, naming
 from actors.writer.database import Failed
 from actors.writer.migrate import HEAD, schema_of
 from protocol.audit import read_entry
 from protocol.config import Settings
 from protocol.messages import Entry
 from protocol.runtime.bus import tap
-from protocol.runtime.ledger import connect_read_only, page
+from protocol.runtime.ledger import connect_read_only, head_of, page
 from protocol.runtime.process import load_settings
 from protocol.units import encode_unit
 
@@ -35,15 +35,22 @@ def entries_after(connection: Connection, since: int) -> Iterator[Entry]:
         since = found[-1][0]
 
 
-def entries_for_ever(settings: Settings, connection: Connection, since: int) -> Iterator[Entry]:
-    """The same, and then every one to come: each message of the writer is a reason to look."""
-    for entry in entries_after(connection, since):
-        since = entry.n
-        yield entry
-    for _ in tap([settings.endpoint("ledger.pub")], ["ledger ", "mark "]):
+def entries_for_ever(settings: Settings, path: str, since: int) -> Iterator[Entry]:
+    """The same, and then every one to come: each message of the writer is a reason to look.
+
+    Raises Failed once the file is another one: after a restore other entries have these numbers.
+    """
+    with connect_read_only(path) as connection:
+        file = os.stat(path).st_ino
         for entry in entries_after(connection, since):
             since = entry.n
             yield entry
+        for _ in tap([settings.endpoint("ledger.pub")], ["ledger ", "mark "]):
+            if os.stat(path).st_ino != file:
+                raise Failed(f"{path}: was replaced; what came after its backup's end is void")
+            for entry in entries_after(connection, since):
+                since = entry.n
+                yield entry
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,21 +64,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print(settings: Settings, given: argparse.Namespace) -> int:
-    path = f"{settings.var_dir}/ledger.db"
-    if not os.path.exists(path):
-        raise Failed(f"{path}: there is no ledger yet")
+    path = existing(f"{settings.var_dir}/ledger.db")
+    with naming(path):
+        _print_entries(settings, path, given)
+    return 0
+
+
+def _print_entries(settings: Settings, path: str, given: argparse.Namespace) -> None:
     with connect_read_only(path) as connection:
         found = schema_of(connection, path)
         if found != HEAD:
             raise Failed(f"{path}: the schema is {found or 'missing'}, expected {HEAD}")
-        if given.follow:
-            source = entries_for_ever(settings, connection, given.since)
-        else:
-            source = entries_after(connection, given.since)
-        for entry in source:
-            print(_line(entry, given.json), flush=given.follow)
+        head = head_of(connection)
+        if not 0 <= given.since <= head:
+            raise Failed(f"{path}: ends at entry {head}: nothing can come after {given.since}")
+        if not given.follow:
+            for entry in entries_after(connection, given.since):
+                print(_line(entry, given.json))
+    if given.follow:
+        for entry in entries_for_ever(settings, path, given.since):
+            print(_line(entry, given.json), flush=True)
     sys.stdout.flush()
-    return 0
 
 
 def _line(entry: Entry, as_json: bool) -> str:

@@ -29,6 +29,7 @@ def schema_of(connection: Connection, path: str) -> str:
 
     Raises ConfigError if a newer program made it, Failed if it is no ledger.
     """
+    where = f"{path}: " if path else ""
     tables = {name for (name,) in rows(connection, "SELECT name FROM sqlite_schema")}
     if "alembic_version" in tables:
         found = [version for (version,) in rows(connection, "SELECT * FROM alembic_version")]
@@ -36,13 +37,13 @@ def schema_of(connection: Connection, path: str) -> str:
             return str(found[0])
         if len(found) == 1 and str(found[0]).isdigit() and found[0] > HEAD:
             raise ConfigError(
-                f"{path}: made by a newer program (schema {found[0]}, this one knows {HEAD})"
+                f"{where}made by a newer program (schema {found[0]}, this one knows {HEAD})"
             )
-        raise Failed(f"{path}: its schema is {found}, expected one of {REVISIONS}")
+        raise Failed(f"{where}its schema is {found}, expected one of {REVISIONS}")
     if "entries" in tables and rows(connection, "PRAGMA user_version") == [(1,)]:
         return "0001"  # before the revision was on record
     if tables:
-        raise Failed(f"{path}: a database, but not a ledger")
+        raise Failed(f"{where}a database, but not a ledger")
     return ""
 
 
@@ -63,11 +64,11 @@ def migrate(connection: Connection, path: str) -> tuple[str, ...]:
 
 
 def _run(connection: Connection, found: str, revision: str) -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its imports log, too
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     scripts = ScriptDirectory(str(FOLDER))
 
     def steps(current: Any, _: Any) -> Any:
@@ -76,14 +77,10 @@ def _run(connection: Connection, found: str, revision: str) -> None:
     with EnvironmentContext(Config(), scripts, fn=steps) as environment, writing(connection):
         environment.configure(connection=connection)
         environment.get_context()._ensure_version_table()
-        if found == "0001" and not rows_within(connection, "SELECT * FROM alembic_version"):
+        stamped = connection.exec_driver_sql("SELECT * FROM alembic_version").fetchall()
+        if found == "0001" and not stamped:
             connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('0001')")
         environment.run_migrations()
-
-
-def rows_within(connection: Connection, statement: str) -> list[Any]:
-    """What a statement reads inside the transaction that is under way."""
-    return list(connection.exec_driver_sql(statement))
 
 
 def keep_copy(connection: Connection, path: str, target: str) -> None:

@@ -39,8 +39,11 @@ class Found(Struct, frozen=True):
 
 def check_present(path: str, end: End | None) -> None:
     """A ledger that was here must still be here. Raises Failed."""
-    if end is not None and end.n and not os.path.exists(path):
-        raise Failed(f"{path}: is gone, with {end.n} entries: put it back, or {RESTORE_HINT}")
+    there = os.path.exists(path) and os.stat(path).st_size > 0  # SQLite would make it anew
+    if end is not None and end.n and not there:
+        raise Failed(
+            f"{path}: is gone or empty, with {end.n} entries: put it back, or {RESTORE_HINT}"
+        )
 
 
 def check_kind(path: str) -> None:
@@ -102,8 +105,16 @@ def read_meta(connection: Connection) -> dict[str, str]:
     return found
 
 
-def check_all(connection: Connection) -> None:
-    """The whole file, and the whole chain. Raises Damage."""
+def check_all(connection: Connection, path: str) -> None:
+    """After a storage failure: the whole file and the whole chain, from the disk and to the disk.
+
+    What the log file has may be in memory only, though it reads well: after an fsync that failed
+    the kernel calls such pages clean. So it is brought into the database, which is synced. Raises
+    Damage, Failed, DBAPIError.
+    """
+    for busy, _, _ in rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)"):
+        if busy:
+            raise Failed(f"{path}: another program reads it, so the log file can't be emptied")
     for (said,) in rows(connection, "PRAGMA quick_check(1)"):
         if said != "ok":
             raise Damage(str(said))

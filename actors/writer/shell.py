@@ -19,6 +19,7 @@ from actors.writer.wire import (
     StoreFailed,
     StoreOpened,
     StoreOpening,
+    StoreRefused,
     TellAside,
 )
 from protocol.config import Settings
@@ -48,8 +49,6 @@ async def serve(settings: Settings) -> int:
         code = await loop.run()
     finally:
         disk.thread.shutdown(wait=True)
-    if disk.misconfigured is not None:
-        raise disk.misconfigured
     return code
 
 
@@ -60,7 +59,6 @@ class Disk:
         self._store = store
         self.loop: Loop | None = None
         self.thread = ThreadPoolExecutor(1, "store")
-        self.misconfigured: ConfigError | None = None
 
     def perform(self, effect: Effect) -> None:
         self.thread.submit(self._do, effect).add_done_callback(self._told)
@@ -88,8 +86,7 @@ class Disk:
                     self._store.close()
                     return None
         except ConfigError as e:
-            self.misconfigured = e
-            return StoreFailed(wall(), str(e), True)
+            return StoreRefused(wall(), str(e))
         except Locked as e:
             if isinstance(effect, OpenStore | Commit):
                 return StoreFailed(wall(), str(e), False)

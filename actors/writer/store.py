@@ -37,7 +37,7 @@ class Opened(Struct, frozen=True):
     told: int = 0  # up to which number trading has been halted for what was set aside
 
 
-class Checkpoint(Struct, frozen=True):
+class LogPages(Struct, frozen=True):
     """How many pages the log file has, and how many of them are in the database by now."""
 
     pages: int
@@ -80,7 +80,10 @@ class Store:
             return self._opened(tell, after_restore)
         except DBAPIError as e:
             self._disconnect()
-            raise trouble(e, self._path) from e
+            named = trouble(e, self._path)
+            if isinstance(named, Failed):
+                self._suspect()
+            raise named from e
         except (Damage, RemoteProtocolError, OverflowError, ValueError) as e:
             self._disconnect()
             raise Failed(f"{self._path}: {e}") from e
@@ -95,6 +98,8 @@ class Store:
         self._failure = None
         self._anchor.lock()
         end = self._anchor.read()
+        if end is not None:
+            self._ledger, self._acknowledged = end.ledger, (end.n, end.hash)
         opening.check_present(self._path, end)
         opening.check_kind(self._path)
         self._connection = self._connect(self._path)
@@ -103,7 +108,7 @@ class Store:
         self._owner = self._owner or found.owner
         if end is not None and end.suspect:
             tell("the storage failed: checking the whole ledger")
-            opening.check_all(self._connection)
+            opening.check_all(self._connection, self._path)
         tell("restoring the account")
         journal = Journal(self._connection, self._path, self._owner, found.asides)
         how = journal.restore()
@@ -115,7 +120,12 @@ class Store:
             journal.begin(found.lives + 1, owner_is_new)
             fact = opening.restored_fact(journal.account.n, found.at)
             journal.commit([Wanted(fact, "writer")], found.at)
-            how += "; the entries after it may be lost: as after a restore"
+            how += (
+                "; brought back from a backup"
+                if after_restore
+                else f"; {self._path}.end is missing or not readable, so entries after it may be"
+                " lost: as after a restore"
+            )
             self._mark()
         else:
             self._mark()
@@ -143,11 +153,11 @@ class Store:
         with self._failing():
             self._current.remember("told", str(aside))
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> LogPages:
         """Bring the log file into the database, as far as no reader holds it up."""
         with self._failing():
             [(_, pages, done)] = rows(self._execute, "PRAGMA wal_checkpoint(PASSIVE)")
-            return Checkpoint(pages, done)
+            return LogPages(pages, done)
 
     def close(self) -> None:
         """Save a snapshot, so that the next start has little to replay, and empty the log file."""
@@ -193,9 +203,14 @@ class Store:
     def _suspect_if_failed(self, named: Locked | Failed, cause: Exception) -> None:
         if isinstance(named, Failed):
             self._failure = named
+            self._suspect()
+        raise named from cause
+
+    def _suspect(self) -> None:
+        """Have the next opening check everything."""
+        if self._ledger:
             with suppress(OSError):  # the very disk may be gone: then the tail is still checked
                 self._anchor.write(End(self._ledger, *self._acknowledged, suspect=True))
-        raise named from cause
 
     def _disconnect(self) -> None:
         self._journal = None

@@ -6,7 +6,6 @@ snapshot, and what was set aside. Whatever is changed, missing or swapped is fou
 
 import argparse
 import functools
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from actors.writer.anchor import AnchorFile, End
 from actors.writer.booking import poison_row
-from actors.writer.commands import FAILED, ended
+from actors.writer.commands import FAILED, ended, existing, naming
 from actors.writer.database import Failed
 from actors.writer.migrate import HEAD, migrate, schema_of
 from actors.writer.opening import check_end, read_meta
@@ -116,8 +115,9 @@ def _check_poison(connection: Connection) -> None:
 
 def _check_entries(connection: Connection, scan: Scan) -> None:
     """All entries and tables; on the way, each snapshot against the fold as of its entry."""
-    head = head_of(connection)
-    for (n,) in rows(connection, "SELECT n FROM snapshots ORDER BY n"):
+    snapshots = rows(connection, "SELECT n FROM snapshots ORDER BY n")
+    head = head_of(connection)  # read later: a writer may be at work
+    for (n,) in snapshots:
         while scan.audit.account.n < min(n, head):
             scan.next(connection, min(n - scan.audit.account.n, READ_ENTRIES))
         _check_snapshot(connection, scan, n, head)
@@ -145,17 +145,19 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments).file
 
     def command() -> int:
-        path = given or f"{load_settings().var_dir}/ledger.db"
-        if not os.path.exists(path):
-            raise Failed(f"{path}: there is no ledger")
-        end = None if given else AnchorFile(path).read()
-        with connect_read_only(path) as connection:
-            verdict = verify(connection, path, end)
-        for problem in verdict.problems:
-            print(f"{path}: {problem}")
+        path = existing(given or f"{load_settings().var_dir}/ledger.db")
+        with naming(path):
+            end = None if given else AnchorFile(path).read()
+            with connect_read_only(path) as connection:
+                verdict = verify(connection, path, end)
+        for problem in dict.fromkeys(verdict.problems):
+            print(problem if problem.startswith(path) else f"{path}: {problem}")
         if verdict.problems:
-            print(f"{path}: NOT SOUND. Stop the engine and restore a backup: sidecar restore FILE")
+            advice = "" if given else " Stop the engine and restore a backup: sidecar restore FILE"
+            print(f"{path}: NOT SOUND.{advice}")
             return FAILED
+        if end is None and not given:
+            print(f"{path}.end: missing or not readable: entries may be missing at the end")
         print(f"{path}: sound, {verdict.head} entries, last hash {verdict.hash.hex()}")
         return 0
 

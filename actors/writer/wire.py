@@ -32,6 +32,12 @@ class StoreFailed(Cause, frozen=True):
     fatal: bool
 
 
+class StoreRefused(Cause, frozen=True):
+    """This ledger is not for us: of a newer program, or of another account."""
+
+    reason: str
+
+
 class AsideTold(Cause, frozen=True):
     """It is on record that trading was halted for what was set aside."""
 

@@ -36,7 +36,7 @@ _PAGE: Final = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entries WHERE n > ? ORDE
 _SNAPSHOT: Final = "SELECT n, format, account, entry_hash, body, digest FROM snapshots WHERE n = ?"
 
 
-class Restored(Struct, frozen=True):
+class Recovered(Struct, frozen=True):
     """An account as of the ledger's last entry."""
 
     account: Account
@@ -89,7 +89,7 @@ def hash_at(connection: Connection, n: int) -> bytes:
 
 def restore(
     connection: Connection, owner: str, tell: Callable[[int, int], None] = lambda *_: None
-) -> Restored:
+) -> Recovered:
     """The account from the newest sound snapshot and a replay of what came after.
 
     The chain is checked from a little before the snapshot. `tell` hears how many entries of how
@@ -105,7 +105,7 @@ def restore(
     how = f"snapshot at {start}, {audit.account.n - start} entries replayed"
     if refused:
         how += "; refused: " + "; ".join(refused)
-    return Restored(audit.account, audit.hash, start, how)
+    return Recovered(audit.account, audit.hash, start, how)
 
 
 def newest_snapshot(connection: Connection, owner: str, head: int) -> tuple[Account, list[str]]:
@@ -192,11 +192,12 @@ class Scan:
         if found:
             made = self.audit.take(found)
             self.audit.compare(made, live_rows(connection, made))
-        elif self._left:
+        caught_up = len(found) < limit
+        if caught_up and self._left:  # entries that come meanwhile hold nothing up
             table, after = self._left[0]
             last = check_rows(connection, table, after)
             self._left[:1] = [] if last is None else [(table, last)]
-        ended = not found and not self._left
+        ended = caught_up and not self._left
         if ended:
             self.audit.end()
         return Page(self.audit.account.n, head, ended)

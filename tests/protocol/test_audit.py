@@ -115,6 +115,30 @@ def test_an_order_that_was_finished_before_its_answer_came_is_no_false_alarm(pat
     assert proved(path) == 13
 
 
+def test_a_batch_is_what_its_facts_are_one_by_one(tmp_path: Path) -> None:
+    """An order that lost its name and was seen without one again has its row, either way."""
+    facts = [intended("c1"), accepted("c1", "A"), accepted("c1", "B"), seen("A")]
+    for name, batches in (("one", [facts]), ("four", [[fact] for fact in facts])):
+        path = begun(str(tmp_path / f"{name}.db"))
+        for batch in batches:
+            lives(path, batch)
+        assert proved(path) == len(facts)
+        assert rows(path, "SELECT key FROM orders ORDER BY key") == [("A",), ("c1",)]
+
+
+def test_a_writer_that_never_rests_holds_up_no_audit(path: str) -> None:
+    store = Store(path)
+    store.open()
+    scan, ended, number = Scan(), False, 0
+    with closing(connect_read_only(path)) as connection:
+        while not ended:
+            number += 1
+            assert number < 20, "the tables are looked at, too"
+            append(store, fill(f"busy-{number}"))
+            ended = scan.next(connection, 4).ended
+    store.close()
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_a_writer_beside_it_is_no_false_alarm(path: str, limit: int) -> None:
     """It commits between any two pages: rows run ahead of the entries that were folded."""

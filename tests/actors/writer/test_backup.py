@@ -206,9 +206,10 @@ def test_a_backup_that_is_damaged_is_refused_and_nothing_is_moved(
     back_up(path, target)
     change(target, "DROP TRIGGER entries_stay", "DROP TRIGGER entries_remain", damage)
     before = Path(path).read_bytes()
-    with pytest.raises(Failed):
+    with pytest.raises((Failed, Damage)):
         put_back(settings, target)
     assert Path(path).read_bytes() == before
+    assert not [name for name in os.listdir(settings.var_dir) if "restored" in name], "no scraps"
     assert not [name for name in os.listdir(settings.var_dir) if "replaced" in name]
 
 
@@ -218,8 +219,46 @@ def test_a_backup_of_another_account_is_refused(
     target = str(tmp_path / "copy.db")
     back_up(path, target)
     assert adopt(target, "paper/other") == OWNER
-    with pytest.raises(ConfigError, match="holds the account 'paper/other'"):
+    with pytest.raises(ConfigError, match="a backup of the account 'paper/other'"):
         put_back(settings, target)
+    assert put_back(settings, target, new_key=True)[0] == 6
+    assert reopened(path).head == 7, "it is of our account now"
+
+
+def test_two_restores_keep_both_former_ledgers(
+    path: str, settings: Settings, tmp_path: Path
+) -> None:
+    target = str(tmp_path / "copy.db")
+    back_up(path, target)
+    live(path, [fill("late")])
+    _, first = put_back(settings, target)
+    _, second = put_back(settings, target)  # within the same second
+    assert first != second
+    assert (len(facts(first)), len(facts(second))) == (7, 7)
+    assert facts(first)[-1][1] == "fill:o1:late" and facts(second)[-1][1].startswith("restored:")
+    assert put_back(settings, first)[0] == 7, "and what was put back can be undone"
+
+
+def test_an_empty_file_is_not_opened_by_anybody(path: str, settings: Settings) -> None:
+    """SQLite would remove the log file beside it."""
+    store = Store(path, OWNER)
+    store.open()
+    store.commit(wanted(fill("late")), AT)
+    log = Path(f"{path}-wal").read_bytes()
+    store.close()
+    os.truncate(path, 0)
+    Path(f"{path}-wal").write_bytes(log)
+    for words in (["verify"], ["backup"], ["ledger"], ["adopt"]):
+        done = sidecar(settings, *words)
+        assert (done.returncode, "is empty" in done.stderr) == (1, True), done.stderr
+        assert Path(f"{path}-wal").read_bytes() == log
+
+
+def test_who_has_more_than_the_ledger_is_told_so(path: str, settings: Settings) -> None:
+    for since in ("7", "-5", "9" * 30):
+        done = sidecar(settings, "ledger", "--since", since)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"ledger: {path}: ends at entry 6"), done.stderr
 
 
 def test_nothing_is_restored_while_anything_runs(
@@ -246,7 +285,7 @@ def test_what_a_restore_left_half_done_is_no_ledger_and_can_be_done_again(
     target = str(tmp_path / "copy.db")
     back_up(path, target)
     os.rename(path, f"{path}.replaced-then")  # killed here, between the two moves
-    with pytest.raises(Failed, match="is gone, with 6 entries"):
+    with pytest.raises(Failed, match="is gone or empty, with 6 entries"):
         reopened(path)
     assert not os.path.exists(path), "no new ledger is begun in its place"
     assert put_back(settings, target)[0] == 6

@@ -17,6 +17,7 @@ from actors.writer.wire import (
     StoreFailed,
     StoreOpened,
     StoreOpening,
+    StoreRefused,
     TellAside,
 )
 from protocol.account import Account
@@ -231,7 +232,7 @@ def test_money_that_was_set_aside_halts_trading_once_and_for_good() -> None:
     result = Result("CONFLICT", 1, "fill:o1:t1 is on record with another body", aside=1)
     effects = host.step(Committed(AT, (result,), ()))
     why = "ledger: conflict: fill:o1:t1 is on record with another body"
-    assert answers(effects)[0][2] == Appended("CONFLICT", 1, result.reason)
+    assert answers(effects)[0][2] == Appended("CONFLICT", 1, result.reason, 1)
     assert [e.grave for e in effects if isinstance(e, Report)] == [True]
     assert halts(effects) == [("gateway", "aside:1", Halt(why))]
     beat = heartbeat(effects)
@@ -243,6 +244,37 @@ def test_money_that_was_set_aside_halts_trading_once_and_for_good() -> None:
     assert heartbeat(host.beat_later()).ready is False, "not on record yet"
     assert heartbeat(host.step(AsideTold(AT, 1))).ready is True, "the latch holds from here on"
     assert halts(host.beat_later()) == []
+
+
+def test_a_halt_that_is_not_on_the_gateways_disk_is_told_again() -> None:
+    host = Host()
+    host.step(Started(AT))
+    first = halts(host.step(StoreOpened(AT, 7, "", 3, "why")))
+    unsaved = Letter("gateway", 1, "aside:3", AT, HaltAnswer(True, "disk full", saved=False))
+    assert not [e for e in host.step(Answered(AT, "gateway", unsaved)) if isinstance(e, TellAside)]
+    assert halts(host.beat_later()) == first
+
+
+def test_what_was_told_never_goes_back() -> None:
+    host = Host()
+    host.open()
+    for k in (1, 2):
+        host.append(fill(f"t{k}"))
+        host.step(Committed(AT, (Result("REFUSED", reason="CHECK failed", aside=k),), ()))
+    for k in (2, 1):  # the answer to the first was lost, and is given again
+        answer = Letter("gateway", 1, f"aside:{k}", AT, HaltAnswer(True))
+        assert TellAside(2) in host.step(Answered(AT, "gateway", answer))
+    host.step(AsideTold(AT, 2))
+    host.append(fill("t2"))
+    effects = host.step(Committed(AT, (Result("REFUSED", reason="CHECK failed", aside=2),), ()))
+    assert halts(effects) == [] and heartbeat(host.beat_later()).ready is True
+
+
+def test_a_ledger_that_is_not_for_us_ends_the_process_for_good() -> None:
+    host = Host()
+    host.step(Started(AT))
+    said = "made by a newer program (schema 0003, this one knows 0002)"
+    assert host.step(StoreRefused(AT, said)) == [Report(said, grave=True), Finish(78)]
 
 
 def test_money_set_aside_in_a_former_life_halts_trading_in_this_one() -> None:
@@ -268,7 +300,7 @@ def test_money_that_can_not_be_booked_closes_the_gate_but_an_observation_does_no
         host.append(fact)
         refused = Result("REFUSED", reason="CHECK failed", aside=1)
         effects = host.step(Committed(AT, (refused,), ()))
-        assert answers(effects)[0][2] == Appended("REFUSED", 0, "CHECK failed")
+        assert answers(effects)[0][2] == Appended("REFUSED", 0, "CHECK failed", 1)
         assert heartbeat(host.beat_later()).ready is ready
 
 
@@ -489,7 +521,7 @@ def test_a_refusal_told_again_halts_nothing_that_somebody_has_resumed() -> None:
     host.append(fill("bad"))
     known = Result("REFUSED", reason="CHECK failed", aside=3)
     effects = host.step(Committed(AT, (known,), ()))
-    assert answers(effects)[0][2] == Appended("REFUSED", 0, "CHECK failed")
+    assert answers(effects)[0][2] == Appended("REFUSED", 0, "CHECK failed", 3)
     assert [e for e in effects if isinstance(e, Report)] == halts(effects) == []
     assert heartbeat(host.beat_later()).ready is True
 

@@ -1,6 +1,8 @@
 """Opening a ledger: the account is the fold of its entries, or it does not open."""
 
+import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -8,7 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from sqlalchemy.engine import Connection
 
+from actors.writer import database
 from actors.writer.anchor import AnchorFile
 from actors.writer.store import Failed, Locked, Opened, Store
 from protocol.account import Account
@@ -28,6 +33,7 @@ from tests.actors.writer.files import (
     fold_rows,
     lives,
     pages_kept,
+    reopened,
     rows,
     table_rows,
     unlocked,
@@ -272,3 +278,61 @@ def test_a_database_that_is_read_meanwhile_is_not_changed_by_it(path: str) -> No
     log = store.checkpoint()
     assert log.done == log.pages
     store.close()
+
+
+def test_after_a_storage_failure_the_log_file_is_brought_in_before_anything_rests_on_it(
+    path: str,
+) -> None:
+    """What it has may be in memory only, though it reads well."""
+    first = Store(path)
+    first.open()
+    append(first, fill("t1"))
+    anchor = Beside(replace(first._anchor.read(), suspect=True))
+    reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    reader.execute("BEGIN").execute("SELECT count(*) FROM entries").fetchall()
+    with pytest.raises(Failed, match="another program reads it"):
+        Store(path, anchor=anchor).open()
+    reader.close()
+    second = Store(path, anchor=anchor)
+    assert os.path.getsize(f"{path}-wal") > 0
+    assert second.open().head == 1
+    assert b"fill:o1:t1" in Path(path).read_bytes(), "it is in the database by now"
+    second.close()
+    with pytest.raises(Failed, match="another writer has opened it"):
+        first.close()
+
+
+def test_storage_that_fails_while_it_is_opened_is_suspect_as_well(path: str) -> None:
+    lives(path, [fill("t1")])
+
+    def failing(path: str) -> Connection:
+        connection = database.connect(path)
+        connection.exec_driver_sql("PRAGMA query_only = 1")  # the trial commit can't be made
+        return connection
+
+    end = AnchorFile(path).read()
+    assert end is not None
+    anchor = Beside(end)
+    with pytest.raises(Failed, match="readonly"):
+        Store(path, anchor=anchor, connect=failing).open()
+    assert anchor.end == replace(end, suspect=True)
+    store = Store(path, anchor=anchor)
+    assert store.open().head == 1
+    assert anchor.end == end
+    store.close()
+
+
+def test_an_emptied_database_is_not_begun_anew_beside_its_log_file(path: str) -> None:
+    store = Store(path)
+    store.open()
+    append(store, fill("t1"))
+    for suffix in ("-wal", ".end"):
+        shutil.copy(path + suffix, path + suffix + ".kept")
+    store.close()
+    os.truncate(path, 0)
+    for suffix in ("-wal", ".end"):
+        os.replace(path + suffix + ".kept", path + suffix)
+    log = Path(f"{path}-wal").read_bytes()
+    with pytest.raises(Failed, match="is gone or empty, with 1 entries"):
+        reopened(path)
+    assert Path(f"{path}-wal").read_bytes() == log, "it may be all that is left"
