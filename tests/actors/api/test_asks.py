@@ -43,6 +43,7 @@ def test_an_order_without_a_name_gets_one() -> None:
         (b'"0.5600"', b'"1.0000"', 422, "price"),
         (b'"10.00"', b'"0.00"', 422, "count"),
         (b'"10.00"', b'"-1.00"', 422, "count"),
+        (b'"10.00"', b'"999999999999.00"', 422, "count"),
         (b'"10.00"', b"true", 422, "count"),
         (b'"bid"', b'"buy"', 422, "side"),
         (b'"KXA-1"', b'"kxa 1"', 422, "ticker"),

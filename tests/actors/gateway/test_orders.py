@@ -15,7 +15,7 @@ from protocol.facts import (
     OrderUnknown,
     OrderWithdrawn,
 )
-from protocol.limits import ABSENCE_AFTER, INTENT_ACK_MAX, RESOLVE_INTERVAL, SECOND
+from protocol.limits import ABSENCE_AFTER, COUNT_MAX, INTENT_ACK_MAX, RESOLVE_INTERVAL, SECOND
 from protocol.messages import CancelAnswer, CancelOrder, Halt, HaltAnswer, Resume
 from protocol.units import Count, Price
 from tests.actors.gateway.scene import Scene, order
@@ -250,7 +250,14 @@ def test_a_404_to_a_cancel_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"price": Price(0)}, {"price": Price(1_000_000)}, {"count": Count(0)}], ids=str
+    "wrong",
+    [
+        {"price": Price(0)},
+        {"price": Price(1_000_000)},
+        {"count": Count(0)},
+        {"count": Count(COUNT_MAX + 1)},  # the ledger would not take it
+    ],
+    ids=str,
 )
 def test_terms_that_make_no_sense_are_refused_at_the_door(wrong: Any) -> None:
     scene = Scene().ready()
