@@ -39,8 +39,8 @@ class Found(Struct, frozen=True):
 
 def check_present(path: str, end: End | None) -> None:
     """A ledger that was here must still be here. Raises Failed."""
-    there = os.path.exists(path) and os.stat(path).st_size > 0  # SQLite would make it anew
-    if end is not None and end.n and not there:
+    empty = os.path.isfile(path) and os.path.getsize(path) == 0  # SQLite would make it anew
+    if end is not None and end.n and (empty or not os.path.exists(path)):
         raise Failed(
             f"{path}: is gone or empty, with {end.n} entries: put it back, or {RESTORE_HINT}"
         )
