@@ -5,30 +5,24 @@ Unknown is never sent again; evidence settles it (`reconcile.py`).
 """
 
 import enum
-import hashlib
 
-import msgspec
 from msgspec import Struct
 
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended
-from protocol import topics
+from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from protocol.facts import (
     AnyFact,
     OrderAccepted,
     OrderDenied,
     OrderIntended,
     OrderRejected,
-    OrderSide,
     OrderUnknown,
     OrderWithdrawn,
-    TimeInForce,
     natural_id,
 )
 from protocol.kalshi import calls
 from protocol.kalshi.calls import Created, Refusal
 from protocol.limits import (
-    CLIENT_ORDER_ID_CHARS_MAX,
-    COUNT_MAX,
     INTENT_ACK_MAX,
     LANE_QUEUE_MAX,
     MS,
@@ -37,9 +31,6 @@ from protocol.limits import (
 )
 from protocol.machine import Effect
 from protocol.messages import AnyMessage, Appended, Order, OrderAnswer, PlaceOrder
-from protocol.units import DOLLAR, Count, Price, encode_unit, format_count
-
-_encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
 
 class Stage(enum.Enum):
@@ -64,45 +55,6 @@ class Ticket(Struct):
     answer: OrderAnswer | None = None
     settles: str = ""  # id of the fact whose acknowledgement ends it
     n: int = 0
-
-
-class _Terms(Struct, frozen=True, tag="PlaceOrder"):
-    """What of a PlaceOrder is hashed. Ledgers on disk hold these hashes: nothing may be added."""
-
-    client_order_id: str
-    ticker: str
-    side: OrderSide
-    price: Price
-    count: Count
-    time_in_force: TimeInForce
-    post_only: bool
-
-
-def hash_of(order: PlaceOrder) -> str:
-    """SHA-256 of an order's terms: who made its id up is none of them."""
-    terms = _Terms(
-        order.client_order_id,
-        order.ticker,
-        order.side,
-        order.price,
-        order.count,
-        order.time_in_force,
-        order.post_only,
-    )
-    return hashlib.sha256(_encode(terms)).hexdigest()
-
-
-def flaw(order: PlaceOrder) -> str:
-    """What is wrong with an order's terms, "" if nothing. The exchange is not asked."""
-    if not 1 <= len(order.client_order_id) <= CLIENT_ORDER_ID_CHARS_MAX:
-        return f"client_order_id: 1 to {CLIENT_ORDER_ID_CHARS_MAX} characters"
-    if not topics.is_ticker(order.ticker):
-        return "ticker: not the name of a market"
-    if not 0 < order.price < DOLLAR:
-        return "price: more than 0 and less than 1 dollar"
-    if not 0 < order.count <= COUNT_MAX:
-        return f"count: more than 0, at most {format_count(COUNT_MAX)}"
-    return ""
 
 
 class Orders:
@@ -167,7 +119,7 @@ class Orders:
         if ticket is None and booked is None:
             return None
         taken_by = ticket.body_hash if ticket is not None else booked.body_hash if booked else ""
-        if ticket is None and booked is not None and not taken_by and _alike(order, booked):
+        if ticket is None and booked is not None and not taken_by and alike(order, booked):
             taken_by = terms  # a restore forgot the intent; the exchange has shown what it knows
         if taken_by != terms:
             conflict = OrderAnswer(id, "conflict", code="order_id_taken", text="other terms")
@@ -351,25 +303,3 @@ class Orders:
         return min(
             (t.deadline for t in self.tickets.values() if t.deadline is not None), default=None
         )
-
-
-def _alike(order: PlaceOrder, booked: Order) -> bool:
-    """Whether an order has the terms of one that is known from the exchange only."""
-    asked = (order.ticker, order.side, order.price, order.count)
-    return asked == (booked.ticker, booked.side, booked.price, booked.count)
-
-
-def answer_from(order: Order) -> OrderAnswer:
-    """What the ledger says of an order, in the words of an answer."""
-    id = order.client_order_id
-    match order.state:
-        case "resting" | "executed" | "canceled":
-            return OrderAnswer(id, "accepted", order)
-        case "rejected" | "absent":
-            return OrderAnswer(id, "rejected", order, order.state, order.reason)
-        case "denied":
-            return OrderAnswer(id, "denied", order, "denied", order.reason)
-        case "withdrawn":
-            return OrderAnswer(id, "unavailable", order, "withdrawn", order.reason)
-        case "intended" | "unknown":
-            return OrderAnswer(id, "unknown", order, order.state, order.reason)

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from actors.writer.database import Failed, Locked
+from actors.writer.database import SMALLEST_BYTES, Failed, Locked
 from protocol.audit import Damage
 from protocol.errors import ConfigError
 from protocol.runtime.process import LOCKED, MISCONFIGURED, LockHeld
@@ -25,7 +25,7 @@ def existing(path: str) -> str:
     """
     if not os.path.isfile(path):
         raise Failed(f"{path}: there is no ledger")
-    if os.path.getsize(path) == 0:
+    if os.path.getsize(path) < SMALLEST_BYTES:
         raise Failed(f"{path}: is empty; leave it and its -wal alone, and restore a backup")
     return path
 

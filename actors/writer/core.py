@@ -7,7 +7,8 @@ has no delay and a busy one shares its fsyncs. Nothing is acknowledged before it
 import collections
 from typing import Final
 
-from actors.writer.batch import Booked, Result, Wanted, stops_trading
+from actors.writer.asides import Asides
+from actors.writer.batch import Booked, Result, Wanted
 from actors.writer.wire import (
     AsideTold,
     Checkpoint,
@@ -22,7 +23,6 @@ from actors.writer.wire import (
     StoreOpened,
     StoreOpening,
     StoreRefused,
-    TellAside,
 )
 from protocol import topics
 from protocol.account import Meaning
@@ -64,14 +64,11 @@ from protocol.messages import (
     Entries,
     EntriesRequest,
     Entry,
-    Halt,
-    HaltAnswer,
     Order,
     Position,
     Refused,
 )
 from protocol.pulse import Identity, Pulse, Vitals
-from protocol.telling import Outstanding
 
 TAIL_MAX = 5_000  # entries kept in memory for followers that missed a few
 MISCONFIGURED = 78  # exit code: the runner does not start it again
@@ -84,16 +81,13 @@ class Writer:
     def __init__(self, identity: Identity) -> None:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
-        self._tells = Outstanding(self._outbox)
+        self._asides = Asides(self._outbox)
         self._queue: collections.deque[tuple[tuple[bytes, ...], Letter]] = collections.deque()
         self._committing: list[tuple[tuple[bytes, ...], Letter]] = []
         self._retry: Commit | OpenStore | None = None
         self._retry_at: int | None = None
         self._locked_since: int | None = None
         self._locked_wait = LOCKED_RETRY_MIN
-        self._aside = (0, "")  # the last money set aside that trading is not yet halted for
-        self._told = 0  # the last number on record as halted for
-        self._latched = 0  # the last number that the gateway has halted trading for
         self._unsaved = (0, 0)  # commits and entries since the last checkpoint
         self._head = 0
         self._tail: collections.deque[Entry] = collections.deque(maxlen=TAIL_MAX)
@@ -116,12 +110,10 @@ class Writer:
             self._retry_at = None
             effects.append(self._retry)
         effects += self._start_commit(cause.at)
-        effects += self._halt(now, cause.at)
-        effects += self._tells.due(now)
+        effects += self._asides.due(now, cause.at)
         self._counters["queue"] = len(self._queue)
-        vitals = Vitals(
-            tuple(self._troubles.values()), {"db_ready": self._open and not self._troubles}
-        )
+        reasons = (*self._troubles.values(), *self._asides.troubles)
+        vitals = Vitals(reasons, {"db_ready": self._open and not reasons})
         effects += self._pulse.beat(now, cause.at, vitals, dict(self._counters))
         if self._open:
             effects += [Publish(e) for e in self._outbox.marks(now, cause.at, self._head)]
@@ -135,7 +127,7 @@ class Writer:
         return None if self._finished else self._alarm
 
     def _next_alarm(self) -> int:
-        deadlines = [self._pulse.deadline(), self._retry_at, self._tells.deadline()]
+        deadlines = [self._pulse.deadline(), self._retry_at, self._asides.deadline()]
         if self._open:
             deadlines.append(self._outbox.deadline())
         return min(d for d in deadlines if d is not None)
@@ -149,10 +141,10 @@ class Writer:
                 self._troubles["store"] = text
                 return [Report(text)]
             case StoreOpened(head=head, how=how, aside=aside, reason=reason, told=up_to):
-                self._open, self._head, self._told = True, head, up_to
+                self._open, self._head = True, head
+                self._asides.opened(aside, reason, up_to)
                 self._settled()
                 self._troubles.pop("store", None)
-                self._aside = (aside, reason)
                 return [Report(f"the ledger is open at {head}: {how}")]
             case StoreRefused(reason=reason):
                 self._finished = True
@@ -162,10 +154,7 @@ class Writer:
             case StoreFailed(reason=reason):
                 return self._locked(now, reason)
             case AsideTold(aside=aside):
-                self._told = max(self._told, aside)
-                if self._aside[0] <= aside:
-                    self._aside = (0, "")
-                    self._troubles.pop("money", None)
+                self._asides.recorded(aside)
                 return []
             case Checkpointed(pages=pages, done=done):
                 return self._checkpointed(pages, done)
@@ -180,7 +169,7 @@ class Writer:
                 self._stopping = True
                 return []
             case Answered(letter=letter):
-                return self._halted(letter)
+                return self._asides.answered(letter)
             case Elapsed() | Heard():
                 return []
         raise AssertionError(f"unexpected cause: {cause}")
@@ -250,41 +239,12 @@ class Writer:
         self._troubles.pop("locked", None)
 
     def _noted(self, letter: Letter, result: Result) -> list[Effect]:
-        """Remember what must stop trading: money that could not be booked as it was told."""
         assert isinstance(letter.body, Append)
-        fact = letter.body.fact
         if result.verdict == "REPEAT":
             self._counters["repeats"] += 1
-        if result.verdict not in ("CONFLICT", "REFUSED"):
             return []
         self._counters["refused"] += 1
-        if not stops_trading(fact, result):
-            return []
-        if result.aside <= max(self._told, self._aside[0]):
-            return []  # told again: trading has been halted for it, and somebody may have resumed
-        text = f"ledger: {result.verdict.lower()}: {result.reason}"
-        self._aside = (result.aside, text)
-        return [Report(text, grave=True)]
-
-    def _halt(self, now: int, at: int) -> list[Effect]:
-        """Have trading halted for money that was set aside; until then the gate stays closed."""
-        aside, reason = self._aside
-        if not aside:
-            return []
-        self._troubles["money"] = reason
-        if aside <= self._latched:
-            return []
-        return self._tells.tell(now, at, "gateway", f"aside:{aside}", Halt(reason))
-
-    def _halted(self, letter: Letter) -> list[Effect]:
-        """The gateway answered. A halt that is not on its disk is told again."""
-        answer = letter.body
-        if not isinstance(answer, HaltAnswer) or not (answer.halted and answer.saved):
-            return []
-        if self._tells.answered(letter.id) is None:
-            return []
-        self._latched = max(self._latched, int(letter.id.partition(":")[2]))
-        return [TellAside(self._latched)]
+        return self._asides.noted(letter.body.fact, result)
 
     def _failed(self, now: int, reason: str) -> list[Effect]:
         """Storage that failed ends this life. What can't even be opened waits for the operator:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 BUSY_MS: Final = 250
+SMALLEST_BYTES: Final = 512  # of a database: what is smaller SQLite may take for none, and begin
 CACHE_KIB: Final = 16 * 1024  # of pages: the index of ids grows by a page here and a page there
 SQLITE_BUSY: Final = 5
 SQLITE_LOCKED: Final = 6

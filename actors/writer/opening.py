@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from actors.writer.anchor import End
 from actors.writer.booking import meta_row
-from actors.writer.database import SQLITE_READONLY, Failed
+from actors.writer.database import SMALLEST_BYTES, SQLITE_READONLY, Failed
 from actors.writer.migrate import migrate, schema_of
 from protocol.audit import Damage
 from protocol.errors import ConfigError
@@ -39,7 +39,7 @@ class Found(Struct, frozen=True):
 
 def check_present(path: str, end: End | None) -> None:
     """A ledger that was here must still be here. Raises Failed."""
-    empty = os.path.isfile(path) and os.path.getsize(path) == 0  # SQLite would make it anew
+    empty = os.path.isfile(path) and os.path.getsize(path) < SMALLEST_BYTES
     if end is not None and end.n and (empty or not os.path.exists(path)):
         raise Failed(
             f"{path}: is gone or empty, with {end.n} entries: put it back, or {RESTORE_HINT}"

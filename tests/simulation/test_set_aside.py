@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from actors.writer.asides import Asides
 from actors.writer.batch import Plan, Result
-from actors.writer.core import Writer
 from actors.writer.journal import Journal
 from protocol.audit import Damage
 from protocol.limits import SECOND
@@ -81,7 +81,7 @@ def test_money_that_cannot_be_booked_halts_trading(day: int) -> None:
 
 
 def nobody_is_told_of_it() -> AbstractContextManager[None]:
-    return planted(Writer, "_halt", lambda self, now, at: [])
+    return planted(Asides, "due", lambda self, now, at: [])
 
 
 def what_came_with_it_is_set_aside_too() -> AbstractContextManager[None]:

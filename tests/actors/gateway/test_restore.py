@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.gateway.orders import hash_of
+from actors.gateway.terms import hash_of
 from protocol.envelope import Letter
 from protocol.facts import LedgerRestored, OrderIntended, Reconciled, RestoreConfirmed
 from protocol.limits import ABSENCE_AFTER, CONFIRM_ASKERS_MAX, SECOND, US

@@ -16,11 +16,13 @@ from sqlalchemy.engine import Connection
 from actors.writer import database
 from actors.writer.anchor import AnchorFile
 from actors.writer.store import Failed, Locked, Opened, Store
+from actors.writer.verify import verify
 from protocol.account import Account
 from protocol.errors import ConfigError
 from protocol.facts import AnyFact
 from protocol.limits import TAIL_CHECKED
 from protocol.messages import AccountState
+from protocol.runtime.ledger import connect_read_only
 from tests.actors.writer.files import (
     AT,
     Beside,
@@ -336,3 +338,19 @@ def test_an_emptied_database_is_not_begun_anew_beside_its_log_file(path: str) ->
     with pytest.raises(Failed, match="is gone or empty, with 1 entries"):
         reopened(path)
     assert Path(f"{path}-wal").read_bytes() == log, "it may be all that is left"
+
+
+def test_a_truncated_ledger_does_not_open_wherever_it_was_cut(path: str, tmp_path: Path) -> None:
+    lives(path, [intended(), accepted()], [fill(f"t{i}") for i in range(20)])
+    whole, before = Path(path).read_bytes(), everything(path)
+    for size in [*range(0, len(whole), 4096), 1, 100, 600]:
+        cut = str(tmp_path / f"cut-{size}.db")
+        Path(cut).write_bytes(whole[:size])
+        shutil.copy(f"{path}.end", f"{cut}.end")
+        with pytest.raises(Failed, match=re.escape(cut)):
+            reopened(cut)
+        assert Path(cut).read_bytes() == whole[:size], "and it is left as it is"
+    Path(path).write_bytes(whole[:-1])  # SQLite reads the missing byte as zero: like a changed one
+    with closing(connect_read_only(path)) as connection:
+        found = verify(connection, path).problems
+    assert found or everything(path) == before

@@ -1,0 +1,76 @@
+"""The terms of an order: whether they make sense, whether two orders have the same, and what the
+ledger's word on one is as an answer."""
+
+import hashlib
+
+import msgspec
+from msgspec import Struct
+
+from protocol import topics
+from protocol.facts import OrderSide, TimeInForce
+from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, COUNT_MAX
+from protocol.messages import Order, OrderAnswer, PlaceOrder
+from protocol.units import DOLLAR, Count, Price, encode_unit, format_count
+
+_encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
+
+
+class _Terms(Struct, frozen=True, tag="PlaceOrder"):
+    """What of a PlaceOrder is hashed. Ledgers on disk hold these hashes: nothing may be added."""
+
+    client_order_id: str
+    ticker: str
+    side: OrderSide
+    price: Price
+    count: Count
+    time_in_force: TimeInForce
+    post_only: bool
+
+
+def hash_of(order: PlaceOrder) -> str:
+    """SHA-256 of an order's terms: who made its id up is none of them."""
+    terms = _Terms(
+        order.client_order_id,
+        order.ticker,
+        order.side,
+        order.price,
+        order.count,
+        order.time_in_force,
+        order.post_only,
+    )
+    return hashlib.sha256(_encode(terms)).hexdigest()
+
+
+def flaw(order: PlaceOrder) -> str:
+    """What is wrong with an order's terms, "" if nothing. The exchange is not asked."""
+    if not 1 <= len(order.client_order_id) <= CLIENT_ORDER_ID_CHARS_MAX:
+        return f"client_order_id: 1 to {CLIENT_ORDER_ID_CHARS_MAX} characters"
+    if not topics.is_ticker(order.ticker):
+        return "ticker: not the name of a market"
+    if not 0 < order.price < DOLLAR:
+        return "price: more than 0 and less than 1 dollar"
+    if not 0 < order.count <= COUNT_MAX:
+        return f"count: more than 0, at most {format_count(COUNT_MAX)}"
+    return ""
+
+
+def alike(order: PlaceOrder, booked: Order) -> bool:
+    """Whether an order has the terms of one that is known from the exchange only."""
+    asked = (order.ticker, order.side, order.price, order.count)
+    return asked == (booked.ticker, booked.side, booked.price, booked.count)
+
+
+def answer_from(order: Order) -> OrderAnswer:
+    """What the ledger says of an order, in the words of an answer."""
+    id = order.client_order_id
+    match order.state:
+        case "resting" | "executed" | "canceled":
+            return OrderAnswer(id, "accepted", order)
+        case "rejected" | "absent":
+            return OrderAnswer(id, "rejected", order, order.state, order.reason)
+        case "denied":
+            return OrderAnswer(id, "denied", order, "denied", order.reason)
+        case "withdrawn":
+            return OrderAnswer(id, "unavailable", order, "withdrawn", order.reason)
+        case "intended" | "unknown":
+            return OrderAnswer(id, "unknown", order, order.state, order.reason)
