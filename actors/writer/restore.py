@@ -21,7 +21,7 @@ from actors.writer.adopt import adopt
 from actors.writer.anchor import AnchorFile
 from actors.writer.backup import bring_back
 from actors.writer.commands import ended, existing, naming
-from actors.writer.database import Failed
+from actors.writer.database import SMALLEST_BYTES, Failed
 from actors.writer.migrate import HEAD, REVISIONS, schema_of
 from actors.writer.opening import read_meta
 from actors.writer.verify import verify
@@ -129,9 +129,9 @@ def _swap(path: str, ready: str) -> str:
 def _empty_log(path: str) -> None:
     """Bring the former ledger's log file into it, so that it is one file when it is moved.
 
-    One that is too damaged for that keeps its log file.
+    One that is too damaged for that keeps its log file; beside an empty file it may be all.
     """
-    if not os.path.exists(path):
+    if not os.path.isfile(path) or os.path.getsize(path) < SMALLEST_BYTES:
         return
     try:
         with contextlib.closing(database.connect(path)) as connection:

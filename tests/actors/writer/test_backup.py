@@ -239,8 +239,12 @@ def test_two_restores_keep_both_former_ledgers(
     assert put_back(settings, first)[0] == 7, "and what was put back can be undone"
 
 
-def test_an_empty_file_is_not_opened_by_anybody(path: str, settings: Settings) -> None:
+def test_an_empty_file_is_not_opened_by_anybody(
+    path: str, settings: Settings, tmp_path: Path
+) -> None:
     """SQLite would remove the log file beside it."""
+    target = str(tmp_path / "copy.db")
+    back_up(path, target)
     store = Store(path, OWNER)
     store.open()
     store.commit(wanted(fill("late")), AT)
@@ -252,6 +256,8 @@ def test_an_empty_file_is_not_opened_by_anybody(path: str, settings: Settings) -
         done = sidecar(settings, *words)
         assert (done.returncode, "is empty" in done.stderr) == (1, True), done.stderr
         assert Path(f"{path}-wal").read_bytes() == log
+    _, former = put_back(settings, target)
+    assert Path(f"{former}-wal").read_bytes() == log, "a restore keeps it, too"
 
 
 def test_who_has_more_than_the_ledger_is_told_so(path: str, settings: Settings) -> None:
