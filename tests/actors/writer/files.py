@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from actors.writer.anchor import End
+from actors.writer.batch import Result
 from actors.writer.migrate import content
 from actors.writer.store import Store
 from protocol.account import Account
@@ -71,6 +72,11 @@ def everything(path: str) -> str:
 
 def append(store: Store, *facts: AnyFact) -> list[tuple[str, int]]:
     return [(r.verdict, r.n) for r in store.commit(wanted(*facts), AT).results]
+
+
+def told(store: Store, *facts: AnyFact) -> list[Result]:
+    """Append facts in one batch. Returns what became of each."""
+    return list(store.commit(wanted(*facts), AT).results)
 
 
 def lives(path: str, *batches: Iterable[AnyFact], account: str = "") -> None:

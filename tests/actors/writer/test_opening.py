@@ -27,7 +27,6 @@ from tests.actors.writer.files import (
     AT,
     Beside,
     append,
-    begun,
     change,
     entries,
     everything,
@@ -50,11 +49,6 @@ connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return begun(str(tmp_path / "ledger.db"))
 
 
 def six(path: str) -> AccountState:

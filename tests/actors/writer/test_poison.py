@@ -1,8 +1,5 @@
 """Facts that can't be booked: set aside once, by name, and everything else is booked."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +21,7 @@ from tests.actors.writer.files import (
     reopened,
     rows,
     table_rows,
+    told,
 )
 from tests.actors.writer.samples import (
     PRICE_REFUSED,
@@ -36,23 +34,6 @@ from tests.actors.writer.samples import (
 )
 
 SURROGATE = "\ud800"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return begun(str(tmp_path / "ledger.db"))
-
-
-@pytest.fixture
-def store(path: str) -> Iterator[Store]:
-    store = Store(path)
-    store.open()
-    yield store
-    store.close()
-
-
-def told(store: Store, *facts: AnyFact) -> list[Result]:
-    return list(store.commit(wanted(*facts), AT).results)
 
 
 def poison(number: str = "bad") -> Fill:

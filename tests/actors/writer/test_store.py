@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -31,20 +30,6 @@ from tests.actors.writer.files import (
     table_rows,
 )
 from tests.actors.writer.samples import PRICE_REFUSED, accepted, balance, fill, intended, wanted
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return begun(str(tmp_path / "ledger.db"))
-
-
-@pytest.fixture
-def store(path: str) -> Iterator[Store]:
-    store = Store(path)
-    store.open()
-    yield store
-    store.close()
-
 
 # Appending
 

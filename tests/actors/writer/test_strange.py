@@ -1,13 +1,11 @@
 """Strange values: booked as they are, set aside once, or refused at the door."""
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
 
-from actors.writer.batch import Result
 from actors.writer.store import Store
 from protocol.envelope import Letter, decode_letter, encode_letter
 from protocol.errors import RemoteProtocolError
@@ -17,40 +15,22 @@ from protocol.messages import Append
 from protocol.units import Count, Money, Price
 from tests.actors.writer.files import (
     AT,
-    begun,
     entries,
     everything,
     fold_rows,
     reopened,
     rows,
     table_rows,
+    told,
 )
 from tests.actors.writer.samples import (
     balance,
     fill,
     intended,
     seen,
-    wanted,
 )
 
 SURROGATE = "\ud800"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return begun(str(tmp_path / "ledger.db"))
-
-
-@pytest.fixture
-def store(path: str) -> Iterator[Store]:
-    store = Store(path)
-    store.open()
-    yield store
-    store.close()
-
-
-def told(store: Store, *facts: AnyFact) -> list[Result]:
-    return list(store.commit(wanted(*facts), AT).results)
 
 
 STRANGE: dict[str, tuple[AnyFact, str]] = {
