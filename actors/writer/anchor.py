@@ -6,6 +6,7 @@ found out at the next start instead of being carried on with a hole. It is not f
 survives a killed process, and after a power cut it is at worst older than the ledger.
 """
 
+import fcntl
 import hashlib
 import os
 from typing import Final, Protocol
@@ -13,7 +14,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from protocol.errors import ConfigError
-from protocol.runtime.process import hold_lock, sync_folder
+from protocol.runtime.process import LockHeld, sync_folder
 
 RECORD_BYTES: Final = 256
 VERSION: Final = "1"
@@ -58,9 +59,19 @@ class AnchorFile:
             return
         path = f"{self._path}.lock"
         try:
-            self._lock = hold_lock(path, f"{self._path}: another writer has it open")
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as e:
             raise ConfigError(f"{path}: {e.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            who = holder or "unknown"
+            raise LockHeld(f"{self._path}: another writer has it open (pid {who})") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._lock = descriptor
 
     def read(self) -> End | None:
         """The end. None if there is none, or it is damaged. Raises OSError."""
@@ -72,14 +83,13 @@ class AnchorFile:
 
     def write(self, end: End) -> None:
         """Replace it in place: it always has the same size. Raises OSError."""
-        first = self._file < 0
-        if first:
+        if self._file < 0:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             self._file = os.open(f"{self._path}.end", flags, 0o600)
-        os.pwrite(self._file, _encode(end), 0)
-        if first:
+            os.pwrite(self._file, _encode(end), 0)
             os.fsync(self._file)  # once: a new one must not be empty after a power cut
             sync_folder(os.path.dirname(self._path) or ".")  # SQLite does not mind if it fails
+        os.pwrite(self._file, _encode(end), 0)
 
     def release(self) -> None:
         """Close both files."""

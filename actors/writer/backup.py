@@ -30,7 +30,7 @@ from protocol.audit import Audit, Damage
 from protocol.errors import ConfigError
 from protocol.ledger import take_snapshot
 from protocol.runtime.ledger import connect_read_only, hash_at, head_of, page, rows
-from protocol.runtime.process import load_settings, private_folder, sync_file, sync_folder
+from protocol.runtime.process import load_settings, private_folder, sync_folder
 
 
 def back_up(source: str, target: str) -> tuple[int, bytes]:
@@ -41,7 +41,8 @@ def back_up(source: str, target: str) -> tuple[int, bytes]:
     """
     if os.path.lexists(target):
         raise ConfigError(f"{target}: is there already")
-    existing(source)
+    if not os.path.exists(source):
+        raise Failed(f"{source}: there is no ledger")
     if not os.path.isdir(os.path.dirname(target) or "."):
         raise ConfigError(f"{target}: there is no such folder")
     temporary = f"{target}.{os.getpid()}.part"
@@ -50,7 +51,7 @@ def back_up(source: str, target: str) -> tuple[int, bytes]:
         with connect_read_only(source) as connection:
             n, last, owner = _copy(connection, source, temporary)
         _prove(temporary, n, last, owner)
-        sync_file(temporary)
+        _sync(temporary)
         _name(temporary, target)
         sync_folder(os.path.dirname(target) or ".")
     finally:
@@ -149,6 +150,14 @@ def bring_back(
     return head
 
 
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _remove(path: str) -> None:
     for suffix in ("", "-journal", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
@@ -167,8 +176,9 @@ def main(arguments: Sequence[str]) -> int:
         target = given or f"{settings.var_dir}/backups/ledger-{stamp}.db"
         if not given:
             private_folder(f"{settings.var_dir}/backups")
+        source = existing(f"{settings.var_dir}/ledger.db")
         with naming(target):
-            n, last = back_up(f"{settings.var_dir}/ledger.db", target)
+            n, last = back_up(source, target)
         print(f"{target}: {n} entries, restored and verified, last hash {last.hex()}")
         return 0
 

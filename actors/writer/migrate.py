@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from actors.writer.database import Failed, writing
 from protocol.errors import ConfigError
 from protocol.runtime.ledger import connect_read_only, rows
-from protocol.runtime.process import sync_file, sync_folder
+from protocol.runtime.process import sync_folder
 
 REVISIONS: Final = ("0001", "0002")
 HEAD: Final = REVISIONS[-1]
@@ -101,7 +101,11 @@ def keep_copy(connection: Connection, path: str, target: str) -> None:
         copy.close()
     if not sound or not same:
         raise Failed(f"{path}: its copy {temporary} is not the same")
-    sync_file(temporary)
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     os.replace(temporary, target)
     sync_folder(os.path.dirname(target) or ".")
 

@@ -22,16 +22,9 @@ from actors.writer.database import Failed
 from actors.writer.migrate import HEAD, migrate, schema_of
 from actors.writer.opening import check_end, read_meta
 from protocol.audit import Damage
-from protocol.ledger import Unsound, open_snapshot, take_snapshot
+from protocol.ledger import Snapshot, Unsound, open_snapshot, take_snapshot
 from protocol.limits import READ_ENTRIES
-from protocol.runtime.ledger import (
-    Scan,
-    connect_read_only,
-    hash_at,
-    head_of,
-    rows,
-    snapshot_at,
-)
+from protocol.runtime.ledger import Scan, connect_read_only, hash_at, head_of, rows
 from protocol.runtime.process import load_settings
 
 UNREADABLE: Final = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
@@ -133,16 +126,16 @@ def _check_entries(connection: Connection, scan: Scan) -> None:
 
 
 def _check_snapshot(connection: Connection, scan: Scan, n: int, head: int) -> None:
-    found = snapshot_at(connection, n)
-    if found is None:
-        return  # a writer at work has forgotten it meanwhile
-    try:
-        open_snapshot(found, head, found.account, hash_at(connection, n))
-    except (Unsound, TypeError, UnicodeEncodeError) as e:
-        raise Damage(f"snapshot at {n}: {e}") from e
-    wanted = take_snapshot(scan.audit.account.state(), found.account, scan.audit.hash)
-    if wanted != found:
-        raise Damage(f"snapshot at {n}: not the fold of the entries up to {n}")
+    statement = "SELECT n, format, account, entry_hash, body, digest FROM snapshots WHERE n = ?"
+    for values in rows(connection, statement, n):
+        found = Snapshot(*values)
+        try:
+            open_snapshot(found, head, found.account, hash_at(connection, n))
+        except (Unsound, TypeError, UnicodeEncodeError) as e:
+            raise Damage(f"snapshot at {n}: {e}") from e
+        wanted = take_snapshot(scan.audit.account.state(), found.account, scan.audit.hash)
+        if wanted != found:
+            raise Damage(f"snapshot at {n}: not the fold of the entries up to {n}")
 
 
 def main(arguments: Sequence[str]) -> int:

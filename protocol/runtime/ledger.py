@@ -114,10 +114,8 @@ def newest_snapshot(connection: Connection, owner: str, head: int) -> tuple[Acco
     refused = []
     for (n,) in rows(connection, "SELECT n FROM snapshots ORDER BY n DESC"):
         try:
-            found = snapshot_at(connection, n)
-            if found is None:
-                continue  # forgotten meanwhile: there is a newer one
-            state = open_snapshot(found, head, owner, hash_at(connection, n))
+            [values] = rows(connection, _SNAPSHOT, n)
+            state = open_snapshot(Snapshot(*values), head, owner, hash_at(connection, n))
         except Unsound as e:
             refused.append(f"snapshot at {n}: {e}")
         except DBAPIError as e:
@@ -127,12 +125,6 @@ def newest_snapshot(connection: Connection, owner: str, head: int) -> tuple[Acco
         else:
             return Account(state), refused
     return Account(), refused
-
-
-def snapshot_at(connection: Connection, n: int) -> Snapshot | None:
-    """The snapshot of an entry, as it is on record: see `open_snapshot`. None if there is none."""
-    found = rows(connection, _SNAPSHOT, n)
-    return Snapshot(*found[0]) if found else None
 
 
 def is_no_text(error: DBAPIError) -> bool:

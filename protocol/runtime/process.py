@@ -108,21 +108,13 @@ def take_lock(path: str) -> int:
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 os.set_inheritable(descriptor, False)
                 return descriptor
-    return hold_lock(path, f"another instance holds {path}")
-
-
-def hold_lock(path: str, held: str) -> int:
-    """Lock a file, with our pid in it, for as long as the returned descriptor lives.
-
-    Raises LockHeld, which says `held` and by whom, and OSError.
-    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
-        raise LockHeld(f"{held} (pid {holder or 'unknown'})") from None
+        raise LockHeld(f"another instance holds {path} (pid {holder or 'unknown'})") from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
@@ -189,16 +181,7 @@ def replace_file(path: str, content: bytes) -> None:
 
 def sync_folder(path: str) -> None:
     """Make the names in a folder last."""
-    _sync(path, os.O_DIRECTORY)
-
-
-def sync_file(path: str) -> None:
-    """Make what a file holds last."""
-    _sync(path, 0)
-
-
-def _sync(path: str, flags: int) -> None:
-    descriptor = os.open(path, os.O_RDONLY | flags)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
