@@ -137,6 +137,60 @@ class Reconciled(Fact, frozen=True):
     started_at: int  # microseconds: everything before this moment has been read
     orders: int
     fills: int
+    cause: str = ""  # what the round was for: "boot", "asked", "interval", "doubt", "restore"
+    found: int = 0  # facts that nobody had told before: orders, fills, settlements
+
+
+class Settled(Fact, frozen=True):
+    """A market that we held something of was settled, and paid."""
+
+    ticker: str
+    shard: int
+    result: str  # "yes", "no", "scalar"
+    yes_count: Count
+    no_count: Count
+    revenue: Money
+    fee: Money
+    settled_at: int  # microseconds
+
+
+class MoneyMoved(Fact, frozen=True):
+    """Money came from outside, or went there, and is reflected in the balance."""
+
+    kind: Literal["deposit", "withdrawal"]
+    id: str  # the exchange's
+    amount: Money  # + a deposit, - a withdrawal, fees taken off
+    moved_at: int  # microseconds
+
+
+class PositionDiffers(Fact, frozen=True):
+    """The exchange shows another position than the ledger's fills and settlements make.
+
+    opened: the ledger's first complete reading; what was held before it is taken over.
+    unexplained: trading halts. accepted: somebody resumed it; what the exchange shows counts.
+    """
+
+    ticker: str
+    ours: Count
+    theirs: Count
+    cost: Money  # of what the exchange shows, by its own word
+    cause: Literal["opened", "unexplained", "accepted"]
+    epoch: int  # of the gateway that read it
+    round: int
+
+
+class CashDiffers(Fact, frozen=True):
+    """The balances of all shards, read while nothing rested, as a base for the next comparison.
+
+    opened: the first. unexplained: fills, settlements and transfers since the base don't make
+    it, and trading halts. accepted: somebody resumed it; what the exchange shows counts.
+    """
+
+    balance: Money  # what the exchange shows
+    expected: Money  # what the ledger makes it
+    cause: Literal["opened", "unexplained", "accepted"]
+    epoch: int
+    round: int
 
 
 class LedgerRestored(Fact, frozen=True):
@@ -167,6 +221,10 @@ AnyFact = (
     | Fill
     | BalanceSeen
     | Reconciled
+    | Settled
+    | MoneyMoved
+    | PositionDiffers
+    | CashDiffers
     | LedgerRestored
     | RestoreConfirmed
 )
@@ -213,6 +271,14 @@ def natural_id(fact: AnyFact) -> str:
             return f"balance:{fact.shard}:{fact.seen_at}"
         case Reconciled():
             return f"reconciled:{fact.epoch}:{fact.round}"
+        case Settled():
+            return f"settled:{fact.ticker}:{fact.settled_at}"
+        case MoneyMoved():
+            return f"{fact.kind}:{fact.id}"
+        case PositionDiffers():
+            return f"position-differs:{fact.ticker}:{fact.epoch}:{fact.round}"
+        case CashDiffers():
+            return f"cash-differs:{fact.epoch}:{fact.round}"
         case LedgerRestored():
             return f"restored:{fact.restore_id}"
         case RestoreConfirmed():

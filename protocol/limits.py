@@ -91,6 +91,24 @@ PAGES_MAX: Final = 1_000  # pages of one listing
 PAGE_LIMIT: Final = 200  # rows asked for a page of orders or fills
 MARKETS_PAGE: Final = 1_000
 MARKETS_MAX: Final = 10_000  # tickers one stream follows (FACTS.md section 4.1)
+RECONCILE_INTERVAL: Final = 60 * SECOND
+DIFFER_AGAIN: Final = 5 * SECOND  # between the two readings that a difference must be in
+SETTLING_MAX: Final = 60 * MINUTE  # a market's end and the settlement's row are not one moment
+CANCEL_RETRY_MIN: Final = 250 * MS  # between two tries of one cancel, doubled at each
+CANCEL_RETRY_MAX: Final = 5 * SECOND
+CALL_TOTAL_MAX: Final = 15 * SECOND  # from the first byte asked for to the last one answered
+OFFLINE_AFTER: Final = 10 * SECOND  # without the exchange a boot ends read-only
+HOLD_AFTER_CANCEL_ALL: Final = 60 * SECOND  # it may take orders of the next minute (FACTS 6.2)
+PANIC_RETRY: Final = 1 * SECOND  # between two listings, or a failed call and the next
+LATCH_LOOK: Final = 50 * MS  # how often the halt latch is looked at: others may write it
+TOKENS_VALID: Final = 1 * SECOND  # tokens granted to a program are to be spent within this
+ACQUIRES_MAX: Final = 1_000  # programs' wishes for tokens that wait
+CALLERS_MAX: Final = 256  # callers whose spending is counted by name; the rest together
+SHARDS_MAX: Final = 64  # shards with a write budget of their own
+MARKETS_KNOWN_MAX: Final = 20_000  # markets whose rules the gateway remembers
+MARKET_FRESH: Final = 5 * SECOND  # an order is refused by rules read at most so long ago
+MARKET_KEPT: Final = 10 * MINUTE  # rules older than this are read again before an order
+EVIDENCE_MAX: Final = 500  # entries in one answer about an order
 CONFIRM_ASKERS_MAX: Final = 64  # who waits for one confirmation, and whom we told of it
 JITTER: Final = 250 * MS  # one-way delay may vary this much; the bucket keeps room for it
 
@@ -133,5 +151,7 @@ assert TAIL_CHECKED < SNAPSHOT_EVERY
 assert TELL_RETRY < INTENT_ACK_MAX, "an intent is told again before it is given up"
 assert INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
 assert ABSENCE_AFTER > SIGNATURE_WINDOW
+assert CANCEL_RETRY_MIN < CANCEL_RETRY_MAX < REQUEST_MAX
+assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < RECONNECT_MAX
 assert DRAIN_MAX < 5 * SECOND

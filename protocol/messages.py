@@ -201,6 +201,7 @@ class BookedFill(Message, frozen=True):
     is_taker: bool
     exchange_at: int
     position: Count
+    late: bool = False  # the order counted as finished, without this fill
 
 
 class Position(Message, frozen=True):
@@ -233,6 +234,15 @@ class Restored(Message, frozen=True):
     settles_at: int = 0  # microseconds: no request from before the restore can land any more
 
 
+class CashBase(Message, frozen=True):
+    """Balances that were right: what came and went since must explain the next ones."""
+
+    balance: Money  # of all shards
+    flows: Money  # what all fills and settlements had brought by then
+    moved: Money  # what deposits and withdrawals had brought by then
+    n: int
+
+
 class AccountState(Message, frozen=True):
     """The whole account as of ledger number `n`: what a snapshot holds."""
 
@@ -245,6 +255,25 @@ class AccountState(Message, frozen=True):
     reconciled_to: int = 0  # microseconds: the exchange has been read up to here
     withdrawn: dict[str, str] = {}  # reasons, by client_order_id, of intents yet to come
     restored: Restored | None = None  # from a backup, and nobody has confirmed it yet
+    cash: CashBase | None = None  # what the next balances are compared with
+    moved: Money = Money(0)  # deposits and withdrawals, all together
+    differs: dict[str, tuple[Count, Count]] = {}  # unexplained: ours and theirs, by ticker
+    cash_differs: Money | None = None  # unexplained: the balance that the exchange showed
+
+
+class EvidenceRequest(Message, frozen=True):
+    """Asks the rehydrator which entries speak of an order."""
+
+    client_order_id: str
+
+
+class EvidenceAnswer(Message, frozen=True):
+    """The entries that speak of an order, oldest first, as of ledger number `n`."""
+
+    entries: tuple[Entry, ...]
+    n: int
+    complete: bool = True  # False: there are more than fit
+    reason: str = ""  # why it can't be told
 
 
 class AccountRequest(Message, frozen=True):
@@ -322,6 +351,27 @@ class Resume(Message, frozen=True):
     reason: str
 
 
+class Panic(Message, frozen=True):
+    """Halts, cancels everything that rests, and looks until nothing does.
+
+    Creates are held for a minute after the last cancel-all, because it may take orders of that
+    minute, too (FACTS.md section 6.2).
+    """
+
+    reason: str
+
+
+class PanicAnswer(Message, frozen=True):
+    """running: halted, and something may still rest: ask again. done: nothing rests any more."""
+
+    state: Literal["running", "done"]
+    resting: int = -1  # orders of the last complete listing; -1: none was complete yet
+    cancel_alls: int = 0  # sent so far
+    hold_ms: int = 0  # how long creates are still held, once trading is resumed
+    reason: str = ""  # what keeps it from being done
+    saved: bool = True  # the halt is on disk
+
+
 class HaltAnswer(Message, frozen=True):
     """Whether trading is halted now, and why; `saved` unless that could not be put on disk."""
 
@@ -340,6 +390,46 @@ class RestoreAnswer(Message, frozen=True):
     """confirmed: it is on record. none: no restore waits for it. refused: not yet, or not so."""
 
     state: Literal["confirmed", "none", "refused"]
+    reason: str = ""
+
+
+class DoubtRequest(Message, frozen=True):
+    """Asks the gateway how far it is with settling an order that may or may not be there."""
+
+    client_order_id: str
+
+
+class DoubtAnswer(Message, frozen=True):
+    """What has been looked at so far. Times are microseconds; 0: not yet, or not known."""
+
+    open: bool  # False: the order is not in doubt
+    since: int = 0  # its call ended, or was found to have
+    settles_at: int = 0  # no request of ours can land after this
+    misses: int = 0  # complete listings after that which did not have it
+    misses_needed: int = 0
+    user_data_at: int = 0  # how fresh the exchange says that its listings are
+    next_at: int = 0  # the next listing
+    trouble: str = ""  # what keeps listings from being complete
+
+
+class AcquireTokens(Message, frozen=True):
+    """Asks for tokens of the account's budget, for calls that the asker makes itself."""
+
+    budget: Literal["read", "write"]
+    tokens: int
+    shard: int = 0  # >= 1: of the write budget of this shard
+    wait_ms: int = 0  # how long the answer may wait for them
+
+
+class TokensAnswer(Message, frozen=True):
+    """granted: spend them within `valid_ms`. later: ask again after `retry_after_ms`.
+
+    never: the bucket can't hold so many.
+    """
+
+    state: Literal["granted", "later", "never"]
+    retry_after_ms: int = 0
+    valid_ms: int = 0
     reason: str = ""
 
 
@@ -450,6 +540,8 @@ AnyMessage = (
     | BookedFill
     | Position
     | Balance
+    | EvidenceRequest
+    | EvidenceAnswer
     | AccountRequest
     | AccountAnswer
     | PlaceOrder
@@ -459,6 +551,12 @@ AnyMessage = (
     | Halt
     | Resume
     | HaltAnswer
+    | Panic
+    | PanicAnswer
+    | DoubtRequest
+    | DoubtAnswer
+    | AcquireTokens
+    | TokensAnswer
     | ConfirmRestore
     | RestoreAnswer
     | MarketsRequest

@@ -27,6 +27,7 @@ LEDGER_IO = {
         "migrate", "opening", "restore", "tables", "verify",
     )
 }  # fmt: skip
+GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("latch", "panic", "wire")}
 MIGRATIONS = {path.relative_to(ROOT).as_posix() for path in (ROOT / LEDGER).rglob("versions/*.py")}
 # Who of the writer's process may open a file: see database.py. Of the database none of them does:
 # the lock, the anchor, /proc, and copies that nobody else knows yet.
@@ -37,8 +38,8 @@ NO_FILE = {f"{LEDGER}/commands.py"}  # /dev/null
 HOMES = {
     "zmq": {"protocol/runtime/bus.py"},
     "websockets": {"actors/stream/shell.py"},
-    "requests": {"actors/gateway/shell.py"},
-    "urllib3": {"actors/gateway/shell.py"},
+    "requests": {"actors/gateway/wire.py"},
+    "urllib3": {"actors/gateway/wire.py"},
     "sqlalchemy": {
         "protocol/runtime/ledger.py", "actors/rehydrator/store.py", f"{LEDGER}/store.py",
         *(LEDGER_IO - {f"{LEDGER}/anchor.py"}), *MIGRATIONS,
@@ -75,7 +76,7 @@ def imports(path: Path) -> set[str]:
 def is_pure(path: Path) -> bool:
     if "runtime" in path.relative_to(ROOT).parts or path.name in IO_FILES:
         return False
-    return name_of(path) not in LEDGER_IO | MIGRATIONS
+    return name_of(path) not in LEDGER_IO | GATEWAY_IO | MIGRATIONS
 
 
 PURE = [path for path in FILES if is_pure(path)]

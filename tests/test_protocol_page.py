@@ -21,6 +21,7 @@ TYPES: dict[str, type[msgspec.Struct]] = {
         messages.ProcessHealth,
         messages.AccountState,
         messages.Restored,
+        messages.CashBase,
     )
 }
 

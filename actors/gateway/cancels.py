@@ -13,8 +13,8 @@ from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
 from protocol.account import FINISHED
 from protocol.errors import RemoteProtocolError
 from protocol.facts import OrderCanceled
-from protocol.kalshi import calls
-from protocol.kalshi.calls import Canceled, OneOrder, OrderPage
+from protocol.kalshi import answers, calls
+from protocol.kalshi.answers import Canceled, OneOrder, OrderPage
 from protocol.limits import LANE_QUEUE_MAX, PAGES_MAX
 from protocol.machine import Effect
 from protocol.messages import CancelAnswer, Order
@@ -93,9 +93,9 @@ class Cancels:
     ) -> list[Effect]:
         match cancel.step, ended.status:
             case Step.FINDING, 200:
-                return self._found(at, id, cancel, calls.read(ended.body, OrderPage))
+                return self._found(at, id, cancel, answers.read(ended.body, OrderPage))
             case Step.CANCELING, 200:
-                done: Canceled = calls.read(ended.body, Canceled)
+                done: Canceled = answers.read(ended.body, Canceled)
                 if done.reduced_by == 0:  # nothing was left to cancel: executed, perhaps
                     cancel.step = Step.CHECKING
                     return self._submit(at, id, calls.get_order(cancel.order_id, "cancel"))
@@ -106,7 +106,7 @@ class Cancels:
                 cancel.step = Step.CHECKING
                 return self._submit(at, id, calls.get_order(cancel.order_id, "cancel"))
             case Step.CHECKING, 200:
-                row = calls.read(ended.body, OneOrder).order
+                row = answers.read(ended.body, OneOrder).order
                 if row.status == "resting":
                     return self._again(at, id, cancel, "404, yet it is shown as resting")
                 return [

@@ -16,8 +16,8 @@ from actors.gateway.restore import Restores
 from protocol import topics
 from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
-from protocol.kalshi import calls
-from protocol.kalshi.calls import BalanceBody
+from protocol.kalshi import answers
+from protocol.kalshi.answers import BalanceBody
 from protocol.limits import GATE_LEASE, MS
 from protocol.machine import (
     Answer,
@@ -276,7 +276,7 @@ class Gateway:
         if self._desk.tells.full:
             return []
         try:
-            facts = self._reconciler.balances(calls.read(body, BalanceBody), at)
+            facts = self._reconciler.balances(answers.read(body, BalanceBody), at)
         except RemoteProtocolError as e:
             return [Report(f"balance: {e}", grave=True)]
         return [effect for fact in facts for effect in self._desk.append(now, at, fact)]

@@ -10,7 +10,8 @@ from typing import Final
 from msgspec import Struct
 
 from actors.gateway.bucket import Bucket
-from protocol.kalshi.calls import LANES, Call, Lane, LimitsBody
+from protocol.kalshi.answers import LimitsBody
+from protocol.kalshi.calls import LANES, Call, Lane
 from protocol.kalshi.costs import Costs
 from protocol.limits import CALLS_IN_FLIGHT_MAX, LANE_QUEUE_MAX
 

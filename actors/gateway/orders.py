@@ -20,8 +20,8 @@ from protocol.facts import (
     OrderWithdrawn,
     natural_id,
 )
-from protocol.kalshi import calls
-from protocol.kalshi.calls import Created, Refusal
+from protocol.kalshi import answers, calls
+from protocol.kalshi.answers import Created, Refusal
 from protocol.limits import (
     INTENT_ACK_MAX,
     LANE_QUEUE_MAX,
@@ -203,7 +203,7 @@ class Orders:
             case CallFailed(reason=reason):
                 return self._unknown(now, at, ticket, reason)
             case CallAnswered(status=status, body=body):
-                found = calls.outcome(id, status, body)
+                found = answers.outcome(id, status, body)
         match found:
             case Created():
                 return self._accepted(now, at, ticket, found)

@@ -4,8 +4,9 @@ from msgspec import Struct
 
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
 from protocol.errors import RemoteProtocolError
-from protocol.kalshi import calls
-from protocol.kalshi.calls import Call, CostsBody, LimitsBody, MarketPage
+from protocol.kalshi import answers, calls
+from protocol.kalshi.answers import CostsBody, LimitsBody, MarketPage
+from protocol.kalshi.calls import Call
 from protocol.kalshi.costs import Costs
 from protocol.limits import (
     BALANCE_INTERVAL,
@@ -95,7 +96,7 @@ class Reads:
             poll.done = poll.done and name == "costs"
             return None
         if ended.status != 200:
-            said = calls.refusal(ended.body)
+            said = answers.refusal(ended.body)
             self.trouble = f"rest: {ended.status} {said.code if said else ''}".strip()
             return None
         try:
@@ -110,9 +111,9 @@ class Reads:
 
     def _learn(self, name: str, body: bytes) -> None:
         if name == "costs":
-            self._desk.lanes.learn_costs(Costs(calls.read(body, CostsBody)))
+            self._desk.lanes.learn_costs(Costs(answers.read(body, CostsBody)))
         elif name == "limits":
-            self._desk.lanes.learn_limits(calls.read(body, LimitsBody))
+            self._desk.lanes.learn_limits(answers.read(body, LimitsBody))
 
     # Which markets
 
@@ -157,7 +158,7 @@ class Reads:
             del self._lookups[number]
             return []
         try:
-            page: MarketPage = calls.read(ended.body, MarketPage)
+            page: MarketPage = answers.read(ended.body, MarketPage)
         except RemoteProtocolError:
             del self._lookups[number]
             return []

@@ -21,8 +21,9 @@ from protocol.facts import (
     Reconciled,
     natural_id,
 )
-from protocol.kalshi import calls
-from protocol.kalshi.calls import BalanceBody, Call, FillPage, OneOrder, OrderPage, OrderRow
+from protocol.kalshi import answers, calls
+from protocol.kalshi.answers import BalanceBody, FillPage, OneOrder, OrderPage, OrderRow
+from protocol.kalshi.calls import Call
 from protocol.limits import (
     ABSENCE_AFTER,
     PAGES_MAX,
@@ -210,7 +211,7 @@ class Reconciler:
         if not isinstance(ended, CallAnswered):
             return self._give_up(now, ended.reason)
         if ended.status != 200 and not (self._round.phase is Phase.MISSING and ended.status == 404):
-            said = calls.refusal(ended.body)
+            said = answers.refusal(ended.body)
             return self._give_up(now, f"status {ended.status} {said.code if said else ''}".strip())
         try:
             return self._read(now, at, self._round, ended)
@@ -220,21 +221,21 @@ class Reconciler:
     def _read(self, now: int, at: int, round: Round, ended: CallAnswered) -> list[Effect]:
         match round.phase:
             case Phase.ORDERS | Phase.RESTING:
-                page: OrderPage = calls.read(ended.body, OrderPage)
+                page: OrderPage = answers.read(ended.body, OrderPage)
                 facts = self._orders(round, page.orders)
                 return self._go_on(now, at, round, facts, page.cursor or "")
             case Phase.MISSING:
                 round.missing.pop()
-                rows = [calls.read(ended.body, OneOrder).order] if ended.status == 200 else []
+                rows = [answers.read(ended.body, OneOrder).order] if ended.status == 200 else []
                 facts = self._orders(round, tuple(rows))
                 return self._go_on(now, at, round, facts, "again" if round.missing else "")
             case Phase.FILLS:
-                fills: FillPage = calls.read(ended.body, FillPage)
+                fills: FillPage = answers.read(ended.body, FillPage)
                 round.fills += len(fills.fills)
                 facts = [row.fact() for row in fills.fills]
                 return self._go_on(now, at, round, facts, fills.cursor or "")
             case Phase.BALANCE:
-                body: BalanceBody = calls.read(ended.body, BalanceBody)
+                body: BalanceBody = answers.read(ended.body, BalanceBody)
                 return self._go_on(now, at, round, self.balances(body, at), "")
         raise AssertionError(f"no call in {round.phase}")
 

@@ -1,27 +1,22 @@
-"""The exchange's REST calls: how each is asked, and how its answers are read.
+"""The exchange's REST calls: how each is asked (FACTS.md section 6).
 
-Answers are read strictly where nothing has happened yet, and leniently after a side effect: a
-body that we can't read after a POST means unknown, never an exception that loses an order.
+How answers are read stands in `answers.py`.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from protocol.errors import RemoteProtocolError
-from protocol.facts import ExchangeStatus, Fill, OrderSeen, OrderSide
 from protocol.limits import MARKETS_PAGE, PAGE_LIMIT
 from protocol.messages import PlaceOrder
-from protocol.units import Count, Money, Price, decode_unit, encode_unit
+from protocol.units import Count, Price, encode_unit
 
-Lane = Literal["cancel", "reconcile", "order", "read"]
-LANES: Final[tuple[Lane, ...]] = ("cancel", "reconcile", "order", "read")  # most urgent first
+Lane = Literal["cancel", "reconcile", "order", "read", "audit"]
+LANES: Final[tuple[Lane, ...]] = ("cancel", "reconcile", "order", "read", "audit")  # urgent first
 
-REJECTIONS: Final = frozenset({400, 401, 403, 404, 410, 429})  # with an error body: final (B2)
+ORDERS_PATH: Final = "/portfolio/events/orders"
 
 
 class Call(Struct, frozen=True):
@@ -33,6 +28,8 @@ class Call(Struct, frozen=True):
     lane: Lane
     query: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    shard: int = 0  # >= 1: it names its shard, and draws on that shard's write budget
+    items: int = 1  # of a batch: each costs what one call costs
 
     @property
     def writes(self) -> bool:
@@ -40,7 +37,7 @@ class Call(Struct, frozen=True):
         return self.method != "GET"
 
 
-class _CreateBody(Struct, frozen=True):
+class _CreateBody(Struct, frozen=True, omit_defaults=True):
     ticker: str
     side: str
     count: Count
@@ -49,13 +46,18 @@ class _CreateBody(Struct, frozen=True):
     self_trade_prevention_type: str
     client_order_id: str
     post_only: bool
+    exchange_index: int = 0
 
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
 
-def create(order: PlaceOrder) -> Call:
-    """FACTS.md section 6.2. Prices and counts are strings: a number is refused (captures)."""
+def create(order: PlaceOrder, shard: int = 0) -> Call:
+    """FACTS.md section 6.2. Prices and counts are strings: a number is refused (captures).
+
+    `shard` >= 1 is named, which saves the exchange the look-up and draws on that shard's budget;
+    0 leaves the routing to the exchange (section 6.3).
+    """
     body = _CreateBody(
         order.ticker,
         order.side,
@@ -65,30 +67,60 @@ def create(order: PlaceOrder) -> Call:
         "taker_at_cross",
         order.client_order_id,
         order.post_only,
+        shard,
     )
-    return Call("create", "POST", "/portfolio/events/orders", "order", (), _encode(body))
+    return Call("create", "POST", ORDERS_PATH, "order", (), _encode(body), shard)
 
 
-def cancel(order_id: str, ticker: str) -> Call:
+def cancel(order_id: str, ticker: str, shard: int = 0) -> Call:
     """Always names the market: an order id alone would go to shard 0 (FACTS.md section 6.3)."""
-    path = f"/portfolio/events/orders/{order_id}"
-    return Call("cancel", "DELETE", path, "cancel", (("market_ticker", ticker),))
+    shards = (("exchange_index", str(shard)),) if shard else ()
+    query = (("market_ticker", ticker), *shards)
+    return Call("cancel", "DELETE", f"{ORDERS_PATH}/{order_id}", "cancel", query, b"", shard)
+
+
+CANCEL_ALL: Final = Call("cancel all", "DELETE", ORDERS_PATH, "cancel")
+"""Everything that rests, on all shards: 204. It may take orders of the next minute, too."""
 
 
 def get_order(order_id: str, lane: Lane) -> Call:
     return Call("get order", "GET", f"/portfolio/orders/{order_id}", lane)
 
 
-def list_orders(lane: Lane, *, status: str = "", min_ts: int = 0, cursor: str = "") -> Call:
-    """`min_ts` in Unix seconds, 0 for no bound."""
+def list_orders(
+    lane: Lane, *, status: str = "", min_ts: int = 0, cursor: str = "", historical: bool = False
+) -> Call:
+    """`min_ts` in Unix seconds, 0 for no bound. `historical`: those older than the cut-off."""
     filters = {"status": status, "min_ts": str(min_ts) if min_ts > 0 else "", "cursor": cursor}
-    return Call("orders", "GET", "/portfolio/orders", lane, _query(filters, PAGE_LIMIT))
+    path = "/historical/orders" if historical else "/portfolio/orders"
+    return Call("orders", "GET", path, lane, _query(filters, PAGE_LIMIT))
 
 
 def list_fills(*, min_ts: int = 0, cursor: str = "") -> Call:
     """`min_ts` in Unix seconds, 0 for no bound."""
+    return _pages("fills", "/portfolio/fills", min_ts, cursor)
+
+
+def list_settlements(*, min_ts: int = 0, cursor: str = "") -> Call:
+    """`min_ts` in Unix seconds, 0 for no bound."""
+    return _pages("settlements", "/portfolio/settlements", min_ts, cursor)
+
+
+def list_positions(*, cursor: str = "") -> Call:
+    """Markets of which something is held."""
+    filters = {"count_filter": "position", "cursor": cursor}
+    query = _query(filters, PAGE_LIMIT)
+    return Call("positions", "GET", "/portfolio/positions", "reconcile", query)
+
+
+def list_transfers(kind: Literal["deposits", "withdrawals"], *, cursor: str = "") -> Call:
+    """Money that came from outside, or went there, newest first."""
+    return _pages(kind, f"/portfolio/{kind}", 0, cursor)
+
+
+def _pages(name: str, path: str, min_ts: int, cursor: str) -> Call:
     filters = {"min_ts": str(min_ts) if min_ts > 0 else "", "cursor": cursor}
-    return Call("fills", "GET", "/portfolio/fills", "reconcile", _query(filters, PAGE_LIMIT))
+    return Call(name, "GET", path, "reconcile", _query(filters, PAGE_LIMIT))
 
 
 def list_markets(filters: Mapping[str, str], cursor: str = "") -> Call:
@@ -96,222 +128,17 @@ def list_markets(filters: Mapping[str, str], cursor: str = "") -> Call:
     return Call("markets", "GET", "/markets", "read", _query(wanted, MARKETS_PAGE))
 
 
+def get_market(ticker: str, lane: Lane) -> Call:
+    return Call("market", "GET", f"/markets/{ticker}", lane)
+
+
 BALANCE: Final = Call("balance", "GET", "/portfolio/balance", "reconcile")
 LIMITS: Final = Call("limits", "GET", "/account/limits", "reconcile")
 COSTS: Final = Call("costs", "GET", "/account/endpoint_costs", "reconcile")
 STATUS: Final = Call("status", "GET", "/exchange/status", "reconcile")
+USER_DATA: Final = Call("user data", "GET", "/exchange/user_data_timestamp", "reconcile")
+CUTOFF: Final = Call("cutoff", "GET", "/historical/cutoff", "reconcile")
 
 
 def _query(filters: Mapping[str, str], limit: int) -> tuple[tuple[str, str], ...]:
     return (("limit", str(limit)), *((k, v) for k, v in filters.items() if v))
-
-
-# Answers
-
-
-class Created(Struct, frozen=True):
-    order_id: str
-    client_order_id: str
-    fill_count: Count
-    remaining_count: Count
-    ts_ms: int = 0
-
-
-class Canceled(Struct, frozen=True):
-    order_id: str
-    reduced_by: Count
-    ts_ms: int = 0
-
-
-class OrderRow(Struct, frozen=True):
-    """An order as GET shows it: the fields that we rely on."""
-
-    order_id: str
-    ticker: str
-    status: ExchangeStatus
-    yes_price_dollars: Price
-    fill_count_fp: Count
-    remaining_count_fp: Count
-    initial_count_fp: Count
-    client_order_id: str = ""
-    book_side: str = ""
-    outcome_side: str = ""
-    created_time: str = ""
-    last_update_time: str | None = None
-
-    def fact(self) -> OrderSeen:
-        return OrderSeen(
-            self.order_id,
-            self.client_order_id,
-            self.ticker,
-            side_of(self.book_side, self.outcome_side),
-            self.yes_price_dollars,
-            self.status,
-            self.initial_count_fp,
-            self.fill_count_fp,
-            self.remaining_count_fp,
-            micros(self.last_update_time or self.created_time) // 1_000,
-        )
-
-
-class FillRow(Struct, frozen=True):
-    """A fill as GET shows it. It names no client_order_id (FACTS.md section 4.5)."""
-
-    order_id: str
-    trade_id: str
-    ticker: str
-    count_fp: Count
-    yes_price_dollars: Price
-    fee_cost: Money
-    is_taker: bool
-    book_side: str = ""
-    outcome_side: str = ""
-    created_time: str = ""
-    ts: int = 0
-
-    def fact(self) -> Fill:
-        at = micros(self.created_time) if self.created_time else self.ts * 1_000_000
-        return Fill(
-            self.order_id,
-            self.trade_id,
-            self.ticker,
-            side_of(self.book_side, self.outcome_side),
-            self.yes_price_dollars,
-            self.count_fp,
-            self.fee_cost,
-            self.is_taker,
-            at,
-        )
-
-
-class OrderPage(Struct, frozen=True):
-    orders: tuple[OrderRow, ...]
-    cursor: str | None = ""
-
-
-class FillPage(Struct, frozen=True):
-    fills: tuple[FillRow, ...]
-    cursor: str | None = ""
-
-
-class OneOrder(Struct, frozen=True):
-    order: OrderRow
-
-
-class MarketRow(Struct, frozen=True):
-    ticker: str
-
-
-class MarketPage(Struct, frozen=True):
-    markets: tuple[MarketRow, ...]
-    cursor: str | None = ""
-
-
-class ShardBalance(Struct, frozen=True):
-    exchange_index: int
-    balance: Money
-
-
-class BalanceBody(Struct, frozen=True):
-    balance_dollars: Money
-    balance_breakdown: tuple[ShardBalance, ...] = ()
-
-
-class BucketLimits(Struct, frozen=True):
-    """Tokens a second, and how many fit (FACTS.md section 7)."""
-
-    refill_rate: int
-    bucket_capacity: int
-
-
-class LimitsBody(Struct, frozen=True):
-    read: BucketLimits
-    write: BucketLimits
-
-
-class EndpointCost(Struct, frozen=True):
-    method: str
-    path: str
-    cost: int
-
-
-class CostsBody(Struct, frozen=True):
-    default_cost: int
-    endpoint_costs: tuple[EndpointCost, ...]
-
-
-def read(body: bytes, shape: type[Any]) -> Any:
-    """Decode an answer strictly. Raises RemoteProtocolError, and never anything else."""
-    try:
-        return msgspec.json.decode(body, type=shape, dec_hook=decode_unit)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise RemoteProtocolError(f"{shape.__name__}: {e}") from None
-
-
-class Refusal(Struct, frozen=True):
-    """What an error body says, in whichever of its shapes it came (captures)."""
-
-    code: str
-    text: str
-
-
-def refusal(body: bytes) -> Refusal | None:
-    """The error in a body: nested, flat, bare message or bare string. None if there is none."""
-    try:
-        tree = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if not isinstance(tree, dict):
-        return None
-    inner = tree.get("error", tree)
-    if isinstance(inner, str):
-        return Refusal(inner.replace(" ", "_")[:100], inner[:500])
-    if not isinstance(inner, dict):
-        return None
-    code = inner.get("code") or inner.get("msg")
-    if not isinstance(code, str):
-        return None
-    said = [inner.get("details"), inner.get("message"), inner.get("msg")]
-    text = next((part for part in said if isinstance(part, str) and part), code)
-    return Refusal(code[:100], text[:500])
-
-
-def outcome(client_order_id: str, status: int, body: bytes) -> Created | Refusal | str:
-    """What the answer to a create means (table B2): made, refused, or why it is unknown."""
-    if status == 201:
-        try:
-            created = read(body, Created)
-        except RemoteProtocolError as e:
-            return f"201 with a body that can't be read: {e}"
-        assert isinstance(created, Created)
-        if created.client_order_id != client_order_id or not created.order_id:
-            return "201 for another client_order_id"
-        return created
-    if status in REJECTIONS:
-        said = refusal(body)
-        if said is not None:
-            return said
-    return f"status {status}"
-
-
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def micros(text: str) -> int:
-    """Microseconds since the Unix epoch of an RFC 3339 time. Raises RemoteProtocolError."""
-    if _TIME.fullmatch(text) is None:
-        raise RemoteProtocolError(f"{text[:40]!r} is not a time")
-    try:
-        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
-    except (ValueError, OverflowError) as e:
-        raise RemoteProtocolError(f"{text[:40]!r}: {e}") from None
-
-
-def side_of(book_side: str, outcome_side: str) -> OrderSide:
-    """bid of the YES leg, or ask: buying NO is selling YES. Raises RemoteProtocolError."""
-    if book_side == "bid" or (not book_side and outcome_side == "yes"):
-        return "bid"
-    if book_side == "ask" or (not book_side and outcome_side == "no"):
-        return "ask"
-    raise RemoteProtocolError(f"neither bid nor ask: {book_side[:20]!r}, {outcome_side[:20]!r}")

@@ -2,7 +2,8 @@
 
 import math
 
-from protocol.kalshi.calls import Call, CostsBody
+from protocol.kalshi.answers import CostsBody
+from protocol.kalshi.calls import Call
 
 DEFAULT_COST = 10
 PREFIX = "/trade-api/v2"

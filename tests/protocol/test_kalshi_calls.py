@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import RemoteProtocolError
-from protocol.kalshi import calls
-from protocol.kalshi.calls import (
+from protocol.kalshi import answers, calls
+from protocol.kalshi.answers import (
     BalanceBody,
     Created,
     FillPage,
@@ -54,28 +54,28 @@ REFUSALS = {
 def test_a_recorded_create_is_accepted(name: str) -> None:
     about = meta(name)
     id = about["request_body"]["client_order_id"]
-    assert isinstance(calls.outcome(id, about["status"], body(name)), Created)
-    assert isinstance(calls.outcome("another", about["status"], body(name)), str)
+    assert isinstance(answers.outcome(id, about["status"], body(name)), Created)
+    assert isinstance(answers.outcome("another", about["status"], body(name)), str)
 
 
 @recorded
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_recorded_refusal_is_final(name: str) -> None:
-    found = calls.outcome("x", meta(name)["status"], body(name))
+    found = answers.outcome("x", meta(name)["status"], body(name))
     assert isinstance(found, Refusal)
     assert found.code == REFUSALS[name]
 
 
 @recorded
 def test_a_recorded_409_is_unknown() -> None:
-    assert calls.outcome("x", 409, body("orders__duplicate_client_order_id")) == "status 409"
+    assert answers.outcome("x", 409, body("orders__duplicate_client_order_id")) == "status 409"
 
 
 @recorded
 def test_recorded_listings() -> None:
-    orders = calls.read(body("portfolio__orders_list"), OrderPage)
+    orders = answers.read(body("portfolio__orders_list"), OrderPage)
     assert {o.fact().status for o in orders.orders} <= {"resting", "canceled", "executed"}
-    [first, *_] = calls.read(body("fills__after_taker"), FillPage).fills
+    [first, *_] = answers.read(body("fills__after_taker"), FillPage).fills
     fact = first.fact()
     assert (fact.price, fact.count, fact.fee, fact.exchange_at) == (
         520_000,
@@ -83,25 +83,25 @@ def test_recorded_listings() -> None:
         17_500,
         1_781_159_370_164_956,
     )
-    assert calls.read(body("orders__get_after_create"), OneOrder).order.status == "resting"
-    assert calls.read(body("auth__balance_ok"), BalanceBody).balance_dollars == 98_018_600
-    assert calls.read(body("account__limits"), LimitsBody).write.refill_rate == 100
-    assert calls.read(body("markets__page1"), MarketPage).cursor
+    assert answers.read(body("orders__get_after_create"), OneOrder).order.status == "resting"
+    assert answers.read(body("auth__balance_ok"), BalanceBody).balance_dollars == 98_018_600
+    assert answers.read(body("account__limits"), LimitsBody).write.refill_rate == 100
+    assert answers.read(body("markets__page1"), MarketPage).cursor
 
 
 @recorded
 def test_recorded_costs() -> None:
-    costs = Costs(calls.read(body("account__endpoint_costs"), calls.CostsBody))
+    costs = Costs(answers.read(body("account__endpoint_costs"), answers.CostsBody))
     assert costs.of(calls.cancel("o1", "KXA-1")) == 2
     assert costs.of(calls.BALANCE) == 10
 
 
 @given(st.integers(0, 999), st.binary())
 def test_no_answer_breaks_the_reading(status: int, raw: bytes) -> None:
-    assert isinstance(calls.outcome("x", status, raw), Created | Refusal | str)
+    assert isinstance(answers.outcome("x", status, raw), Created | Refusal | str)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-06-11", "2026-13-11T06:29:30Z", "０"])
 def test_what_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
-        calls.micros(text)
+        answers.micros(text)

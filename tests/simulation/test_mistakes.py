@@ -20,8 +20,8 @@ from actors.writer.journal import Journal
 from protocol.audit import Damage
 from protocol.errors import RemoteProtocolError
 from protocol.follower import LedgerFollower
-from protocol.kalshi import calls
-from protocol.kalshi.calls import Refusal
+from protocol.kalshi import answers, calls
+from protocol.kalshi.answers import Refusal
 from protocol.ledger import SNAPSHOT_FORMAT, Snapshot, _snapshot_digest, open_snapshot
 from protocol.machine import Answer, Tell
 from protocol.messages import Append, Appended
@@ -84,13 +84,13 @@ def an_unknown_order_is_sent_again() -> AbstractContextManager[None]:
 
 
 def no_answer_means_refused() -> AbstractContextManager[None]:
-    right = calls.outcome
+    right = answers.outcome
 
     def outcome(id: str, status: int, body: bytes) -> Any:
         found = right(id, status, body)
         return Refusal("failed", found) if isinstance(found, str) else found
 
-    return planted(orders.calls, "outcome", outcome)
+    return planted(orders.answers, "outcome", outcome)
 
 
 @contextmanager
