@@ -184,11 +184,12 @@ class CashDiffers(Fact, frozen=True):
 
     opened: the first. unexplained: fills, settlements and transfers since the base don't make
     it, and trading halts. accepted: somebody resumed it; what the exchange shows counts.
+    rounded: within what the exchange's rounding of each fill can come to.
     """
 
     balance: Money  # what the exchange shows
     expected: Money  # what the ledger makes it
-    cause: Literal["opened", "unexplained", "accepted"]
+    cause: Literal["opened", "rounded", "unexplained", "accepted"]
     epoch: int
     round: int
 

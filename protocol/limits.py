@@ -93,9 +93,12 @@ MARKETS_PAGE: Final = 1_000
 MARKETS_MAX: Final = 10_000  # tickers one stream follows (FACTS.md section 4.1)
 RECONCILE_INTERVAL: Final = 60 * SECOND
 DIFFER_AGAIN: Final = 5 * SECOND  # between the two readings that a difference must be in
+CASH_ROUNDING: Final = 10_000  # micro-dollars: a balance is cut to whole cents (FACTS.md 9)
+PAGE_TRIES: Final = 3  # of one page, before a reading is given up
 SETTLING_MAX: Final = 60 * MINUTE  # a market's end and the settlement's row are not one moment
 CANCEL_RETRY_MIN: Final = 250 * MS  # between two tries of one cancel, doubled at each
 CANCEL_RETRY_MAX: Final = 5 * SECOND
+CANCEL_TOLD_AFTER: Final = 5 * SECOND  # then the asker is told "unknown", and the cancel goes on
 CALL_TOTAL_MAX: Final = 15 * SECOND  # from the first byte asked for to the last one answered
 OFFLINE_AFTER: Final = 10 * SECOND  # without the exchange a boot ends read-only
 HOLD_AFTER_CANCEL_ALL: Final = 60 * SECOND  # it may take orders of the next minute (FACTS 6.2)
@@ -106,6 +109,7 @@ ACQUIRES_MAX: Final = 1_000  # programs' wishes for tokens that wait
 CALLERS_MAX: Final = 256  # callers whose spending is counted by name; the rest together
 SHARDS_MAX: Final = 64  # shards with a write budget of their own
 MARKETS_KNOWN_MAX: Final = 20_000  # markets whose rules the gateway remembers
+MARKET_LOOK_MAX: Final = 3 * SECOND  # an order waits this long for its market's rules
 MARKET_FRESH: Final = 5 * SECOND  # an order is refused by rules read at most so long ago
 MARKET_KEPT: Final = 10 * MINUTE  # rules older than this are read again before an order
 EVIDENCE_MAX: Final = 500  # entries in one answer about an order
@@ -149,9 +153,10 @@ assert COMMIT_ROWS_MAX <= APPENDS_MAX
 assert LOCKED_RETRY_MIN < LOCKED_RETRY_LAST < LOCKED_RETRY_MAX
 assert TAIL_CHECKED < SNAPSHOT_EVERY
 assert TELL_RETRY < INTENT_ACK_MAX, "an intent is told again before it is given up"
-assert INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
+assert MARKET_LOOK_MAX + INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
 assert ABSENCE_AFTER > SIGNATURE_WINDOW
-assert CANCEL_RETRY_MIN < CANCEL_RETRY_MAX < REQUEST_MAX
+assert CANCEL_RETRY_MIN < CANCEL_RETRY_MAX
+assert CANCEL_TOLD_AFTER < REQUEST_MAX
 assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < RECONNECT_MAX
 assert DRAIN_MAX < 5 * SECOND

@@ -318,6 +318,7 @@ class OrderAnswer(Message, frozen=True):
     code: str = ""
     text: str = ""
     retry_after_ms: int = 0
+    field: str = ""  # of the order, that is wrong
 
 
 class CancelOrder(Message, frozen=True):

@@ -36,6 +36,11 @@ class Outstanding:
     def full(self) -> bool:
         return len(self._waiting) >= TELLS_MAX
 
+    @property
+    def crowded(self) -> bool:
+        """Half full: what may wait should; what must not be lost still finds room."""
+        return len(self._waiting) >= TELLS_MAX // 2
+
     def tell(self, now: int, at: int, peer: str, id: str, body: AnyMessage) -> list[Effect]:
         """Send, and keep until `answered`. An id that already waits is not told twice at once."""
         if id in self._waiting:

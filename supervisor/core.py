@@ -193,6 +193,10 @@ class Supervisor:
             if not flags[flag] and not any(r.startswith(f"{owner}:") for r in reasons):
                 reasons.append(f"{owner}: {flag} is not proved")
         healthy = not reasons
+        flags["read_only"] = (
+            present["gateway"] and self._flag("gateway", "offline") and not flags["rehydrated"]
+            and self._flag("rehydrator", "restored")
+        )  # fmt: skip
         if present["gateway"] and self._flag("gateway", "halted"):
             reasons.append("gateway: halted")
         return System(

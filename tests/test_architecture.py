@@ -27,7 +27,7 @@ LEDGER_IO = {
         "migrate", "opening", "restore", "tables", "verify",
     )
 }  # fmt: skip
-GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("latch", "panic", "wire")}
+GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("callers", "latch", "panic", "wire")}
 MIGRATIONS = {path.relative_to(ROOT).as_posix() for path in (ROOT / LEDGER).rglob("versions/*.py")}
 # Who of the writer's process may open a file: see database.py. Of the database none of them does:
 # the lock, the anchor, /proc, and copies that nobody else knows yet.

@@ -1,7 +1,9 @@
-"""Cancels: always allowed, in the first lane, retried until something settles them.
+"""Cancels: always allowed, in the first lane, repeated until something proves that nothing rests.
 
 They need no gate, no halt lifted and not even the account: an order that we don't know the
-exchange's id of is looked for among what rests there.
+exchange's id of is looked for among what rests there. Whoever asked is told "unknown" after a
+while; the cancel itself goes on until there is evidence. A 404 is none: a canceled, an executed
+and an unknown order look alike (captures `orders__cancel_*`).
 """
 
 import enum
@@ -10,71 +12,154 @@ from typing import Literal
 from msgspec import Struct
 
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
+from actors.gateway.markets import Markets
+from actors.gateway.orders import Orders
+from actors.gateway.tickets import Stage
 from protocol.account import FINISHED
 from protocol.errors import RemoteProtocolError
 from protocol.facts import OrderCanceled
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import Canceled, OneOrder, OrderPage
-from protocol.limits import LANE_QUEUE_MAX, PAGES_MAX
+from protocol.limits import (
+    CANCEL_RETRY_MAX,
+    CANCEL_RETRY_MIN,
+    CANCEL_TOLD_AFTER,
+    LANE_QUEUE_MAX,
+    PAGES_MAX,
+)
 from protocol.machine import Effect
 from protocol.messages import CancelAnswer, Order
 from protocol.units import Count
-
-TRIES_MAX = 3
 
 Outcome = Literal["canceled", "gone", "not_found", "unknown", "unavailable"]
 
 
 class Step(enum.Enum):
-    """What the last call of a cancel was for."""
+    """What a cancel waits for."""
 
-    FINDING = enum.auto()
+    ORDER = enum.auto()  # the order's own call: before it, there is no id to cancel by
+    FINDING = enum.auto()  # a page of what rests
     CANCELING = enum.auto()
-    CHECKING = enum.auto()
+    CHECKING = enum.auto()  # what the exchange shows of the order
+    PAUSE = enum.auto()  # between two tries
 
 
 class Cancel(Struct):
     """One cancel that is under way."""
 
     askers: list[Asker]
-    step: Step
+    tell_at: int  # then the askers are told that it is unknown, and it goes on
+    step: Step = Step.ORDER
     order_id: str = ""
     ticker: str = ""
-    tries: int = 0
+    again_at: int = 0
+    pause: int = CANCEL_RETRY_MIN
+    reason: str = "the order is on its way"
     cursors: set[str] = set()
 
 
 class Cancels:
     """All cancels under way, by client_order_id."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, orders: Orders, markets: Markets) -> None:
         self._desk = desk
+        self._orders = orders
+        self._markets = markets
         self._open: dict[str, Cancel] = {}
+        self._looked_at = -1
+        self._due_at: int | None = None
 
-    def cancel(self, at: int, asker: Asker, id: str, made: Order | None = None) -> list[Effect]:
+    def cancel(self, now: int, at: int, asker: Asker, id: str) -> list[Effect]:
         """Take a cancel. Asked again while it is under way, it is one cancel.
 
-        `made` is the order as the exchange has just accepted it, before the ledger shows it.
+        An order that has not left yet never does.
         """
         running = self._open.get(id)
         if running is not None:
             if asker not in running.askers:
                 running.askers.append(asker)
+                running.tell_at = max(running.tell_at, now + CANCEL_TOLD_AFTER)
+                self._due_at = now
             return []
+        unsent = self._orders.stop_unsent(now, at, id)
+        if unsent is not None:
+            gone = CancelAnswer(id, "gone", text="canceled before it was sent")
+            return [*unsent, *self._desk.answer([asker], gone, at)]
         if len(self._open) >= LANE_QUEUE_MAX:
             busy = CancelAnswer(id, "unavailable", text="too many cancels are under way")
             return self._desk.answer([asker], busy, at)
-        account = self._desk.ledger.account
-        order = None if account is None else account.order(id)
-        if made is not None and (order is None or not order.order_id):
-            order = made
+        order = self._order(id)
         if order is not None and order.state in FINISHED:
             gone = CancelAnswer(id, "gone", order.order_id, text=order.state)
             return self._desk.answer([asker], gone, at)
-        self._open[id] = Cancel([asker], Step.FINDING, cursors=set())
+        cancel = Cancel([asker], now + CANCEL_TOLD_AFTER, cursors=set())
+        self._open[id] = cancel
+        self._due_at = now
+        return self._go_on(now, id, cancel)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether somebody waits for a cancel whose call is under way."""
+        return any(c.askers and c.step is not Step.PAUSE for c in self._open.values())
+
+    @property
+    def open(self) -> int:
+        """How many are under way."""
+        return len(self._open)
+
+    def due(self, now: int, at: int) -> list[Effect]:
+        """Go on with what may: the pause is over, or the account knows more by now."""
+        account = self._desk.ledger.account
+        n = -1 if account is None else account.n
+        if n == self._looked_at and (self._due_at is None or now < self._due_at):
+            return []
+        self._looked_at = n
+        effects: list[Effect] = []
+        for id, cancel in list(self._open.items()):
+            order = self._order(id)
+            if order is not None and order.state in FINISHED:
+                effects += self._finish(at, id, "gone", order.state)
+                continue
+            if cancel.step is Step.ORDER or (cancel.step is Step.PAUSE and now >= cancel.again_at):
+                effects += self._go_on(now, id, cancel)
+            if cancel.askers and now >= cancel.tell_at:
+                unsure = CancelAnswer(id, "unknown", cancel.order_id, text=cancel.reason)
+                effects += self._desk.answer(cancel.askers, unsure, at)
+                cancel.askers = []
+        self._due_at = self._next()
+        return effects
+
+    def deadline(self) -> int | None:
+        return self._due_at
+
+    def _next(self) -> int | None:
+        found = [c.again_at for c in self._open.values() if c.step is Step.PAUSE]
+        found += [c.tell_at for c in self._open.values() if c.askers]
+        return min(found, default=None)
+
+    def _order(self, id: str) -> Order | None:
+        """The order as the ledger shows it, or as the exchange has just accepted it."""
+        account = self._desk.ledger.account
+        order = None if account is None else account.order(id)
+        ticket = self._orders.tickets.get(id)
+        made = None if ticket is None or ticket.answer is None else ticket.answer.order
+        if made is not None and (order is None or not order.order_id):
+            return made
+        return order
+
+    def _go_on(self, now: int, id: str, cancel: Cancel) -> list[Effect]:
+        """Cancel by the exchange's id; without one, look for it among what rests."""
+        ticket = self._orders.tickets.get(id)
+        if ticket is not None and ticket.stage is Stage.SENT:
+            cancel.step = Step.ORDER
+            return []
+        order = self._order(id)
         if order is not None and order.order_id:
-            return self._send(at, id, order.order_id, order.ticker)
-        return self._find(at, id, "")
+            cancel.order_id, cancel.ticker = order.order_id, order.ticker
+        if cancel.order_id:
+            return self._send(now, id, cancel)
+        cancel.cursors.clear()
+        return self._find(now, id, cancel, "")
 
     def ended(self, now: int, at: int, id: str, ended: Ended) -> list[Effect]:
         """A call of this cancel has ended."""
@@ -82,78 +167,84 @@ class Cancels:
         if cancel is None:
             return []
         if not isinstance(ended, CallAnswered):
-            return self._again(at, id, cancel, ended.reason)
+            return self._again(now, cancel, ended.reason)
         try:
             return self._read(now, at, id, cancel, ended)
         except RemoteProtocolError as e:
-            return self._again(at, id, cancel, str(e))
+            return self._again(now, cancel, str(e))
 
     def _read(
         self, now: int, at: int, id: str, cancel: Cancel, ended: CallAnswered
     ) -> list[Effect]:
         match cancel.step, ended.status:
             case Step.FINDING, 200:
-                return self._found(at, id, cancel, answers.read(ended.body, OrderPage))
+                return self._found(now, at, id, cancel, answers.read(ended.body, OrderPage))
             case Step.CANCELING, 200:
                 done: Canceled = answers.read(ended.body, Canceled)
                 if done.reduced_by == 0:  # nothing was left to cancel: executed, perhaps
-                    cancel.step = Step.CHECKING
-                    return self._submit(at, id, calls.get_order(cancel.order_id, "cancel"))
+                    return self._check(now, id, cancel)
                 fact = OrderCanceled(cancel.order_id, id, done.reduced_by, done.ts_ms * 1_000)
                 answer = self._finish(at, id, "canceled", reduced_by=done.reduced_by)
                 return [*self._desk.append(now, at, fact), *answer]
-            case Step.CANCELING, 404:  # proves nothing: executed, canceled and unknown look alike
-                cancel.step = Step.CHECKING
-                return self._submit(at, id, calls.get_order(cancel.order_id, "cancel"))
+            case Step.CANCELING, 404:
+                return self._check(now, id, cancel)
             case Step.CHECKING, 200:
                 row = answers.read(ended.body, OneOrder).order
                 if row.status == "resting":
-                    return self._again(at, id, cancel, "404, yet it is shown as resting")
+                    return self._again(now, cancel, "the exchange still shows it as resting")
                 return [
                     *self._desk.append(now, at, row.fact()),
                     *self._finish(at, id, "gone", row.status),
                 ]
             case Step.CHECKING, 404:
-                return self._finish(at, id, "gone", "the exchange does not know it")
-        return self._again(at, id, cancel, f"status {ended.status}")
+                return self._again(now, cancel, "the exchange does not show it, which is no proof")
+        said = answers.refusal(ended.body)
+        code = f" {said.code}" if said else ""
+        return self._again(now, cancel, f"status {ended.status}{code}")
 
-    def _found(self, at: int, id: str, cancel: Cancel, page: OrderPage) -> list[Effect]:
+    def _found(self, now: int, at: int, id: str, cancel: Cancel, page: OrderPage) -> list[Effect]:
         for row in page.orders:
             if row.client_order_id == id:
-                return self._send(at, id, row.order_id, row.ticker)
+                cancel.order_id, cancel.ticker = row.order_id, row.ticker
+                return self._send(now, id, cancel)
         if page.cursor:
             if page.cursor in cancel.cursors or len(cancel.cursors) >= PAGES_MAX:
-                return self._finish(at, id, "unknown", "the exchange's listing goes round")
+                return self._again(now, cancel, "the exchange's listing goes round")
             cancel.cursors.add(page.cursor)
-            return self._find(at, id, page.cursor)
+            return self._find(now, id, cancel, page.cursor)
         account = self._desk.ledger.account
-        if account is None or account.order(id) is not None:
-            text = "it does not rest at the exchange; whether it ever did is not known here"
-            return self._finish(at, id, "unknown", text)
-        return self._finish(at, id, "not_found", "no such order")
+        if account is not None and self._order(id) is None:
+            return self._finish(at, id, "not_found", "no such order")
+        return self._again(now, cancel, "it does not rest now; whether it will is not known yet")
 
-    def _find(self, at: int, id: str, cursor: str) -> list[Effect]:
-        return self._submit(at, id, calls.list_orders("cancel", status="resting", cursor=cursor))
+    def _find(self, now: int, id: str, cancel: Cancel, cursor: str) -> list[Effect]:
+        cancel.step = Step.FINDING
+        call = calls.list_orders("cancel", status="resting", cursor=cursor)
+        return self._submit(now, id, cancel, call)
 
-    def _send(self, at: int, id: str, order_id: str, ticker: str) -> list[Effect]:
-        cancel = self._open[id]
-        cancel.step, cancel.order_id, cancel.ticker = Step.CANCELING, order_id, ticker
-        return self._submit(at, id, calls.cancel(order_id, ticker))
+    def _send(self, now: int, id: str, cancel: Cancel) -> list[Effect]:
+        cancel.step = Step.CANCELING
+        shard = self._markets.shard(cancel.ticker)
+        return self._submit(now, id, cancel, calls.cancel(cancel.order_id, cancel.ticker, shard))
 
-    def _submit(self, at: int, id: str, call: calls.Call) -> list[Effect]:
+    def _check(self, now: int, id: str, cancel: Cancel) -> list[Effect]:
+        cancel.step = Step.CHECKING
+        return self._submit(now, id, cancel, calls.get_order(cancel.order_id, "cancel"))
+
+    def _submit(self, now: int, id: str, cancel: Cancel, call: calls.Call) -> list[Effect]:
         if self._desk.lanes.submit(f"cancel:{id}", call):
             return []
-        return self._finish(at, id, "unavailable", "too many cancels are waiting")
+        return self._again(now, cancel, "too many cancels are waiting")
 
-    def _again(self, at: int, id: str, cancel: Cancel, reason: str) -> list[Effect]:
-        """A cancel may be repeated: canceled twice is canceled once."""
-        cancel.tries += 1
-        if cancel.tries >= TRIES_MAX:
-            return self._finish(at, id, "unknown", reason)
-        if cancel.order_id:
-            return self._send(at, id, cancel.order_id, cancel.ticker)
-        cancel.cursors.clear()
-        return self._find(at, id, "")
+    def _again(self, now: int, cancel: Cancel, reason: str) -> list[Effect]:
+        """Once more, after a pause: canceled twice is canceled once."""
+        cancel.step, cancel.reason = Step.PAUSE, reason
+        cancel.again_at = now + cancel.pause
+        cancel.pause = min(2 * cancel.pause, CANCEL_RETRY_MAX)
+        self._due_at = (
+            cancel.again_at if self._due_at is None else min(self._due_at, cancel.again_at)
+        )
+        return []
 
     def _finish(
         self, at: int, id: str, outcome: Outcome, text: str = "", reduced_by: int = 0

@@ -9,10 +9,14 @@ import random
 
 from actors.gateway.cancels import Cancels
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
-from actors.gateway.orders import Orders, Stage
+from actors.gateway.door import Door
+from actors.gateway.doubts import Doubts
+from actors.gateway.markets import Markets
+from actors.gateway.orders import Orders
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
 from actors.gateway.restore import Restores
+from actors.gateway.tickets import Tickets
 from protocol import topics
 from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
@@ -34,9 +38,9 @@ from protocol.machine import (
 )
 from protocol.messages import (
     Append,
-    CancelAnswer,
     CancelOrder,
     ConfirmRestore,
+    DoubtRequest,
     Halt,
     HaltAnswer,
     MarketsRequest,
@@ -73,13 +77,17 @@ class Gateway:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._desk = Desk(self._outbox, now)
-        self.orders = Orders(self._desk)
-        self._cancels = Cancels(self._desk)
-        self._reconciler = Reconciler(self._desk, identity.epoch)
-        self._reads = Reads(self._desk)
+        tickets = Tickets()
+        self._markets = Markets(self._desk)
+        self._door = Door(self._desk, tickets, self._markets, self.closed)
+        self.orders = Orders(self._desk, tickets, self._markets, self._door)
+        self._cancels = Cancels(self._desk, self.orders, self._markets)
+        self._doubts = Doubts(self._desk, self.orders)
+        self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
+        self._reads = Reads(self._desk, self._markets)
         self._restores = Restores(self._desk)
         self._halt = halt_reason
-        self._wishes: collections.deque[tuple[Asker, bool]] = collections.deque()
+        self._wishes: collections.deque[tuple[Asker | None, bool]] = collections.deque()
         self._gate_epoch = 0
         self._gate_until: int | None = None
         self._gate_reasons: tuple[str, ...] = ("no word from the supervisor yet",)
@@ -96,18 +104,24 @@ class Gateway:
         at = cause.at
         effects += self._reads.due(now, self._desk.ledger.account is not None)
         effects += self.orders.due(now, at)
+        effects += self._cancels.due(now, at)
         if self._reads.rest_ready:
-            under_way = self.orders.under_way()
-            effects += self._reconciler.due(now, at, under_way, self.orders.settled_at)
+            effects += self._reconciler.due(now, at, bool(self._halt))
+            effects += self._alarms()
         effects += self._leave(now, at)
         effects += self._desk.ledger.due(now, at)
         effects += self._restores.due()
         effects += self._desk.tells.due(now)
         effects += self._pulse.beat(now, at, self._vitals(now), self._counters(now))
-        if self._stopping and not any(t.stage is Stage.SENT for t in self.orders.tickets.values()):
+        if self._stopping and self._settled:
             effects.append(Finish(0))
         self._alarm_at = self._next_alarm(now)
         return effects
+
+    @property
+    def _settled(self) -> bool:
+        """Whether nothing is under way that could still become known in this life."""
+        return not (self.orders.tickets.unfinished or self._cancels.unfinished or self._desk.tells)
 
     def deadline(self) -> int | None:
         return self._alarm_at
@@ -118,6 +132,7 @@ class Gateway:
             self._desk.tells.deadline(),
             self._desk.ledger.deadline(),
             self.orders.deadline(),
+            self._cancels.deadline(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
             self._desk.lanes.deadline(now),
@@ -176,10 +191,12 @@ class Gateway:
     ) -> list[Effect]:
         match letter.body:
             case PlaceOrder():
-                closed, unproved = self.closed(now), self._restores.unproved
-                return self.orders.place(now, at, asker, letter.body, closed, unproved)
+                return self._door.place(now, at, asker, letter.body, self._restores.unproved)
             case CancelOrder(client_order_id=id):
-                return self._cancel(now, at, asker, id)
+                return self._cancels.cancel(now, at, asker, id)
+            case DoubtRequest(client_order_id=id):
+                doubt = self._doubts.tell(id, self._reconciler.trouble)
+                return self._desk.answer([asker], doubt, at)
             case Reconcile():
                 self._reconciler.ask(asker)
                 return []
@@ -195,20 +212,6 @@ class Gateway:
         refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")
         return [Answer(asker[0], self._outbox.letter(asker[1], refusal, at))]
 
-    def _cancel(self, now: int, at: int, asker: Asker, id: str) -> list[Effect]:
-        """An order that has not left yet never does; one on its way has no id to cancel by."""
-        ticket = self.orders.tickets.get(id)
-        if ticket is not None and ticket.stage is Stage.QUEUED:
-            self._desk.lanes.withdraw(f"order:{id}")
-            gone = CancelAnswer(id, "gone", text="canceled before it was sent")
-            denied = self.orders.deny(now, at, id, "canceled", "before it was sent")
-            return [*denied, *self._desk.answer([asker], gone, at)]
-        if ticket is not None and ticket.stage in (Stage.INTENDING, Stage.SENT):
-            wait = CancelAnswer(id, "unknown", text="the order is on its way: ask again")
-            return self._desk.answer([asker], wait, at)
-        made = None if ticket is None or ticket.answer is None else ticket.answer.order
-        return self._cancels.cancel(at, asker, id, made)
-
     def _latch(
         self, asker: tuple[tuple[bytes, ...], str], halted: bool, reason: str
     ) -> list[Effect]:
@@ -222,14 +225,15 @@ class Gateway:
         answer = HaltAnswer(bool(self._halt), problem or self._halt, not problem)
         word = "halted" if self._halt else "resumed"
         report = Report(f"{word}: {problem or reason}", grave=bool(problem))
-        return [report, *self._desk.answer([asker], answer, at)]
+        askers = [] if asker is None else [asker]
+        return [report, *self._desk.answer(askers, answer, at)]
 
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         told = self._desk.tells.answered(letter.id)
         if isinstance(told, Append):
             return [
                 *self.orders.acknowledged(now, at, told.fact, letter.body),
-                *self._reconciler.acknowledged(now, at, told.fact, letter.body),
+                *self._reconciler.acknowledged(at, told.fact, letter.body),
                 *self._restores.acknowledged(at, told.fact, letter.body),
             ]
         self._desk.ledger.answered(now, letter.body)
@@ -240,10 +244,10 @@ class Gateway:
         for id, waiting in self._desk.lanes.go(now):
             kind, _, name = waiting.key.partition(":")
             if kind == "order":
-                closed = self.closed(now)
-                if not self.orders.may_go(now, at, name, closed):
+                denied = self.orders.may_go(now, at, name)
+                if denied is not None:
                     self._desk.lanes.back(id)
-                    effects += self.orders.deny(now, at, name, *(closed or ("withdrawn", "")))
+                    effects += denied
                     continue
             self._desk.counters["calls"] += 1
             effects.append(MakeCall(id, waiting.call))
@@ -267,19 +271,32 @@ class Gateway:
         if kind == KEY:
             return self._reconciler.ended(now, at, ended)
         if kind == "markets":
-            return self._reads.looked_up(at, int(name), ended)
+            return self._reads.looked_up(now, at, int(name), ended)
+        if kind == "market":
+            trouble = self._markets.ended(now, name, ended)
+            return self._door.market_read(now, at, name, trouble)
         assert kind == "poll", waiting.key
         body = self._reads.ended(now, name, ended)
         return [] if body is None else self._balance(now, at, body)
 
     def _balance(self, now: int, at: int, body: bytes) -> list[Effect]:
-        if self._desk.tells.full:
+        if self._desk.tells.crowded:
             return []
         try:
-            facts = self._reconciler.balances(answers.read(body, BalanceBody), at)
+            found = answers.read(body, BalanceBody).by_shard()
         except RemoteProtocolError as e:
             return [Report(f"balance: {e}", grave=True)]
+        facts = self._reconciler.balances(found, at)
         return [effect for fact in facts for effect in self._desk.append(now, at, fact)]
+
+    def _alarms(self) -> list[Effect]:
+        """Money that nothing explains: no new risk until somebody has looked."""
+        alarms, self._reconciler.alarms = self._reconciler.alarms, []
+        if not alarms:
+            return []
+        self._halt = "; ".join(alarms)
+        self._wishes.append((None, True))
+        return [Report(self._halt, grave=True), SaveHalt(True, self._halt)]
 
     def _vitals(self, now: int) -> Vitals:
         reasons = []
@@ -294,11 +311,13 @@ class Gateway:
             "rest_ready": self._reads.rest_ready and not self._reads.trouble,
             "rate_limiter_ready": self._reads.limiter_ready,
             "halted": bool(self._halt),
+            "offline": self._reads.offline(now),
         }
         return Vitals(tuple(reasons), flags)
 
     def _counters(self, now: int) -> dict[str, int]:
         read, write = self._desk.lanes.tokens(now)
-        extra = {"read_tokens": read, "write_tokens": write, "in_doubt": self._reconciler.in_doubt}
+        extra = {"read_tokens": read, "write_tokens": write, "in_doubt": len(self._doubts)}
+        extra |= {"cancels_open": self._cancels.open, "differences": self._reconciler.differences}
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

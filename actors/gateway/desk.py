@@ -49,7 +49,7 @@ class Desk:
         self.lanes = Lanes(now)
         self.ledger = LedgerFollower(outbox)
         self.counters: dict[str, int] = dict.fromkeys(
-            ("calls", "calls_429", "sent", "accepted", "rejected", "unknown", "absent"), 0
+            ("calls", "calls_429", "sent", "accepted", "rejected", "unknown", "denied", "absent"), 0
         )
 
     def append(self, now: int, at: int, fact: AnyFact) -> list[Effect]:

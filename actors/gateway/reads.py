@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
+from actors.gateway.markets import Markets
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import CostsBody, LimitsBody, MarketPage
@@ -12,6 +13,7 @@ from protocol.limits import (
     BALANCE_INTERVAL,
     LIMITS_INTERVAL,
     MARKETS_MAX,
+    OFFLINE_AFTER,
     PAGES_MAX,
     RECONCILE_RETRY,
 )
@@ -43,8 +45,10 @@ class Lookup(Struct):
 class Reads:
     """Polls and look-ups."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, markets: Markets) -> None:
         self._desk = desk
+        self._markets = markets
+        self._began: int | None = None
         self._polls = {
             "costs": Poll(calls.COSTS, LIMITS_INTERVAL),
             "limits": Poll(calls.LIMITS, LIMITS_INTERVAL),
@@ -59,6 +63,11 @@ class Reads:
     def rest_ready(self) -> bool:
         """A signed call was answered."""
         return self._polls["limits"].done and self._polls["status"].done
+
+    def offline(self, now: int) -> bool:
+        """Whether the exchange has not been reached for so long that the boot ends without it."""
+        began = now if self._began is None else self._began
+        return not self.rest_ready and now - began >= OFFLINE_AFTER
 
     @property
     def limiter_ready(self) -> bool:
@@ -76,6 +85,8 @@ class Reads:
 
     def due(self, now: int, account_known: bool) -> list[Effect]:
         """Start the polls whose time has come."""
+        if self._began is None or self.rest_ready:
+            self._began = now
         for name, poll in self._polls.items():
             ready = account_known or name != "balance"
             if ready and not poll.running and now >= poll.due_at:
@@ -149,7 +160,7 @@ class Reads:
             del self._lookups[number]
         return []
 
-    def looked_up(self, at: int, number: int, ended: Ended) -> list[Effect]:
+    def looked_up(self, now: int, at: int, number: int, ended: Ended) -> list[Effect]:
         """A page of markets has come, or has not: then the asker asks again."""
         lookup = self._lookups.get(number)
         if lookup is None:
@@ -162,6 +173,8 @@ class Reads:
         except RemoteProtocolError:
             del self._lookups[number]
             return []
+        for row in page.markets:
+            self._markets.learn(now, row)
         lookup.tickers.update(dict.fromkeys(row.ticker for row in page.markets))
         cursor = page.cursor or ""
         if not cursor or cursor in lookup.cursors or len(lookup.cursors) >= PAGES_MAX:

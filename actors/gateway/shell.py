@@ -4,8 +4,9 @@ import functools
 import os
 import random
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
+from actors.gateway.callers import Callers
 from actors.gateway.core import Gateway, SaveHalt
 from actors.gateway.desk import MakeCall
 from actors.gateway.latch import read_latch, save_latch
@@ -32,23 +33,20 @@ async def serve(settings: Settings) -> int:
     bus.hear("system.pub", ["system "])
     core = Gateway(identity, time.monotonic_ns(), random.Random(), read_latch(latch))
 
+    def told(cause: Cause) -> None:
+        loop.feed_from_thread(cause)
+
     def perform(effect: Effect) -> None:
         match effect:
             case MakeCall(id=id, call=call):
-                work = callers.submit(wire.send, id, call)
+                callers.call(functools.partial(wire.send, id, call))
             case SaveHalt(halted=halted, reason=reason):
-                work = saver.submit(save_latch, latch, halted, reason)
+                saving = saver.submit(save_latch, latch, halted, reason)
+                saving.add_done_callback(lambda saved: told(saved.result()))
             case _:
                 raise AssertionError(f"unexpected effect: {effect}")
-        work.add_done_callback(functools.partial(_told, loop))
 
-    with (
-        ThreadPoolExecutor(CALLS_IN_FLIGHT_MAX, "call") as callers,
-        ThreadPoolExecutor(1, "latch") as saver,
-    ):
+    callers = Callers(CALLS_IN_FLIGHT_MAX, told)
+    with ThreadPoolExecutor(1, "latch") as saver:
         loop = Loop(core, bus, perform)
         return await loop.run()
-
-
-def _told(loop: Loop, work: "Future[Cause]") -> None:
-    loop.feed_from_thread(work.result())

@@ -6,6 +6,7 @@ import hashlib
 import msgspec
 from msgspec import Struct
 
+from actors.gateway.markets import Flaw
 from protocol import topics
 from protocol.facts import OrderSide, TimeInForce
 from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, COUNT_MAX
@@ -41,17 +42,24 @@ def hash_of(order: PlaceOrder) -> str:
     return hashlib.sha256(_encode(terms)).hexdigest()
 
 
-def flaw(order: PlaceOrder) -> str:
-    """What is wrong with an order's terms, "" if nothing. The exchange is not asked."""
-    if not 1 <= len(order.client_order_id) <= CLIENT_ORDER_ID_CHARS_MAX:
-        return f"client_order_id: 1 to {CLIENT_ORDER_ID_CHARS_MAX} characters"
+def flaw(order: PlaceOrder) -> Flaw | None:
+    """What is wrong with an order's terms. Neither the market nor the exchange is asked."""
+    id, chars = order.client_order_id, CLIENT_ORDER_ID_CHARS_MAX
+    if not 1 <= len(id) <= chars or not id.isascii() or not id.isprintable() or " " in id:
+        return _wrong("client_order_id", f"1 to {chars} printable ASCII characters, no space")
     if not topics.is_ticker(order.ticker):
-        return "ticker: not the name of a market"
+        return _wrong("ticker", "not the name of a market")
     if not 0 < order.price < DOLLAR:
-        return "price: more than 0 and less than 1 dollar"
+        return _wrong("price", "more than 0 and less than 1 dollar")
     if not 0 < order.count <= COUNT_MAX:
-        return f"count: more than 0, at most {format_count(COUNT_MAX)}"
-    return ""
+        return _wrong("count", f"more than 0, at most {format_count(COUNT_MAX)}")
+    if order.post_only and order.time_in_force != "good_till_canceled":
+        return _wrong("post_only", "only with good_till_canceled: nothing else rests")
+    return None
+
+
+def _wrong(field: str, rule: str) -> Flaw:
+    return Flaw("invalid_order", field, f"{field}: {rule}")
 
 
 def alike(order: PlaceOrder, booked: Order) -> bool:

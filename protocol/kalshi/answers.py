@@ -107,8 +107,26 @@ class OneOrder(Struct, frozen=True):
     order: OrderRow
 
 
+class PriceRange(Struct, frozen=True):
+    """Prices from `start` to `end` stand `step` apart (FACTS.md section 3)."""
+
+    start: Price
+    end: Price
+    step: Price
+
+
 class MarketRow(Struct, frozen=True):
+    """A market, as far as an order has to know it."""
+
     ticker: str
+    status: str = ""
+    price_ranges: tuple[PriceRange, ...] = ()
+    close_time: str | None = ""
+    exchange_index: int = 0
+
+
+class OneMarket(Struct, frozen=True):
+    market: MarketRow
 
 
 class MarketPage(Struct, frozen=True):

@@ -1,0 +1,163 @@
+"""An order's way in: known or new, right or wrong by itself, by its market and by the account.
+
+Nothing is recorded before all of this has been looked at; whatever is refused here has left no
+trace, and the same id may be used again.
+"""
+
+from collections.abc import Callable
+
+from actors.gateway.desk import Asker, Desk
+from actors.gateway.markets import Flaw, Markets, Standing
+from actors.gateway.terms import alike, answer_from, flaw, hash_of
+from actors.gateway.tickets import Stage, Ticket, Tickets
+from protocol.facts import OrderIntended
+from protocol.kalshi import calls
+from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX, MS
+from protocol.machine import Effect
+from protocol.messages import OrderAnswer, PlaceOrder
+
+Closed = Callable[[int], tuple[str, str] | None]  # code and text of why no risk may be taken
+
+
+class Door:
+    """Where orders come in."""
+
+    def __init__(self, desk: Desk, tickets: Tickets, markets: Markets, closed: Closed) -> None:
+        self._desk = desk
+        self._tickets = tickets
+        self._markets = markets
+        self._closed = closed
+
+    def place(
+        self, now: int, at: int, asker: Asker, order: PlaceOrder, unproved: str
+    ) -> list[Effect]:
+        """Take an order.
+
+        `unproved` says why an id that the ledger doesn't know may have been used all the same,
+        "" if it can't have been.
+        """
+        known = self._known(asker, order, at)
+        if known is not None:
+            return known
+        if self._desk.ledger.account is None:  # a former life may know it: no word is sure
+            text = "the account is not restored yet: ask again with the same client_order_id"
+            unsure = OrderAnswer(order.client_order_id, "unknown", code="not_restored", text=text)
+            return self._desk.answer([asker], unsure, at)
+        wrong = flaw(order)
+        if wrong is None and unproved and not order.minted:
+            wrong = Flaw("restore_unconfirmed", "client_order_id", unproved)
+        wrong = wrong or self.barred(now, order)
+        if wrong is not None:
+            return self._refuse([asker], order, at, wrong)
+        if len(self._tickets) >= LANE_QUEUE_MAX or self._desk.tells.crowded:
+            wait = max(self._desk.lanes.ready_at(now, calls.create(order)) - now, MS) // MS
+            busy = Flaw("busy", "", "too many orders are waiting")
+            return self._refuse([asker], order, at, busy, wait)
+        ticket = self._tickets.open(order, hash_of(order), asker)
+        self._tickets.enter(ticket, Stage.LOOKING, now + MARKET_LOOK_MAX)
+        return self._look(now, at, ticket)
+
+    def barred(self, now: int, order: PlaceOrder) -> Flaw | None:
+        """Why this order may not go now, whatever its terms; None if it may.
+
+        Asked at the door, and once more right before the signature.
+        """
+        closed = self._closed(now)
+        if closed is not None:
+            return Flaw(closed[0], "", closed[1])
+        doubtful = self._unresolved(order)
+        if not doubtful:
+            return None
+        text = f"{doubtful} in {order.ticker} is unknown: no new risk there until it is settled"
+        return Flaw("unresolved_order", "ticker", text)
+
+    def market_read(self, now: int, at: int, ticker: str, trouble: str) -> list[Effect]:
+        """A market was read, or could not be: go on with the orders that wait for it."""
+        effects: list[Effect] = []
+        for _, ticket in self._tickets:
+            if ticket.stage is not Stage.LOOKING or ticket.order.ticker != ticker:
+                continue
+            wrong = self.barred(now, ticket.order)
+            if trouble:
+                wrong = Flaw("market_not_read", "ticker", f"{ticker} can't be read: {trouble}")
+            if wrong is not None:
+                effects += self.turn_away(at, ticket, wrong)
+            else:
+                effects += self._look(now, at, ticket)
+        return effects
+
+    def turn_away(self, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
+        """Refuse an order of which nothing is recorded."""
+        self._tickets.close(ticket)
+        return self._refuse(ticket.askers, ticket.order, at, wrong)
+
+    def _known(self, asker: Asker, order: PlaceOrder, at: int) -> list[Effect] | None:
+        id, terms = order.client_order_id, hash_of(order)
+        ticket = self._tickets.get(id)
+        account = self._desk.ledger.account
+        booked = None if account is None else account.order(id)
+        if ticket is None and booked is None:
+            return None
+        taken_by = ticket.body_hash if ticket is not None else booked.body_hash if booked else ""
+        if ticket is None and booked is not None and not taken_by and alike(order, booked):
+            taken_by = terms  # a restore forgot the intent; the exchange has shown what it knows
+        if taken_by != terms:
+            text = "this id belongs to an order with other terms"
+            conflict = OrderAnswer(id, "conflict", None, "order_id_taken", text, 0, _ID)
+            return self._desk.answer([asker], conflict, at)
+        if ticket is not None and ticket.answer is None:
+            if asker not in ticket.askers:
+                ticket.askers.append(asker)
+            return []
+        if booked is not None and (ticket is None or booked.n >= ticket.n):
+            return self._desk.answer([asker], answer_from(booked), at)
+        assert ticket is not None
+        assert ticket.answer is not None
+        return self._desk.answer([asker], ticket.answer, at)
+
+    def _unresolved(self, order: PlaceOrder) -> str:
+        """An unknown order in the market of one that would add risk there; "" if there is none."""
+        account, id = self._desk.ledger.account, order.client_order_id
+        assert account is not None
+        here = set(self._tickets.in_doubt(order.ticker))
+        for other in account.unsettled(order.ticker):
+            if other.state == "unknown" or other.client_order_id not in self._tickets:
+                here.add(other.client_order_id)
+        here.discard(id)
+        if not here or not account.adds_risk(order.ticker, order.side, order.count):
+            return ""
+        return min(here)
+
+    def _look(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
+        """Hold an order against its market's rules; read them first if need be."""
+        order = ticket.order
+        standing, wrong = self._markets.look(now, at, order.ticker, order.price)
+        if standing is Standing.UNREAD:
+            if self._markets.read(order.ticker):
+                return []
+            wrong = Flaw("busy", "", "too many calls are waiting")
+        if wrong is not None:
+            return self.turn_away(at, ticket, wrong)
+        self._tickets.enter(ticket, Stage.INTENDING, now + INTENT_ACK_MAX)
+        intent = OrderIntended(
+            order.client_order_id,
+            order.ticker,
+            order.side,
+            order.price,
+            order.count,
+            order.time_in_force,
+            ticket.body_hash,
+            order.post_only,
+        )
+        return self._desk.append(now, at, intent)
+
+    def _refuse(
+        self, askers: list[Asker], order: PlaceOrder, at: int, wrong: Flaw, wait_ms: int = 0
+    ) -> list[Effect]:
+        denied = OrderAnswer(
+            order.client_order_id, "denied", None, wrong.code, wrong.text, wait_ms, wrong.field
+        )
+        return self._desk.answer(askers, denied, at)
+
+
+_ID = "client_order_id"

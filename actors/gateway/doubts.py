@@ -1,0 +1,127 @@
+"""Orders that may or may not be at the exchange, and what would settle them.
+
+Seen on the stream or in a listing: it is there. Absent from two complete listings, both of data
+that is later than any request of ours could have landed: it never was. Nothing else settles one,
+and none is ever sent again.
+"""
+
+from msgspec import Struct
+
+from actors.gateway.desk import Desk
+from actors.gateway.orders import Orders
+from actors.gateway.reading import Reading
+from protocol.account import UNSETTLED, Account
+from protocol.facts import OrderAbsent, OrderUnknown
+from protocol.limits import ABSENCE_AFTER, RESOLVE_INTERVAL, US
+from protocol.machine import Effect
+from protocol.messages import DoubtAnswer
+
+LISTINGS_NEEDED = 2  # complete ones without the order, before it counts as absent
+
+
+class _Doubt(Struct):
+    """An order that may or may not be at the exchange."""
+
+    since: int  # monotonic: its call had ended by then
+    since_at: int  # the same moment by the wall clock, microseconds
+    misses: int = 0
+    missed: int | None = None
+
+
+class Doubts:
+    """The list of them, by client_order_id."""
+
+    def __init__(self, desk: Desk, orders: Orders) -> None:
+        self._desk = desk
+        self._orders = orders
+        self._open: dict[str, _Doubt] = {}
+        self._looked_at = (-1, -1)
+        self._user_data_at = 0
+        self.resolve_at: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def look(self, now: int, at: int, account: Account) -> list[Effect]:
+        """Bring the list up to date; an order that a former life left open becomes unknown."""
+        seen = (account.n, len(self._orders.tickets))
+        if seen == self._looked_at:
+            return []  # nothing can have changed
+        self._looked_at = seen
+        under_way = self._orders.under_way()
+        effects: list[Effect] = []
+        open_now: set[str] = set()
+        for order in account.unsettled():
+            id = order.client_order_id
+            if id in under_way:
+                continue
+            open_now.add(id)
+            if id not in self._open:
+                self._open[id] = _Doubt(*self._orders.ended_at.pop(id, (now, at)))
+                if order.state == "intended":
+                    fact = OrderUnknown(id, "a former life may have sent it")
+                    effects += self._desk.append(now, at, fact)
+        for id in [id for id in self._open if id not in open_now]:
+            del self._open[id]
+        if not self._open:
+            self.resolve_at = None
+        elif self.resolve_at is None:
+            self.resolve_at = now
+        return effects
+
+    def begun(self, now: int) -> None:
+        """A reading has begun: the next one is due a while later."""
+        self.resolve_at = now + RESOLVE_INTERVAL if self._open else None
+
+    def oldest(self, account: Account) -> int:
+        """When the oldest of them came into the ledger, microseconds; 0 if there is none."""
+        orders = [account.order(id) for id in self._open]
+        return min((o.created_at for o in orders if o is not None), default=0)
+
+    def absent(self, now: int, at: int, reading: Reading) -> list[Effect]:
+        """Count the complete readings that an order is not in; two late ones prove absence."""
+        self._user_data_at = reading.user_data_at
+        effects: list[Effect] = []
+        for id, doubt in self._open.items():
+            if id in reading.listed:
+                doubt.misses, doubt.missed = 0, None
+            elif self._proves(doubt, reading):
+                doubt.misses, doubt.missed = doubt.misses + 1, reading.started
+                if doubt.misses >= LISTINGS_NEEDED:
+                    self._desk.counters["absent"] += 1
+                    evidence = (
+                        f"absent from {doubt.misses} complete listings, the last of them at {at} "
+                        f"of data as of {reading.user_data_at}"
+                    )
+                    effects += self._desk.append(now, at, OrderAbsent(id, evidence))
+        return effects
+
+    @staticmethod
+    def _proves(doubt: _Doubt, reading: Reading) -> bool:
+        """Whether no request of ours could land after what this reading shows."""
+        again = doubt.missed is None or reading.started >= doubt.missed + RESOLVE_INTERVAL
+        late = reading.started >= doubt.since + ABSENCE_AFTER
+        return again and late and reading.user_data_at >= _settles_at(doubt)
+
+    def tell(self, id: str, trouble: str) -> DoubtAnswer:
+        """How far the settling of an order is."""
+        doubt = self._open.get(id)
+        if doubt is None:
+            return DoubtAnswer(False)
+        return DoubtAnswer(
+            True,
+            doubt.since_at,
+            _settles_at(doubt),
+            doubt.misses,
+            LISTINGS_NEEDED,
+            self._user_data_at,
+            0,
+            trouble,
+        )
+
+
+def _settles_at(doubt: _Doubt) -> int:
+    return doubt.since_at + ABSENCE_AFTER // US
+
+
+__all__ = ["LISTINGS_NEEDED", "UNSETTLED", "Doubts"]
