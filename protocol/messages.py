@@ -411,6 +411,7 @@ class DoubtAnswer(Message, frozen=True):
     user_data_at: int = 0  # how fresh the exchange says that its listings are
     next_at: int = 0  # the next listing
     trouble: str = ""  # what keeps listings from being complete
+    glimpsed: bool = False  # a change of a book has named it: it is there, whatever listings say
 
 
 class AcquireTokens(Message, frozen=True):
@@ -446,6 +447,15 @@ class MarketsAnswer(Message, frozen=True):
     tickers: tuple[str, ...]
     complete: bool
     reason: str = ""
+
+
+class OrderGlimpsed(Message, frozen=True):
+    """The stream tells the gateway: a change of a book names an order of ours as its cause.
+
+    So the exchange has it. Nobody answers; it may be lost, and only makes things quicker.
+    """
+
+    client_order_id: str
 
 
 class Reconcile(Message, frozen=True):
@@ -515,6 +525,7 @@ class System(Message, frozen=True):
     reasons: tuple[str, ...]
     flags: dict[str, bool]
     processes: dict[str, ProcessHealth]
+    read_only: bool = False  # the boot has ended without the exchange: the ledger is served
 
 
 class Refused(Message, frozen=True):
@@ -562,6 +573,7 @@ AnyMessage = (
     | RestoreAnswer
     | MarketsRequest
     | MarketsAnswer
+    | OrderGlimpsed
     | Reconcile
     | ReconcileAnswer
     | Heartbeat

@@ -193,10 +193,11 @@ class Supervisor:
             if not flags[flag] and not any(r.startswith(f"{owner}:") for r in reasons):
                 reasons.append(f"{owner}: {flag} is not proved")
         healthy = not reasons
-        flags["read_only"] = (
-            present["gateway"] and self._flag("gateway", "offline") and not flags["rehydrated"]
-            and self._flag("rehydrator", "restored")
-        )  # fmt: skip
+        offline = present["gateway"] and self._flag("gateway", "offline")
+        restored = present["rehydrator"] and self._flag("rehydrator", "restored")
+        read_only = offline and restored and not flags["rehydrated"]
+        if read_only:
+            reasons.append("read-only: the exchange can't be reached, the ledger is served")
         if present["gateway"] and self._flag("gateway", "halted"):
             reasons.append("gateway: halted")
         return System(
@@ -206,6 +207,7 @@ class Supervisor:
             tuple(reasons),
             flags,
             {name: self._health(now, name) for name in (*REQUIRED, *self._others)},
+            read_only,
         )
 
     def _flag(self, owner: str, flag: str) -> bool:

@@ -155,8 +155,7 @@ class Api:
             if system is None:
                 reasons.append("waiting for supervisor: not heard")
             else:
-                offline = system.flags.get("read_only", False)
-                if not offline and not system.flags.get("rehydrated", False):
+                if not system.read_only and not system.flags.get("rehydrated", False):
                     reasons.append("waiting for rehydrator: not rehydrated")
                 stream = system.processes.get("stream")
                 if stream is None or stream.state in ("unseen", "missing"):

@@ -44,6 +44,7 @@ from protocol.messages import (
     Halt,
     HaltAnswer,
     MarketsRequest,
+    OrderGlimpsed,
     PlaceOrder,
     Reconcile,
     Refused,
@@ -195,8 +196,11 @@ class Gateway:
             case CancelOrder(client_order_id=id):
                 return self._cancels.cancel(now, at, asker, id)
             case DoubtRequest(client_order_id=id):
-                doubt = self._doubts.tell(id, self._reconciler.trouble)
+                doubt = self._doubts.tell(now, at, id, self._reconciler.trouble)
                 return self._desk.answer([asker], doubt, at)
+            case OrderGlimpsed(client_order_id=id):
+                self._doubts.glimpse(now, id)
+                return []
             case Reconcile():
                 self._reconciler.ask(asker)
                 return []

@@ -26,6 +26,7 @@ class _Doubt(Struct):
     since_at: int  # the same moment by the wall clock, microseconds
     misses: int = 0
     missed: int | None = None
+    glimpsed: bool = False  # a change of a book has named it: it is there
 
 
 class Doubts:
@@ -69,6 +70,13 @@ class Doubts:
             self.resolve_at = now
         return effects
 
+    def glimpse(self, now: int, id: str) -> None:
+        """A change of a book names this order: it is there, and a listing has to show it soon."""
+        doubt = self._open.get(id)
+        if doubt is not None and not doubt.glimpsed:
+            doubt.glimpsed = True
+            self.resolve_at = now
+
     def begun(self, now: int) -> None:
         """A reading has begun: the next one is due a while later."""
         self.resolve_at = now + RESOLVE_INTERVAL if self._open else None
@@ -85,7 +93,7 @@ class Doubts:
         for id, doubt in self._open.items():
             if id in reading.listed:
                 doubt.misses, doubt.missed = 0, None
-            elif self._proves(doubt, reading):
+            elif not doubt.glimpsed and self._proves(doubt, reading):
                 doubt.misses, doubt.missed = doubt.misses + 1, reading.started
                 if doubt.misses >= LISTINGS_NEEDED:
                     self._desk.counters["absent"] += 1
@@ -103,11 +111,12 @@ class Doubts:
         late = reading.started >= doubt.since + ABSENCE_AFTER
         return again and late and reading.user_data_at >= _settles_at(doubt)
 
-    def tell(self, id: str, trouble: str) -> DoubtAnswer:
+    def tell(self, now: int, at: int, id: str, trouble: str) -> DoubtAnswer:
         """How far the settling of an order is."""
         doubt = self._open.get(id)
         if doubt is None:
             return DoubtAnswer(False)
+        wait = 0 if self.resolve_at is None else max(self.resolve_at - now, 0)
         return DoubtAnswer(
             True,
             doubt.since_at,
@@ -115,8 +124,9 @@ class Doubts:
             doubt.misses,
             LISTINGS_NEEDED,
             self._user_data_at,
-            0,
+            at + wait // US,
             trouble,
+            doubt.glimpsed,
         )
 
 

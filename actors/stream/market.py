@@ -34,7 +34,8 @@ from protocol.kalshi.frames import (
     UnsubscribedFrame,
 )
 from protocol.limits import RESYNCS_MAX, TICKERS_A_COMMAND
-from protocol.machine import Effect, Publish, Report
+from protocol.machine import Effect, Publish, Report, Tell
+from protocol.messages import OrderGlimpsed
 from protocol.pulse import Pulse
 
 BOOKS: Final[Channel] = "orderbook_delta"
@@ -148,6 +149,8 @@ class Market:
     def _take(self, now: int, at: int, frame: AnyFrame) -> list[Effect]:
         match frame:
             case DeltaFrame(msg=body):
+                if body.client_order_id:
+                    return self._glimpse(at, body) + self._delta(now, at, body)
                 return self._delta(now, at, body)
             case TradeFrame(msg=body):
                 return self._trade(at, body)
@@ -184,6 +187,11 @@ class Market:
         followed.received_at = at
         self.frames_applied += 1
         return [Publish(self._outbox.seal(followed.topic, delta, at))]
+
+    def _glimpse(self, at: int, body: DeltaBody) -> list[Effect]:
+        """An order of ours moved this level: the gateway may be in doubt about it."""
+        letter = OrderGlimpsed(body.client_order_id)
+        return [Tell("gateway", self._outbox.letter(f"glimpse:{body.client_order_id}", letter, at))]
 
     def _trade(self, at: int, body: TradeBody) -> list[Effect]:
         followed = self.books.by_ticker.get(body.market_ticker)

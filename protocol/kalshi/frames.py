@@ -44,6 +44,7 @@ class DeltaBody(Struct, frozen=True, gc=False):
     delta_fp: Count
     side: BookSide
     ts_ms: Millis | None = None
+    client_order_id: str = ""  # only where an order of ours brought it about
 
 
 class TradeBody(Struct, frozen=True, gc=False):
