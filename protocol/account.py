@@ -5,55 +5,40 @@ function, so that all agree. Facts may come in any order (a fill before its orde
 is older than what the stream already said); the fold ends in the same place.
 """
 
-from typing import Final, Literal
-
 from msgspec.structs import replace
 
 from protocol.errors import RemoteProtocolError
 from protocol.facts import (
     BalanceSeen,
+    CashDiffers,
     Fill,
     LedgerRestored,
-    OrderAbsent,
-    OrderAccepted,
-    OrderCanceled,
-    OrderDenied,
-    OrderIntended,
-    OrderRejected,
-    OrderSeen,
-    OrderUnknown,
-    OrderWithdrawn,
+    MoneyMoved,
+    OrderSide,
+    PositionDiffers,
     Reconciled,
     RestoreConfirmed,
+    Settled,
 )
-from protocol.limits import ABSENCE_AFTER, FILLS_KEPT, OPEN_ORDERS_MAX, ORDERS_KEPT, US
+from protocol.holdings import Holdings
+from protocol.lifecycle import AT_RISK, FINISHED, UNSETTLED, State
+from protocol.limits import ABSENCE_AFTER, FILLS_KEPT, US
 from protocol.messages import (
     AccountState,
     Balance,
     BookedFill,
+    CashBase,
     Entry,
     Order,
     Position,
     Restored,
 )
-from protocol.units import DOLLAR, Count, Money, cost
+from protocol.orders import Orders, key_of
+from protocol.units import Count, Money
+
+__all__ = ["AT_RISK", "FINISHED", "UNSETTLED", "Account", "Meaning", "State", "key_of"]
 
 Meaning = Order | BookedFill | Position | Balance
-State = Literal[
-    "intended",
-    "unknown",
-    "resting",
-    "executed",
-    "canceled",
-    "rejected",
-    "denied",
-    "withdrawn",
-    "absent",
-]
-
-UNSETTLED: Final = frozenset({"intended", "unknown"})
-AT_RISK: Final = UNSETTLED | {"resting"}  # may still fill
-FINISHED: Final = frozenset({"executed", "canceled", "rejected", "denied", "withdrawn", "absent"})
 
 
 class Account:
@@ -63,67 +48,64 @@ class Account:
         state = state or AccountState(0)
         self.n = state.n
         self.reconciled_to = state.reconciled_to
-        self._orders: dict[str, Order] = {key_of(order): order for order in state.orders}
-        self._keys = {o.order_id: key for key, o in self._orders.items() if o.order_id}
-        self._fills = list(state.fills)
-        self._positions = {p.ticker: p for p in state.positions}
-        self._balances = {b.shard: b for b in state.balances}
-        self._filled_by = dict(state.filled_by)
-        self._withdrawn = dict(state.withdrawn)
         self.restored = state.restored  # until somebody confirms it
+        self._orders = Orders(state)
+        self._fills = list(state.fills)
+        self._holdings = Holdings(state)
 
     def __repr__(self) -> str:
         return f"Account(n={self.n})"
 
     def state(self) -> AccountState:
         """The whole, as a message: `Account(account.state())` is the same account."""
+        orders, holdings = self._orders, self._holdings
         return AccountState(
             self.n,
-            tuple(self._orders.values()),
+            tuple(orders.all()),
             tuple(self._fills),
-            tuple(self._positions.values()),
-            tuple(self._balances.values()),
-            dict(self._filled_by),
+            tuple(holdings.positions.values()),
+            tuple(holdings.balances.values()),
+            dict(orders.filled_by),
             self.reconciled_to,
-            dict(self._withdrawn),
+            dict(orders.withdrawn),
             self.restored,
+            holdings.cash,
+            holdings.moved,
+            dict(holdings.differs),
+            holdings.cash_differs,
+            dict(holdings.settled),
+            dict(orders.filled_at_cancel),
         )
 
     def apply(self, entry: Entry) -> list[Meaning]:
         """Take the next entry. Returns what it changed, in full.
 
-        Raises RemoteProtocolError if `entry.n` is not the next number.
+        Raises RemoteProtocolError if `entry.n` is not the next number, or for amounts that no
+        account can have; then this account is void.
         """
         if entry.n != self.n + 1:
             raise RemoteProtocolError(f"entry {entry.n} does not follow {self.n}")
         self.n = entry.n
-        match entry.fact:
-            case OrderIntended():
-                return self._intended(entry, entry.fact)
+        fact = entry.fact
+        match fact:
             case Fill():
-                return self._filled(entry.fact)
-            case BalanceSeen(shard=shard, balance=balance, seen_at=seen_at):
-                seen = Balance(shard, balance, seen_at, self.n)
-                known = self._balances.get(shard)
-                if known is not None and known.seen_at >= seen_at:
-                    return []
-                self._balances[shard] = seen
-                return [seen]
-            case Reconciled(started_at=started_at):
-                self.reconciled_to = max(self.reconciled_to, started_at)
-                if self.restored is not None and started_at >= self.restored.settles_at:
-                    self.restored = replace(self.restored, reconciled=True)
+                return self._filled(fact)
+            case BalanceSeen():
+                return [*self._holdings.see_balance(self.n, fact)]
+            case Settled():
+                return [*self._holdings.settle(self.n, fact)]
+            case MoneyMoved():
+                self._holdings.move(fact)
                 return []
-            case LedgerRestored(restore_id=restore_id, head=head, restored_at=restored_at):
-                settles_at = restored_at + ABSENCE_AFTER // US
-                self.restored = Restored(restore_id, self.n, head, settles_at=settles_at)
+            case PositionDiffers():
+                return [*self._holdings.compare_position(self.n, fact)]
+            case CashDiffers():
+                self._holdings.compare_cash(self.n, fact)
                 return []
-            case RestoreConfirmed(restore_id=restore_id):
-                if self.restored is not None and self.restored.restore_id == restore_id:
-                    self.restored = None
+            case Reconciled() | LedgerRestored() | RestoreConfirmed():
+                self._read(fact)
                 return []
-            case _:
-                return self._order_fact(entry)
+        return [*self._orders.take(entry)]
 
     # Reading
 
@@ -131,174 +113,102 @@ class Account:
         return self._orders.get(client_order_id)
 
     def order_by_id(self, order_id: str) -> Order | None:
-        key = self._keys.get(order_id)
-        return None if key is None else self._orders[key]
+        return self._orders.by_id(order_id)
 
     def orders(self) -> tuple[Order, ...]:
         """All that are kept, oldest first."""
-        return tuple(self._orders.values())
+        return tuple(self._orders.all())
+
+    def unsettled(self, ticker: str) -> list[Order]:
+        """The orders of a market of which nobody knows yet whether they are there."""
+        return list(self._orders.open.unsettled(ticker))
 
     def fills(self) -> tuple[BookedFill, ...]:
         """All that are kept, oldest first, each with the client_order_id known by now."""
         return tuple(self._named(fill) for fill in self._fills)
 
     def positions(self) -> tuple[Position, ...]:
-        return tuple(self._positions.values())
+        return tuple(self._holdings.positions.values())
+
+    def position(self, ticker: str) -> Position:
+        """What is held of one market; nothing, if it was never heard of."""
+        return self._holdings.position(ticker)
 
     def balances(self) -> tuple[Balance, ...]:
-        return tuple(self._balances[shard] for shard in sorted(self._balances))
+        balances = self._holdings.balances
+        return tuple(balances[shard] for shard in sorted(balances))
 
-    # Orders
+    def flows(self) -> Money:
+        """What all fills and settlements have brought, fees taken off. Compare it with an earlier
+        one only: what was held before the ledger began is counted as paid (`Holdings.flows`)."""
+        return self._holdings.flows()
 
-    def _intended(self, entry: Entry, fact: OrderIntended) -> list[Meaning]:
-        known = self._orders.get(fact.client_order_id)
-        withdrawn = self._withdrawn.pop(fact.client_order_id, None)
-        order = Order(
-            fact.client_order_id,
-            "" if known is None else known.order_id,
-            fact.ticker,
-            fact.side,
-            fact.price,
-            fact.count,
-            fact.time_in_force,
-            "intended" if known is None else known.state,
-            Count(0) if known is None else known.filled,
-            fact.count if known is None else known.remaining,
-            "" if known is None else known.reason,
-            fact.body_hash,
-            entry.at,
-            0 if known is None else known.updated_at,
-            self.n,
-        )
-        if withdrawn is not None and known is None:  # a withdrawal wins over the late intent
-            order = replace(order, state="withdrawn", reason=withdrawn, remaining=Count(0))
-        return [self._keep(order)]
+    def expected_cash(self) -> Money | None:
+        """What the balances of all shards must be together, by the last base and all that came
+        and went since; None before there is a base."""
+        return self._holdings.expected_cash()
 
-    def _order_fact(self, entry: Entry) -> list[Meaning]:
-        fact = entry.fact
+    @property
+    def cash(self) -> CashBase | None:
+        """The balances that the next ones are compared with."""
+        return self._holdings.cash
+
+    @property
+    def moved(self) -> Money:
+        """Deposits and withdrawals, all together."""
+        return self._holdings.moved
+
+    @property
+    def differs(self) -> dict[str, tuple[Count, Count]]:
+        """Positions that nothing explains: ours and the exchange's, by ticker."""
+        return dict(self._holdings.differs)
+
+    @property
+    def cash_differs(self) -> Money | None:
+        """The balance that nothing explains, None if there is none."""
+        return self._holdings.cash_differs
+
+    # Risk
+
+    def exposure(self, ticker: str) -> Money:
+        """The most that a market can still cost if every open order fills, fees apart.
+
+        Resting, intended and unknown orders are open. See `OpenOrders.exposure`.
+        """
+        return self._orders.open.exposure(ticker, self._holdings.positions.get(ticker))
+
+    def adds_risk(
+        self, ticker: str, side: OrderSide, count: Count, client_order_id: str = ""
+    ) -> bool:
+        """Whether an order of these terms could do anything but reduce what is held.
+
+        False only if it closes held contracts even when all open orders of its side fill first.
+        A position that the exchange disputes reduces nothing. `client_order_id` names the order
+        itself, so that one whose intent is on record already is not counted twice.
+        """
+        if ticker in self._holdings.differs:
+            return True
+        held = int(self._holdings.position(ticker).position)
+        return not self._orders.open.reduces(ticker, side, int(count), held, client_order_id)
+
+    # The fold
+
+    def _read(self, fact: Reconciled | LedgerRestored | RestoreConfirmed) -> None:
         match fact:
-            case OrderAccepted():
-                return self._accepted(fact)
-            case OrderSeen():
-                return self._seen(entry, fact)
-            case OrderCanceled():
-                order = self._orders.get(self._keys.get(fact.order_id, fact.client_order_id))
-                if order is None or order.state == "executed":
-                    return []
-                return [self._keep(self._settle(order, "canceled"))]
-            case OrderUnknown(client_order_id=key, reason=reason):
-                return self._verdict(key, "unknown", reason)
-            case OrderWithdrawn(client_order_id=key, reason=reason):
-                if key not in self._orders and len(self._withdrawn) < ORDERS_KEPT:
-                    self._withdrawn[key] = reason
-                return self._verdict(key, "withdrawn", reason)
-            case OrderDenied(client_order_id=key, reason=reason):
-                return self._verdict(key, "denied", reason)
-            case OrderAbsent(client_order_id=key, evidence=evidence):
-                return self._verdict(key, "absent", evidence)
-            case OrderRejected(client_order_id=key, code=code, text=text):
-                return self._verdict(key, "rejected", f"{code}: {text}" if text else code)
-        raise AssertionError(f"a fact without a place in the fold: {fact}")
-
-    def _verdict(self, key: str, state: State, reason: str) -> list[Meaning]:
-        """An outcome that rests on our own word yields to what the exchange has shown."""
-        order = self._orders.get(key)
-        if order is None or order.order_id or order.state not in UNSETTLED:
-            return []
-        remaining = order.remaining if state == "unknown" else Count(0)
-        return [
-            self._keep(replace(order, state=state, reason=reason, remaining=remaining, n=self.n))
-        ]
-
-    def _accepted(self, fact: OrderAccepted) -> list[Meaning]:
-        order = self._orders.get(fact.client_order_id)
-        if order is None:
-            return []
-        order = self._adopt(order, fact.order_id)
-        if order.state in FINISHED and order.state not in ("rejected", "absent", "withdrawn"):
-            order = replace(order, n=self.n)
-            return [self._keep(order)]  # the stream was faster, and knows more
-        filled = Count(max(order.filled, fact.filled))
-        if order.state == "resting":  # seen already, perhaps after a fill: never go back
-            return [self._keep(self._settle(replace(order, filled=filled), "resting"))]
-        if fact.remaining > 0:
-            return [self._keep(self._settle(replace(order, filled=filled), "resting"))]
-        state: State = "executed" if filled >= order.count else "canceled"
-        return [self._keep(self._settle(replace(order, filled=filled), state))]
-
-    def _seen(self, entry: Entry, fact: OrderSeen) -> list[Meaning]:
-        key = self._keys.get(fact.order_id, fact.client_order_id or fact.order_id)
-        if fact.client_order_id in self._orders:
-            key = fact.client_order_id  # an earlier sighting may not have named it
-        order = self._orders.get(key)
-        if order is None:
-            order = Order(
-                fact.client_order_id,
-                fact.order_id,
-                fact.ticker,
-                fact.side,
-                fact.price,
-                fact.initial,
-                "good_till_canceled",
-                "resting",
-                created_at=entry.at,
-            )
-        order = self._adopt(order, fact.order_id)
-        filled = Count(max(order.filled, fact.filled))
-        stale = fact.updated_at < order.updated_at
-        done = order.state in ("executed", "canceled")
-        order = replace(order, filled=filled, updated_at=max(order.updated_at, fact.updated_at))
-        if stale or done:  # a listing may still say resting after a cancel (captures)
-            return [self._keep(self._settle(order, order.state))]
-        return [self._keep(self._settle(order, fact.status, fact.remaining))]
-
-    def _adopt(self, order: Order, order_id: str) -> Order:
-        """Tie an order to the exchange's id, with fills that came before this was known."""
-        if order.order_id != order_id:
-            self._keys.pop(order.order_id, None)
-            order = replace(order, order_id=order_id, reason="")
-        filled = self._filled_by.get(order_id, order.filled)
-        return order if filled <= order.filled else replace(order, filled=filled)
-
-    def _settle(self, order: Order, state: State, remaining: int | None = None) -> Order:
-        if state in AT_RISK and order.filled >= order.count:
-            state = "executed"
-        if state in FINISHED:
-            remaining = 0
-        elif remaining is None or remaining > order.count - order.filled:
-            remaining = max(order.count - order.filled, 0)
-        return replace(order, state=state, remaining=Count(remaining), n=self.n)
-
-    def _keep(self, order: Order) -> Order:
-        key = key_of(order)
-        if order.order_id:
-            former = self._keys.get(order.order_id)
-            if former is not None and former != key:
-                del self._orders[former]  # known by the exchange's id only, until now
-            self._keys[order.order_id] = key
-        self._orders[key] = order
-        if len(self._orders) > ORDERS_KEPT:
-            self._forget()
-        return order
-
-    def _forget(self) -> None:
-        """Drop the oldest finished orders, a tenth at a time; open ones always stay."""
-        finished = [key for key, order in self._orders.items() if order.state in FINISHED]
-        for key in finished[: max(len(self._orders) - ORDERS_KEPT * 9 // 10, 0)]:
-            order = self._orders.pop(key)
-            self._keys.pop(order.order_id, None)
-            self._filled_by.pop(order.order_id, None)
-        if len(self._orders) > OPEN_ORDERS_MAX + ORDERS_KEPT:
-            raise RemoteProtocolError("more open orders than the exchange allows")
-
-    # Fills
+            case Reconciled(started_at=started_at):
+                self.reconciled_to = max(self.reconciled_to, started_at)
+                if self.restored is not None and started_at >= self.restored.settles_at:
+                    self.restored = replace(self.restored, reconciled=True)
+            case LedgerRestored(restore_id=restore_id, head=head, restored_at=restored_at):
+                settles_at = restored_at + ABSENCE_AFTER // US
+                self.restored = Restored(restore_id, self.n, head, settles_at=settles_at)
+            case RestoreConfirmed(restore_id=restore_id):
+                if self.restored is not None and self.restored.restore_id == restore_id:
+                    self.restored = None
 
     def _filled(self, fact: Fill) -> list[Meaning]:
-        total = Count(self._filled_by.get(fact.order_id, 0) + fact.count)
-        self._filled_by[fact.order_id] = total
-        position = self._moved(fact)
-        key = self._keys.get(fact.order_id, fact.client_order_id)
-        order = self._orders.get(key)
+        order, late = self._orders.fill(self.n, fact)
+        position = self._holdings.filled(self.n, fact)
         booked = BookedFill(
             self.n,
             fact.trade_id,
@@ -312,52 +222,15 @@ class Account:
             fact.is_taker,
             fact.exchange_at,
             position.position,
+            late,
         )
         self._fills.append(booked)
         if len(self._fills) > FILLS_KEPT:
             del self._fills[: FILLS_KEPT // 10]
-        meanings: list[Meaning] = [booked, position]
-        if order is not None:
-            order = self._adopt(order, fact.order_id)
-            state = (
-                "resting" if order.state in UNSETTLED or order.state == "absent" else order.state
-            )
-            meanings.append(self._keep(self._settle(order, state)))
-        return meanings
+        return [booked, position] if order is None else [booked, position, order]
 
     def _named(self, fill: BookedFill) -> BookedFill:
         if fill.client_order_id:
             return fill
         order = self.order_by_id(fill.order_id)
         return fill if order is None else replace(fill, client_order_id=order.client_order_id)
-
-    def _moved(self, fact: Fill) -> Position:
-        """The position after a fill: closing contracts realise what they earned."""
-        before = self._positions.get(fact.ticker) or Position(
-            fact.ticker, Count(0), Money(0), Money(0), Money(0)
-        )
-        change = int(fact.count) if fact.side == "bid" else -int(fact.count)
-        held, paid, realized = int(before.position), int(before.cost), int(before.realized)
-        closing = min(abs(change), abs(held)) if held * change < 0 else 0
-        if closing:
-            basis = paid * closing // abs(held)
-            sold_at = int(fact.price) if held > 0 else DOLLAR - int(fact.price)
-            realized += cost(sold_at, closing) - basis
-            paid -= basis
-        opening = abs(change) - closing
-        bought_at = int(fact.price) if change > 0 else DOLLAR - int(fact.price)
-        after = Position(
-            fact.ticker,
-            Count(held + change),
-            Money(paid + cost(bought_at, opening)),
-            Money(realized),
-            Money(before.fees + fact.fee),
-            self.n,
-        )
-        self._positions[fact.ticker] = after
-        return after
-
-
-def key_of(order: Order) -> str:
-    """Ours go by the client's id, the others by the exchange's."""
-    return order.client_order_id or order.order_id

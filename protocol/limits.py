@@ -42,6 +42,8 @@ LEDGER_SILENCE_MAX: Final = 2 * SECOND  # then a follower's account is not fit f
 ORDERS_KEPT: Final = 5_000  # finished orders kept in memory; the database keeps all
 FILLS_KEPT: Final = 5_000
 OPEN_ORDERS_MAX: Final = 200_000  # FACTS.md section 6.2
+SETTLEMENTS_KEPT: Final = 5_000  # the last ones, which the exchange may still amend
+POSITIONS_DIFFER_MAX: Final = 10_000  # positions that nothing explains
 
 # The writer
 APPENDS_MAX: Final = 10_000  # appends waiting for a commit
@@ -113,6 +115,8 @@ MARKET_LOOK_MAX: Final = 3 * SECOND  # an order waits this long for its market's
 MARKET_FRESH: Final = 5 * SECOND  # an order is refused by rules read at most so long ago
 MARKET_KEPT: Final = 10 * MINUTE  # rules older than this are read again before an order
 EVIDENCE_MAX: Final = 500  # entries in one answer about an order
+EVIDENCE_LOOKED_MAX: Final = 20_000  # entries looked at for it: their ids may only begin alike
+EVIDENCE_ASKERS_MAX: Final = 64  # questions about orders that wait for the database
 CONFIRM_ASKERS_MAX: Final = 64  # who waits for one confirmation, and whom we told of it
 JITTER: Final = 250 * MS  # one-way delay may vary this much; the bucket keeps room for it
 
