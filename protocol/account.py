@@ -119,8 +119,14 @@ class Account:
         """All that are kept, oldest first."""
         return tuple(self._orders.all())
 
-    def unsettled(self, ticker: str) -> list[Order]:
-        """The orders of a market of which nobody knows yet whether they are there."""
+    def open_orders(self) -> list[Order]:
+        """All that may still fill: resting, intended and unknown ones."""
+        return list(self._orders.open)
+
+    def unsettled(self, ticker: str = "") -> list[Order]:
+        """Orders of which nobody knows yet whether they are there: of a market, or all."""
+        if not ticker:
+            return list(self._orders.open.in_doubt.values())
         return list(self._orders.open.unsettled(ticker))
 
     def fills(self) -> tuple[BookedFill, ...]:

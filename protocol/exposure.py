@@ -4,7 +4,7 @@ An order may still fill while it rests, while its intent is on record, and while
 became of it. All of them count as if they would fill whole.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from protocol.facts import OrderSide
 from protocol.lifecycle import AT_RISK, UNSETTLED
@@ -45,9 +45,16 @@ class OpenOrders:
 
     def __init__(self) -> None:
         self._markets: dict[str, _Market] = {}
+        self.in_doubt: dict[str, Order] = {}  # intended and unknown ones of all markets, by key
+
+    def __iter__(self) -> Iterator[Order]:
+        return (order for market in self._markets.values() for order in market.orders.values())
 
     def put(self, key: str, before: Order | None, after: Order | None) -> None:
         """An order under this key was `before` and is `after`; None: it is not there."""
+        self.in_doubt.pop(key, None)
+        if after is not None and after.state in UNSETTLED:
+            self.in_doubt[key] = after
         if before is not None and before.state in AT_RISK:
             market = self._markets[before.ticker]
             market.add(key, before, -1)

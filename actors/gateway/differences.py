@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.gateway.reading import Held, Reading
-from protocol.account import AT_RISK, Account
+from protocol.account import Account
 from protocol.facts import AnyFact, CashDiffers, PositionDiffers
 from protocol.limits import CASH_ROUNDING, DIFFER_AGAIN, SETTLING_MAX
 from protocol.units import Count, Money, format_count, format_money
@@ -57,7 +57,7 @@ class Differences:
         """Hold a complete reading, all of it on record, against the account."""
         found = Compared([], [])
         seen = set(self._positions(account, reading, halted, found))
-        if not seen and self._at_rest(account):
+        if not seen and not account.open_orders():
             seen |= self._cash(account, reading, halted, found)
         for key in [key for key in self._suspects if key not in seen]:
             del self._suspects[key]
@@ -99,10 +99,6 @@ class Differences:
             )
         elif not halted:
             found.facts.append(replace(fact, cause="accepted"))
-
-    @staticmethod
-    def _at_rest(account: Account) -> bool:
-        return not any(order.state in AT_RISK for order in account.orders())
 
     def _cash(self, account: Account, reading: Reading, halted: bool, found: Compared) -> set[str]:
         theirs = Money(sum(reading.balances.values()))

@@ -124,7 +124,7 @@ class Door:
             if other.state == "unknown" or other.client_order_id not in self._tickets:
                 here.add(other.client_order_id)
         here.discard(id)
-        if not here or not account.adds_risk(order.ticker, order.side, order.count):
+        if not here or not account.adds_risk(order.ticker, order.side, order.count, id):
             return ""
         return min(here)
 

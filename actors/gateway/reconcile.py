@@ -180,7 +180,8 @@ class Reconciler:
         if not reading.steps:
             return
         if reading.step is Step.FILLS and not reading.missing_known:
-            unseen = [o for o in account.resting() if self._unseen(reading, o)]
+            resting = (o for o in account.open_orders() if o.state == "resting")
+            unseen = [o for o in resting if self._unseen(reading, o)]
             since = min((o.created_at // 1_000_000 for o in unseen), default=0)
             reading.look_up([o.order_id for o in unseen], max(since - 60, 0))
         elif reading.step is Step.BALANCE and not reading.vanished_known:
