@@ -180,8 +180,9 @@ class Cancels:
             case Step.FINDING, 200:
                 return self._found(now, at, id, cancel, answers.read(ended.body, OrderPage))
             case Step.CANCELING, 200:
-                done: Canceled = answers.read(ended.body, Canceled)
-                if done.reduced_by == 0:  # nothing was left to cancel: executed, perhaps
+                done = answers.canceled(cancel.order_id, 200, ended.body)
+                if not isinstance(done, Canceled) or done.reduced_by == 0:
+                    # Nothing was left to cancel, or it does not say: see what became of it.
                     return self._check(now, id, cancel)
                 fact = OrderCanceled(cancel.order_id, id, done.reduced_by, done.ts_ms * 1_000)
                 answer = self._finish(at, id, "canceled", reduced_by=done.reduced_by)

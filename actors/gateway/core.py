@@ -13,6 +13,7 @@ from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
+from actors.gateway.reading import by_shard
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
 from actors.gateway.restore import Restores
@@ -287,7 +288,7 @@ class Gateway:
         if self._desk.tells.crowded:
             return []
         try:
-            found = answers.read(body, BalanceBody).by_shard()
+            found = by_shard(answers.read(body, BalanceBody))
         except RemoteProtocolError as e:
             return [Report(f"balance: {e}", grave=True)]
         facts = self._reconciler.balances(found, at)

@@ -32,6 +32,7 @@ class Compared(Struct):
     facts: list[AnyFact]
     alarms: list[str]  # each halts trading
     again: bool = False  # something is to be looked at once more, soon
+    hold: bool = False  # the round can't count before that: the ledger is being opened
 
 
 class Differences:
@@ -78,6 +79,7 @@ class Differences:
             patience = SETTLING_MAX if settling else DIFFER_AGAIN
             if not self._again(ticker, (mine, theirs.position), reading, patience):
                 found.again = True
+                found.hold = account.reconciled_to == 0
                 continue
             self._position(account, reading, halted, found, ticker, mine, theirs)
         return seen

@@ -5,6 +5,7 @@ more; it is refused only by rules read at most MARKET_FRESH ago, because nobody 
 what we refuse.
 """
 
+import contextlib
 import enum
 
 from msgspec import Struct
@@ -12,7 +13,7 @@ from msgspec import Struct
 from actors.gateway.desk import CallAnswered, Desk, Ended
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers, calls
-from protocol.kalshi.answers import MarketRow, OneMarket
+from protocol.kalshi.answers import MarketRow, MarketRows, OneMarket
 from protocol.limits import MARKET_FRESH, MARKET_KEPT, MARKETS_KNOWN_MAX
 from protocol.units import DOLLAR, Price, format_price
 
@@ -40,7 +41,6 @@ class _Market(Struct):
     """What is known of one market."""
 
     row: MarketRow | None  # None: the exchange has no such market
-    closes_at: int  # microseconds, 0: not known
     read_at: int  # monotonic
 
 
@@ -54,11 +54,13 @@ class Markets:
 
     def learn(self, now: int, row: MarketRow) -> None:
         """Take what the exchange shows of a market."""
-        try:
-            closes_at = answers.micros(row.close_time) if row.close_time else 0
-        except RemoteProtocolError:
-            closes_at = 0  # the exchange will say whether it has closed
-        self._keep(row.ticker, _Market(row, closes_at, now))
+        self._keep(row.ticker, _Market(row, now))
+
+    def learn_all(self, now: int, body: bytes) -> None:
+        """Take what a listing shows; of one that can't be read whole, nothing is learned."""
+        with contextlib.suppress(RemoteProtocolError):
+            for row in answers.read(body, MarketRows).markets:
+                self.learn(now, row)
 
     def shard(self, ticker: str) -> int:
         """The shard that a market lives on; 0 if that is not known, or the default one."""
@@ -92,7 +94,7 @@ class Markets:
         if not isinstance(ended, CallAnswered):
             return ended.reason
         if ended.status == 404:
-            self._keep(ticker, _Market(None, 0, now))
+            self._keep(ticker, _Market(None, now))
             return ""
         if ended.status != 200:
             said = answers.refusal(ended.body)
@@ -114,10 +116,11 @@ def _flaw(known: _Market, at: int, ticker: str, price: Price) -> Flaw | None:
     row = known.row
     if row is None:
         return Flaw("market_not_found", "ticker", f"the exchange has no market {ticker}")
-    if row.status and row.status != "active":
+    if row.status != "active":
         return Flaw("market_not_open", "ticker", f"{ticker} is {row.status}, not active")
-    if known.closes_at and at >= known.closes_at:
-        return Flaw("market_closed", "ticker", f"{ticker} closed at {row.close_time}")
+    if at >= row.close_time:
+        text = f"{ticker} closed {(at - row.close_time) // 1_000_000} s ago"
+        return Flaw("market_closed", "ticker", text)
     if not on_grid(row, price):
         steps = ", ".join(
             f"{format_price(r.step)} from {format_price(r.start)} to {format_price(r.end)}"
@@ -133,6 +136,5 @@ def on_grid(row: MarketRow, price: Price) -> bool:
     if not row.price_ranges or price % CENT == 0:
         return True
     return any(
-        r.start <= price <= r.end and r.step > 0 and (price - r.start) % r.step == 0
-        for r in row.price_ranges
+        r.start <= price <= r.end and (price - r.start) % r.step == 0 for r in row.price_ranges
     )

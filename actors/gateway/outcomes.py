@@ -17,7 +17,7 @@ def outcome(order: PlaceOrder, ended: Ended) -> tuple[AnyFact, OrderAnswer]:
         case CallFailed(reason=reason):
             return unknown(id, reason)
         case CallAnswered(status=status, body=body):
-            found = answers.outcome(id, status, body)
+            found = answers.outcome(id, status, body, order.count)
     match found:
         case Created():
             return _accepted(order, found)

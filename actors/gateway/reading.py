@@ -14,18 +14,15 @@ from protocol.facts import AnyFact
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import (
     BalanceBody,
-    CutoffBody,
     FillPage,
     OneMarket,
     OneOrder,
     OrderPage,
     OrderRow,
-    PositionPage,
-    SettlementPage,
-    TransferPage,
-    UserDataBody,
 )
 from protocol.kalshi.calls import Call
+from protocol.kalshi.portfolio import DepositPage, PositionPage, SettlementPage, WithdrawalPage
+from protocol.kalshi.status import CutoffBody, UserDataBody
 from protocol.limits import PAGES_MAX
 from protocol.units import Count, Money
 
@@ -198,10 +195,10 @@ class Reading(Struct):
         match step:
             case Step.FRESHNESS:
                 fresh: UserDataBody = answers.read(body, UserDataBody)
-                self.user_data_at = answers.micros(fresh.as_of_time)
+                self.user_data_at = int(fresh.as_of_time)
             case Step.CUTOFF:
                 cut: CutoffBody = answers.read(body, CutoffBody)
-                if 0 < self.oldest_doubt < answers.micros(cut.orders_updated_ts):
+                if 0 < self.oldest_doubt < cut.orders_updated_ts:
                     self._read_history()
             case Step.ORDERS | Step.HISTORY | Step.RESTING:
                 page: OrderPage = answers.read(body, OrderPage)
@@ -227,12 +224,14 @@ class Reading(Struct):
                     self.settling.add(self.vanished[-1])
                 self.vanished.pop()
                 return [], self.vanished[-1] if self.vanished else ""
-            case Step.DEPOSITS | Step.WITHDRAWALS:
-                moved: TransferPage = answers.read(body, TransferPage)
-                facts = [row.fact(step is Step.DEPOSITS) for row in moved.rows()]
-                return [fact for fact in facts if fact is not None], moved.cursor or ""
+            case Step.DEPOSITS:
+                brought: DepositPage = answers.read(body, DepositPage)
+                return [*brought.facts()], brought.cursor or ""
+            case Step.WITHDRAWALS:
+                taken: WithdrawalPage = answers.read(body, WithdrawalPage)
+                return [*taken.facts()], taken.cursor or ""
             case Step.BALANCE:
-                self.balances = answers.read(body, BalanceBody).by_shard()
+                self.balances = by_shard(answers.read(body, BalanceBody))
         return [], ""
 
     def _orders(self, rows: tuple[OrderRow, ...]) -> list[AnyFact]:
@@ -242,3 +241,9 @@ class Reading(Struct):
             if row.status == "resting":
                 self.resting.add(row.order_id)
         return [row.fact() for row in rows]
+
+
+def by_shard(body: BalanceBody) -> dict[int, Money]:
+    """The balances of the shards; without a breakdown all of it lies on the default one."""
+    found = {shard.exchange_index: shard.balance for shard in body.balance_breakdown}
+    return found or {0: body.balance_dollars}

@@ -173,8 +173,7 @@ class Reads:
         except RemoteProtocolError:
             del self._lookups[number]
             return []
-        for row in page.markets:
-            self._markets.learn(now, row)
+        self._markets.learn_all(now, ended.body)
         lookup.tickers.update(dict.fromkeys(row.ticker for row in page.markets))
         cursor = page.cursor or ""
         if not cursor or cursor in lookup.cursors or len(lookup.cursors) >= PAGES_MAX:

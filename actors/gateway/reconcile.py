@@ -242,7 +242,7 @@ class Reconciler:
     ) -> list[Effect]:
         found = self._differences.compare(account, reading, halted)
         self.alarms += found.alarms
-        if found.again and account.reconciled_to == 0:
+        if found.hold:
             text = "positions held before the ledger was opened are read a second time"
             return self._give_up(now, text, DIFFER_AGAIN)
         if found.again:

@@ -2,12 +2,14 @@
 
 import json
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 from actors.gateway.core import Gateway
 from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
+from protocol.kalshi.calls import Call
 from protocol.limits import MS, SECOND
 from protocol.machine import Answer, Answered, Asked, Cause, Effect, Elapsed, Heard, Started, Tell
 from protocol.messages import (
@@ -34,7 +36,27 @@ ANSWERS = {
     "/portfolio/balance": {"balance_dollars": "100.0000"},
     "/portfolio/orders": {"orders": [], "cursor": ""},
     "/portfolio/fills": {"fills": [], "cursor": ""},
+    "/portfolio/settlements": {"settlements": [], "cursor": ""},
+    "/portfolio/positions": {"market_positions": [], "cursor": ""},
+    "/historical/cutoff": {
+        "market_settled_ts": "1970-01-01T00:00:00Z",
+        "trades_created_ts": "1970-01-01T00:00:00Z",
+        "orders_updated_ts": "1970-01-01T00:00:00Z",
+    },
+    "/portfolio/deposits": {"deposits": [], "cursor": ""},
+    "/portfolio/withdrawals": {"withdrawals": [], "cursor": ""},
 }
+MARKET = {
+    "ticker": "KXA-1",
+    "status": "active",
+    "price_ranges": [{"start": "0.0000", "end": "1.0000", "step": "0.0100"}],
+    "close_time": "2099-01-01T00:00:00Z",
+}
+
+
+def rfc(micros: int) -> str:
+    """A moment as the exchange writes it."""
+    return f"{datetime.fromtimestamp(micros / 1e6, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def order(id: str = "c1", **terms: Any) -> PlaceOrder:
@@ -63,6 +85,7 @@ class Scene:
         self.answers: list[AnyMessage] = []
         self.listing = listing or []
         self.hush = False  # the exchange answers no reads
+        self.instead: dict[str, Any] = {}  # by path: what it answers instead of the usual
         self.feed(Started(0))
 
     def feed(self, cause: Cause) -> None:
@@ -73,13 +96,11 @@ class Scene:
         match effect:
             case MakeCall(id=id, call=call):
                 self.made.append(effect)
-                if call.method == "GET" and call.path in ANSWERS and not self.hush:
-                    body: dict[str, Any] = ANSWERS[call.path]
-                    if call.path == "/portfolio/orders":
-                        body = {"orders": self.listing, "cursor": ""}
-                    self.feed(CallAnswered(0, id, 200, json.dumps(body).encode()))
-                else:
+                body = None if self.hush or call.method != "GET" else self.shown(call)
+                if body is None:
                     self.calls.append(effect)
+                else:
+                    self.feed(CallAnswered(self.at, id, 200, json.dumps(body).encode()))
             case Tell(peer="writer", letter=letter) if isinstance(letter.body, Append):
                 if letter.id not in [a.id for a in self.appends]:
                     self.appends.append(letter)
@@ -87,6 +108,23 @@ class Scene:
                 self.answers.append(letter.body)
 
     # What the surroundings say
+
+    @property
+    def at(self) -> int:
+        """The wall clock: it began with the monotonic one."""
+        return self.now // 1_000
+
+    def shown(self, call: Call) -> Any:
+        """What the exchange answers at once; None if the story has to."""
+        if call.path in self.instead:
+            return self.instead[call.path]
+        if call.path == "/portfolio/orders":
+            return {"orders": self.listing, "cursor": ""}
+        if call.path == "/exchange/user_data_timestamp":
+            return {"as_of_time": rfc(self.at)}
+        if call.path == "/markets/KXA-1":
+            return {"market": MARKET}
+        return ANSWERS.get(call.path)
 
     def restore(self, *facts: Any) -> "Scene":
         account = Account()
@@ -108,7 +146,12 @@ class Scene:
     def ready(self) -> "Scene":
         """Restored, limits read, tokens there, gate open."""
         self.restore().pass_time(3 * SECOND).beat()
-        self.acknowledge()  # the first balance
+        return self.settle()
+
+    def settle(self) -> "Scene":
+        """The writer takes all that the gateway tells it, until there is nothing more."""
+        while self.appends:
+            self.acknowledge()
         return self
 
     def pass_time(self, duration: int) -> "Scene":

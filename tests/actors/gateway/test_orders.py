@@ -15,7 +15,14 @@ from protocol.facts import (
     OrderUnknown,
     OrderWithdrawn,
 )
-from protocol.limits import ABSENCE_AFTER, COUNT_MAX, INTENT_ACK_MAX, RESOLVE_INTERVAL, SECOND
+from protocol.limits import (
+    ABSENCE_AFTER,
+    CANCEL_TOLD_AFTER,
+    COUNT_MAX,
+    INTENT_ACK_MAX,
+    RESOLVE_INTERVAL,
+    SECOND,
+)
 from protocol.messages import CancelAnswer, CancelOrder, Halt, HaltAnswer, Resume
 from protocol.units import Count, Price
 from tests.actors.gateway.scene import Scene, order
@@ -310,7 +317,7 @@ def test_an_order_canceled_while_it_waits_for_tokens_is_never_sent() -> None:
     [answer] = [a for a in scene.answers if isinstance(a, CancelAnswer)]
     assert answer.outcome == "gone"
     while scene.calls:
-        scene.fail(sent=True)
+        scene.fail(sent=False)
     assert len(sent(scene)) == 7
 
 
@@ -320,7 +327,7 @@ def test_without_the_account_nothing_is_said_for_sure() -> None:
     assert (scene.told.outcome, scene.told.code) == ("unknown", "not_restored")
     scene.pass_time(2 * SECOND)
     scene.ask(CancelOrder("c1"))
-    scene.pass_time(SECOND)
+    scene.pass_time(CANCEL_TOLD_AFTER)
     [answer] = [a for a in scene.answers if isinstance(a, CancelAnswer)]
     assert answer.outcome == "unknown"
 

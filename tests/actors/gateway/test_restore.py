@@ -37,7 +37,7 @@ class Story(Scene):
         self.beats: list[Heartbeat] = []
         super().__init__()
         self.restore(*facts).pass_time(3 * SECOND).beat()
-        self.acknowledge()  # the first balance
+        self.settle()  # the first balance, and the round at boot
 
     def _take(self, effect: Effect) -> None:
         super()._take(effect)
