@@ -97,6 +97,7 @@ RECONCILE_INTERVAL: Final = 60 * SECOND
 DIFFER_AGAIN: Final = 5 * SECOND  # between the two readings that a difference must be in
 CASH_ROUNDING: Final = 10_000  # micro-dollars: a balance is cut to whole cents (FACTS.md 9)
 PAGE_TRIES: Final = 3  # of one page, before a reading is given up
+LAG_MAX: Final = 30 * SECOND  # of reads, where the exchange doesn't say how far they lag
 SETTLING_MAX: Final = 60 * MINUTE  # a market's end and the settlement's row are not one moment
 CANCEL_RETRY_MIN: Final = 250 * MS  # between two tries of one cancel, doubled at each
 CANCEL_RETRY_MAX: Final = 5 * SECOND

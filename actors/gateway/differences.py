@@ -1,10 +1,10 @@
 """Where the exchange's money is not what the ledger makes it.
 
 Reads lag behind one another, so a difference counts only once two readings, a while apart, have
-shown the very same one. Then it becomes an entry with its cause: the ledger was just opened, or
-somebody has resumed trading since it was last reported, or nothing explains it, and trading
-halts. Cash is compared while nothing rests, because how much the exchange keeps back for resting
-orders is not ours to know.
+shown the very same one, and what the second shows is later than the first. Then it becomes an entry
+with its cause: the ledger was just opened, or somebody has resumed trading since it was last
+reported, or nothing explains it, and trading halts. Cash is compared while nothing rests, because
+how much the exchange keeps back for resting orders is not ours to know.
 """
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from actors.gateway.reading import Held, Reading
 from protocol.account import Account
 from protocol.facts import AnyFact, CashDiffers, PositionDiffers
-from protocol.limits import CASH_ROUNDING, DIFFER_AGAIN, SETTLING_MAX
+from protocol.limits import CASH_ROUNDING, DIFFER_AGAIN, LAG_MAX, SETTLING_MAX
 from protocol.units import Count, Money, format_count, format_money
 
 CASH = "cash"
@@ -24,6 +24,7 @@ class _Suspect(Struct):
 
     shown: tuple[int, ...]
     since: int  # monotonic, when the reading began that first showed it
+    since_at: int  # the same moment by the wall clock, microseconds
 
 
 class Compared(Struct):
@@ -58,7 +59,9 @@ class Differences:
         """Hold a complete reading, all of it on record, against the account."""
         found = Compared([], [])
         seen = set(self._positions(account, reading, halted, found))
-        if not seen and not account.open_orders():
+        if seen:  # the cash can't be right before the positions are
+            found.again = found.again or account.cash is None
+        elif not account.open_orders():
             seen |= self._cash(account, reading, halted, found)
         for key in [key for key in self._suspects if key not in seen]:
             del self._suspects[key]
@@ -137,6 +140,10 @@ class Differences:
         """Whether an earlier reading, `patience` before this one, has shown just the same."""
         suspect = self._suspects.get(key)
         if suspect is None or suspect.shown != shown:
-            self._suspects[key] = _Suspect(shown, reading.started)
+            self._suspects[key] = _Suspect(shown, reading.started, reading.started_at)
+            return False
+        if reading.user_data_at == 0:  # how far reads lag is not known
+            patience = max(patience, LAG_MAX)
+        elif reading.user_data_at < suspect.since_at:
             return False
         return reading.started - suspect.since >= patience

@@ -79,6 +79,7 @@ class Scene:
         self.writer = Outbox("writer", 3)
         self.supervisor = Outbox("supervisor", 4)
         self.n = 0
+        self.numbers: dict[str, int] = {}  # of the entries, by id
         self.calls: list[MakeCall] = []  # that the story has to answer
         self.made: list[MakeCall] = []
         self.appends: list[Letter] = []  # that the story has to acknowledge
@@ -170,12 +171,13 @@ class Scene:
         """The writer answers everything it was told; what is NEW is published as well."""
         told, self.appends = self.appends, []
         for letter in told:
-            if verdict == "NEW":
+            known = self.numbers.get(letter.id, 0)
+            if verdict == "NEW" and not known:
                 self.n += 1
-            self.feed(
-                Answered(0, "writer", Letter("writer", 3, letter.id, 0, Appended(verdict, self.n)))
-            )
-            if verdict == "NEW":
+                self.numbers[letter.id] = self.n
+            said = Appended("REPEAT", known) if known else Appended(verdict, self.n)
+            self.feed(Answered(0, "writer", Letter("writer", 3, letter.id, 0, said)))
+            if verdict == "NEW" and not known:
                 entry = Entry(self.n, letter.id, self.now // 1_000, "gateway", letter.body.fact)
                 self.feed(Heard(0, self.writer.seal("ledger", entry, 0)))
         return [letter.body.fact for letter in told]
