@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
+from actors.gateway.lanes import Place
 from protocol.account import FINISHED
 from protocol.errors import RemoteProtocolError
 from protocol.facts import OrderCanceled
@@ -141,9 +142,10 @@ class Cancels:
         return self._submit(at, id, calls.cancel(order_id, ticker))
 
     def _submit(self, at: int, id: str, call: calls.Call) -> list[Effect]:
-        if self._desk.lanes.submit(f"cancel:{id}", call):
+        place = self._desk.lanes.submit(f"cancel:{id}", call)
+        if place is Place.TAKEN:
             return []
-        return self._finish(at, id, "unavailable", "too many cancels are waiting")
+        return self._finish(at, id, "unavailable", place.value)
 
     def _again(self, at: int, id: str, cancel: Cancel, reason: str) -> list[Effect]:
         """A cancel may be repeated: canceled twice is canceled once."""

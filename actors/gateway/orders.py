@@ -9,6 +9,7 @@ import enum
 from msgspec import Struct
 
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended
+from actors.gateway.lanes import Place
 from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from protocol.facts import (
     AnyFact,
@@ -25,7 +26,6 @@ from protocol.kalshi.answers import Created, Refusal
 from protocol.limits import (
     INTENT_ACK_MAX,
     LANE_QUEUE_MAX,
-    MS,
     OUTCOME_ACK_MAX,
     QUEUED_MAX,
 )
@@ -94,7 +94,7 @@ class Orders:
         if closed is not None:
             return self._refuse(asker, order, at, *closed)
         if len(self.tickets) >= LANE_QUEUE_MAX or self._desk.tells.full:
-            wait = max(self._desk.lanes.ready_at(now, calls.create(order)) - now, MS) // MS
+            wait = self._desk.lanes.retry_after_ms(now, calls.create(order))
             return self._refuse(asker, order, at, "busy", "too many orders are waiting", wait)
         intent = OrderIntended(
             order.client_order_id,
@@ -161,9 +161,9 @@ class Orders:
         id = ticket.order.client_order_id
         if answer.verdict == "NEW":
             ticket.stage, ticket.deadline = Stage.QUEUED, now + QUEUED_MAX
-            fits = self._desk.lanes.submit(f"order:{id}", calls.create(ticket.order))
-            assert fits, "there are no more tickets than places in the lane"
-            return []
+            place = self._desk.lanes.submit(f"order:{id}", calls.create(ticket.order))
+            assert place is not Place.FULL, "there are no more tickets than places in the lane"
+            return [] if place else self.deny(now, at, id, "budget", place.value)
         text = answer.reason
         if answer.verdict == "REPEAT":
             text = "a former life may have sent it"
@@ -184,12 +184,14 @@ class Orders:
         self._desk.counters["sent"] += 1
         return True
 
-    def deny(self, now: int, at: int, id: str, code: str, text: str) -> list[Effect]:
+    def deny(
+        self, now: int, at: int, id: str, code: str, text: str, wait_ms: int = 0
+    ) -> list[Effect]:
         """Refuse an order that was recorded and not sent."""
         ticket = self.tickets.get(id)
         if ticket is None:
             return []
-        answer = OrderAnswer(id, "denied", code=code, text=text)
+        answer = OrderAnswer(id, "denied", code=code, text=text, retry_after_ms=wait_ms)
         return self._settle(now, at, ticket, OrderDenied(id, f"{code}: {text}"), answer)
 
     def ended(self, now: int, at: int, id: str, ended: Ended) -> list[Effect]:
@@ -295,7 +297,8 @@ class Orders:
                 return [*answers, *self._desk.append(now, at, fact)]
             case Stage.QUEUED:
                 self._desk.lanes.withdraw(f"order:{id}")
-                return self.deny(now, at, id, "busy", "no tokens in time")
+                wait = self._desk.lanes.retry_after_ms(now, calls.create(ticket.order))
+                return self.deny(now, at, id, "busy", "no tokens in time", wait)
             case _:
                 return self._done(at, ticket)
 

@@ -11,6 +11,7 @@ import enum
 from msgspec import Struct
 
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
+from actors.gateway.lanes import Place
 from protocol.account import UNSETTLED, Account
 from protocol.errors import RemoteProtocolError
 from protocol.facts import (
@@ -191,9 +192,8 @@ class Reconciler:
         raise AssertionError(f"no call in {self._round.phase}")
 
     def _call(self, now: int, call: Call) -> list[Effect]:
-        if not self._desk.lanes.submit(KEY, call):
-            return self._give_up(now, "too many calls are waiting")
-        return []
+        place = self._desk.lanes.submit(KEY, call)
+        return [] if place is Place.TAKEN else self._give_up(now, place.value)
 
     def _give_up(self, now: int, reason: str) -> list[Effect]:
         """An incomplete reading proves nothing: begin again later."""

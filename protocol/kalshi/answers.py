@@ -133,9 +133,20 @@ class BucketLimits(Struct, frozen=True):
     bucket_capacity: int
 
 
+class Grant(Struct, frozen=True):
+    """A tier that was granted; `expires_ts` in Unix seconds, None for one that stays."""
+
+    level: str
+    exchange_instance: str = ""
+    expires_ts: int | None = None
+    source: str = ""
+
+
 class LimitsBody(Struct, frozen=True):
     read: BucketLimits
     write: BucketLimits
+    usage_tier: str = ""
+    grants: tuple[Grant, ...] = ()
 
 
 class EndpointCost(Struct, frozen=True):
