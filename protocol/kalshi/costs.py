@@ -69,4 +69,4 @@ def _fits(pattern: tuple[str, ...], parts: list[str]) -> bool:
             break
         if i >= len(parts) or not (piece.startswith(":") or piece == parts[i]):
             return False
-    return len(parts) == len(pattern) or len(parts) >= rest
+    return len(parts) == len(pattern) or len(parts) > rest
