@@ -40,7 +40,7 @@ class Allowance:
     def __init__(self, now: int) -> None:
         self._tier = Tier()
         self._tables = [Costs()]
-        self.spent: dict[str, tuple[int, int]] = {}  # tokens and calls, by caller
+        self.spent: dict[str, list[int]] = {}  # tokens and calls, by caller
         read, write = self._tier.read, self._tier.write
         self.budgets = {READ: Budget("read", read.bucket_capacity, read.refill_rate, now)}
         for shard in range(SHARDS_MAX + 1):
@@ -103,10 +103,12 @@ class Allowance:
 
     def spend(self, caller: str, tokens: int) -> None:
         """Write down who spent them."""
-        if caller not in self.spent and len(self.spent) >= CALLERS_MAX:
-            caller = UNNAMED
-        before, count = self.spent.get(caller, (0, 0))
-        self.spent[caller] = (before + tokens, count + 1)
+        spent = self.spent.get(caller)
+        if spent is None:
+            known = len(self.spent) < CALLERS_MAX
+            spent = self.spent.setdefault(caller if known else UNNAMED, [0, 0])
+        spent[0] += tokens
+        spent[1] += 1
 
     def counters(self, now: int) -> dict[str, int]:
         """What is left, what is kept, and what each caller has spent, for the heartbeat."""

@@ -57,7 +57,8 @@ class Bucket:
 
         More than fits is drawn from a full bucket, which then owes the rest.
         """
-        self._refill(now)
+        if now != self._at:
+            self._refill(now)
         need = (cost + keep) * TOKEN
         if self._level < need and (need <= self._full or self._level < self._full):
             return False

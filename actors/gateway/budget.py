@@ -60,11 +60,10 @@ class Budget:
 
     def opens_at(self, now: int, lane: Lane) -> int | None:
         """When something of this lane may leave; None: when the call sent to try has ended."""
-        if lane == "cancel":
-            return max(now, self._cancels.until)
-        if self._wary and self._probe is not None:
+        hold = self._cancels if lane == "cancel" else self._hold
+        if self._probe is not None and lane != "cancel":
             return None
-        return max(now, self._hold.until)
+        return now if now >= hold.until else hold.until
 
     def left(self, id: int, lane: Lane) -> None:
         """A call has left."""

@@ -40,6 +40,7 @@ class Waiting(Struct):
 
     key: str
     call: Call
+    caller: str
     budget: int
     cost: int
     number: int
@@ -66,7 +67,7 @@ class Lanes:
         self.allowance = Allowance(now)
         self._queues: dict[Lane, Queues] = {lane: {} for lane in LANES}
         self._waiting: dict[Lane, int] = dict.fromkeys(LANES, 0)
-        self._owed: collections.Counter[tuple[Lane, int]] = collections.Counter()
+        self._owed = {lane: dict.fromkeys(self.allowance.budgets, 0) for lane in LANES}
         self._in_flight: dict[int, Waiting] = {}
         self._slow = 0  # of those in flight
         self._next_id = 1
@@ -77,13 +78,12 @@ class Lanes:
     def learn_costs(self, body: CostsBody) -> None:
         """As `Allowance.learn_costs`; what waits is priced anew."""
         self.allowance.learn_costs(body)
-        self._owed.clear()
         for lane, queues in self._queues.items():
             for budget, queue in queues.items():
                 for item in queue:
                     if isinstance(item, Waiting):
                         item.cost = self.allowance.cost(item.call)
-                    self._owed[lane, budget] += item.cost
+                self._owed[lane][budget] = sum(item.cost for item in queue)
 
     def learn_limits(self, now: int, at: int, body: LimitsBody) -> None:
         """As `Allowance.learn_limits`."""
@@ -107,7 +107,9 @@ class Lanes:
             return Place.NEVER
         self._number += 1
         self._waiting[call.lane] += 1
-        self._push(call.lane, Waiting(key, call, budget, cost, self._number))
+        kind = key.partition(":")[0]
+        caller = CALLERS.get(kind, kind)
+        self._push(call.lane, Waiting(key, call, caller, budget, cost, self._number))
         return Place.TAKEN
 
     def wish(self, key: str, caller: str, budget: int, tokens: int) -> None:
@@ -121,7 +123,7 @@ class Lanes:
         if item.budget not in queues:
             queues[item.budget] = collections.deque()
         queues[item.budget].append(item)
-        self._owed[lane, item.budget] += item.cost
+        self._owed[lane][item.budget] += item.cost
 
     def withdraw(self, key: str) -> bool:
         """Take a call or a wish out of its lane. False if it has gone already."""
@@ -136,7 +138,7 @@ class Lanes:
 
     def _gone(self, lane: Lane, item: Waiting | Wish) -> None:
         queues = self._queues[lane]
-        self._owed[lane, item.budget] -= item.cost
+        self._owed[lane][item.budget] -= item.cost
         if not queues[item.budget]:
             del queues[item.budget]
         if isinstance(item, Waiting):
@@ -197,8 +199,7 @@ class Lanes:
         item.left_at = now
         self._slow += item.call.lane not in ("cancel", "order")
         self.allowance.budgets[item.budget].left(id, item.call.lane)
-        kind = item.key.partition(":")[0]
-        self.allowance.spend(CALLERS.get(kind, kind), item.cost)
+        self.allowance.spend(item.caller, item.cost)
         return id
 
     def back(self, id: int) -> Waiting | None:
@@ -251,7 +252,7 @@ class Lanes:
 
     def wait_ms(self, now: int, lane: Lane, budget: int, cost: int) -> int:
         """As `retry_after_ms`, of so many tokens. An estimate: more urgent ones may still come."""
-        ahead = sum(self._owed[before, budget] for before in LANES[: LANES.index(lane) + 1])
+        ahead = sum(self._owed[before][budget] for before in LANES[: LANES.index(lane) + 1])
         chosen = self.allowance.budgets[budget]
         bucket: Bucket = chosen.bucket
         ready_at = bucket.ready_at(now, cost, self.allowance.keep(lane, budget), ahead)
@@ -269,9 +270,8 @@ class Lanes:
         elif not self._slot(lane, item.call.writes):
             return None
         opens_at = budget.opens_at(now, lane)
-        if opens_at is None or not (lane == "order" or isinstance(item, Wish)):
-            return opens_at
-        return max(opens_at, self._opens_at)
+        late = opens_at is not None and opens_at < self._opens_at
+        return self._opens_at if late and (lane == "order" or isinstance(item, Wish)) else opens_at
 
     def _slot(self, lane: Lane, writes: bool) -> bool:
         """Whether there is a place in flight for one more of this lane."""
@@ -287,6 +287,9 @@ class Lanes:
 
 def _oldest(queues: Queues, held: set[int]) -> Waiting | Wish | None:
     """The first to come, of those whose budget nobody more urgent waits for."""
+    if len(queues) == 1:  # nearly always
+        [(key, queue)] = queues.items()
+        return None if key in held else queue[0]
     found: Waiting | Wish | None = None
     for key, queue in queues.items():
         if key not in held and (found is None or queue[0].number < found.number):

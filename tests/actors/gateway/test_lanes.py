@@ -396,4 +396,4 @@ def test_who_spent_what_is_counted_by_name_and_bounded() -> None:
         lanes.wish(f"tokens:{i}", f"program:{i}", READ, 1)
     keys(lanes, NOW + TOKENS_VALID)
     assert len(lanes.allowance.spent) == CALLERS_MAX + 1
-    assert lanes.allowance.spent["others"] == (14, 14)
+    assert lanes.allowance.spent["others"] == [14, 14]
