@@ -7,10 +7,12 @@ and whatever may leave does, most urgent first.
 import collections
 import random
 
+from actors.gateway.acquire import Acquires
 from actors.gateway.cancels import Cancels
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
+from actors.gateway.lanes import Waiting
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
 from actors.gateway.reading import by_shard
@@ -38,6 +40,7 @@ from protocol.machine import (
     Stopping,
 )
 from protocol.messages import (
+    AcquireTokens,
     Append,
     CancelOrder,
     ConfirmRestore,
@@ -88,6 +91,7 @@ class Gateway:
         self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
         self._reads = Reads(self._desk, self._markets)
         self._restores = Restores(self._desk)
+        self._acquires = Acquires(self._desk)
         self._halt = halt_reason
         self._wishes: collections.deque[tuple[Asker | None, bool]] = collections.deque()
         self._gate_epoch = 0
@@ -104,13 +108,15 @@ class Gateway:
     def step(self, now: int, cause: Cause) -> list[Effect]:
         effects = self._take(now, cause)
         at = cause.at
-        effects += self._reads.due(now, self._desk.ledger.account is not None)
+        effects += self._reads.due(now, at, self._desk.ledger.account is not None)
         effects += self.orders.due(now, at)
         effects += self._cancels.due(now, at)
         if self._reads.rest_ready:
             effects += self._reconciler.due(now, at, bool(self._halt))
             effects += self._alarms()
+        effects += self._acquires.close(now, at, self._no_tokens(now))
         effects += self._leave(now, at)
+        effects += self._acquires.due(now, at)
         effects += self._desk.ledger.due(now, at)
         effects += self._restores.due()
         effects += self._desk.tells.due(now)
@@ -138,6 +144,7 @@ class Gateway:
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
             self._desk.lanes.deadline(now),
+            self._acquires.deadline(),
         ]
         return max(min(d for d in found if d is not None), now + MS)
 
@@ -188,6 +195,13 @@ class Gateway:
         why = self._desk.ledger.why_not(now)
         return ("account_stale", why) if why else None
 
+    def _no_tokens(self, now: int) -> tuple[str, str]:
+        """Why programs get no tokens now, for reads and for writes; "" if they do."""
+        if not self._reads.limiter_ready:
+            return ("the account's limits have not been read yet",) * 2
+        closed = self.closed(now)
+        return "", ": ".join(closed) if closed else ""
+
     def _asked(
         self, now: int, at: int, asker: tuple[tuple[bytes, ...], str], letter: Letter
     ) -> list[Effect]:
@@ -205,6 +219,8 @@ class Gateway:
             case Reconcile():
                 self._reconciler.ask(asker)
                 return []
+            case AcquireTokens():
+                return self._acquires.ask(now, at, asker, letter, self._no_tokens(now))
             case MarketsRequest(follow=follow):
                 return self._reads.look_up(at, asker, follow)
             case Halt(reason=reason):
@@ -262,13 +278,27 @@ class Gateway:
         waiting = self._desk.lanes.back(ended.id)
         if waiting is None:
             return []
+        effects: list[Effect] = []
         if isinstance(ended, CallAnswered) and ended.status == 429:
             self._desk.counters["calls_429"] += 1
-            self._desk.lanes.refused(now, waiting.call)
-            self._reads.refresh_limits(now)
+            effects = self._refused(now, waiting)
         if isinstance(ended, CallAnswered) and ended.status == 401:
             self._reads.unproved(now)
-        kind, _, name = waiting.key.partition(":")
+        return [*effects, *self._settle(now, at, waiting.key, ended)]
+
+    def _refused(self, now: int, waiting: Waiting) -> list[Effect]:
+        """A 429: the tier may have changed, or somebody else spends what is ours."""
+        self._reads.refresh_limits(now)
+        budget = self._desk.lanes.refused(now, waiting)
+        if not budget:
+            return []
+        text = (
+            f"429 for a call that the {budget} budget covered: does somebody else use the account?"
+        )
+        return [Report(text, grave=True)]
+
+    def _settle(self, now: int, at: int, key: str, ended: Ended) -> list[Effect]:
+        kind, _, name = key.partition(":")
         if kind == "order":
             return self.orders.ended(now, at, name, ended)
         if kind == "cancel":
@@ -280,7 +310,7 @@ class Gateway:
         if kind == "market":
             trouble = self._markets.ended(now, name, ended)
             return self._door.market_read(now, at, name, trouble)
-        assert kind == "poll", waiting.key
+        assert kind == "poll", key
         body = self._reads.ended(now, name, ended)
         return [] if body is None else self._balance(now, at, body)
 
@@ -321,8 +351,7 @@ class Gateway:
         return Vitals(tuple(reasons), flags)
 
     def _counters(self, now: int) -> dict[str, int]:
-        read, write = self._desk.lanes.tokens(now)
-        extra = {"read_tokens": read, "write_tokens": write, "in_doubt": len(self._doubts)}
+        extra = {"in_doubt": len(self._doubts)} | self._desk.lanes.allowance.counters(now)
         extra |= {"cancels_open": self._cancels.open, "differences": self._reconciler.differences}
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

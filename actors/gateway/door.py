@@ -12,7 +12,7 @@ from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import OrderIntended
 from protocol.kalshi import calls
-from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX, MS
+from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX
 from protocol.machine import Effect
 from protocol.messages import OrderAnswer, PlaceOrder
 
@@ -50,7 +50,7 @@ class Door:
         if wrong is not None:
             return self._refuse([asker], order, at, wrong)
         if len(self._tickets) >= LANE_QUEUE_MAX or self._desk.tells.crowded:
-            wait = max(self._desk.lanes.ready_at(now, calls.create(order)) - now, MS) // MS
+            wait = self._desk.lanes.retry_after_ms(now, calls.create(order))
             busy = Flaw("busy", "", "too many orders are waiting")
             return self._refuse([asker], order, at, busy, wait)
         ticket = self._tickets.open(order, hash_of(order), asker)

@@ -6,6 +6,7 @@ Unknown is never sent again; evidence settles it (`doubts.py`).
 
 from actors.gateway.desk import Desk, Ended
 from actors.gateway.door import Door
+from actors.gateway.lanes import Place
 from actors.gateway.markets import Flaw, Markets
 from actors.gateway.outcomes import outcome
 from actors.gateway.tickets import Stage, Ticket, Tickets
@@ -49,9 +50,9 @@ class Orders:
         if answer.verdict == "NEW":
             self.tickets.enter(ticket, Stage.QUEUED, now + QUEUED_MAX)
             call = calls.create(ticket.order, self._markets.shard(ticket.order.ticker))
-            fits = self._desk.lanes.submit(f"order:{id}", call)
-            assert fits, "there are no more tickets than places in the lane"
-            return []
+            place = self._desk.lanes.submit(f"order:{id}", call)
+            assert place is not Place.FULL, "there are no more tickets than places in the lane"
+            return [] if place else self.deny(now, at, ticket, "budget", place.value)
         text = answer.reason
         if answer.verdict == "REPEAT":
             text = "a former life may have sent it"

@@ -3,14 +3,15 @@
 from msgspec import Struct
 
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
+from actors.gateway.lanes import Place
 from actors.gateway.markets import Markets
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import CostsBody, LimitsBody, MarketPage
 from protocol.kalshi.calls import Call
-from protocol.kalshi.costs import Costs
 from protocol.limits import (
     BALANCE_INTERVAL,
+    LIMITS_AGAIN,
     LIMITS_INTERVAL,
     MARKETS_MAX,
     OFFLINE_AFTER,
@@ -83,15 +84,20 @@ class Reads:
         self._polls["limits"].due_at = now
         self.trouble = "rest: 401: the key or the clock is not accepted"
 
-    def due(self, now: int, account_known: bool) -> list[Effect]:
+    def due(self, now: int, at: int, account_known: bool) -> list[Effect]:
         """Start the polls whose time has come."""
         if self._began is None or self.rest_ready:
             self._began = now
+        if self._desk.lanes.expire(now, at):
+            self.refresh_limits(now)
         for name, poll in self._polls.items():
             ready = account_known or name != "balance"
             if ready and not poll.running and now >= poll.due_at:
-                poll.running = self._desk.lanes.submit(f"poll:{name}", poll.call)
+                place = self._desk.lanes.submit(f"poll:{name}", poll.call)
+                poll.running = place is Place.TAKEN
                 poll.due_at = now + RECONCILE_RETRY
+                if not poll.running:
+                    self.trouble = f"rest: {name}: {place.value}"
         return []
 
     def deadline(self) -> int | None:
@@ -111,20 +117,25 @@ class Reads:
             self.trouble = f"rest: {ended.status} {said.code if said else ''}".strip()
             return None
         try:
-            self._learn(name, ended.body)
+            sure = self._learn(now, name, ended)
         except RemoteProtocolError as e:
             self.trouble = f"rest: {e}"
             return None
-        poll.done, poll.due_at = True, now + poll.interval
+        poll.done, poll.due_at = True, now + (poll.interval if sure else LIMITS_AGAIN)
         if all(p.done for n, p in self._polls.items() if n != "balance"):
             self.trouble = ""
         return ended.body if name == "balance" else None
 
-    def _learn(self, name: str, body: bytes) -> None:
+    def _learn(self, now: int, name: str, ended: CallAnswered) -> bool:
+        """Whether what was read is sure; else it is read again soon."""
+        lanes = self._desk.lanes
         if name == "costs":
-            self._desk.lanes.learn_costs(Costs(answers.read(body, CostsBody)))
-        elif name == "limits":
-            self._desk.lanes.learn_limits(answers.read(body, LimitsBody))
+            lanes.learn_costs(answers.read(ended.body, CostsBody))
+            return lanes.allowance.costs_sure
+        if name == "limits":
+            lanes.learn_limits(now, ended.at, answers.read(ended.body, LimitsBody))
+            return lanes.allowance.limits_sure
+        return True
 
     # Which markets
 
