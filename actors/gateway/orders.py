@@ -203,7 +203,7 @@ class Orders:
             case CallFailed(reason=reason):
                 return self._unknown(now, at, ticket, reason)
             case CallAnswered(status=status, body=body):
-                found = answers.outcome(id, status, body)
+                found = answers.outcome(id, status, body, ticket.order.count)
         match found:
             case Created():
                 return self._accepted(now, at, ticket, found)

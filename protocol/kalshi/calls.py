@@ -5,6 +5,7 @@ How answers are read stands in `answers.py`.
 
 from collections.abc import Mapping
 from typing import Final, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -76,7 +77,8 @@ def cancel(order_id: str, ticker: str, shard: int = 0) -> Call:
     """Always names the market: an order id alone would go to shard 0 (FACTS.md section 6.3)."""
     shards = (("exchange_index", str(shard)),) if shard else ()
     query = (("market_ticker", ticker), *shards)
-    return Call("cancel", "DELETE", f"{ORDERS_PATH}/{order_id}", "cancel", query, b"", shard)
+    path = f"{ORDERS_PATH}/{_name(order_id)}"
+    return Call("cancel", "DELETE", path, "cancel", query, b"", shard)
 
 
 CANCEL_ALL: Final = Call("cancel all", "DELETE", ORDERS_PATH, "cancel")
@@ -84,7 +86,7 @@ CANCEL_ALL: Final = Call("cancel all", "DELETE", ORDERS_PATH, "cancel")
 
 
 def get_order(order_id: str, lane: Lane) -> Call:
-    return Call("get order", "GET", f"/portfolio/orders/{order_id}", lane)
+    return Call("get order", "GET", f"/portfolio/orders/{_name(order_id)}", lane)
 
 
 def list_orders(
@@ -129,7 +131,7 @@ def list_markets(filters: Mapping[str, str], cursor: str = "") -> Call:
 
 
 def get_market(ticker: str, lane: Lane) -> Call:
-    return Call("market", "GET", f"/markets/{ticker}", lane)
+    return Call("market", "GET", f"/markets/{_name(ticker)}", lane)
 
 
 BALANCE: Final = Call("balance", "GET", "/portfolio/balance", "reconcile")
@@ -138,6 +140,12 @@ COSTS: Final = Call("costs", "GET", "/account/endpoint_costs", "reconcile")
 STATUS: Final = Call("status", "GET", "/exchange/status", "reconcile")
 USER_DATA: Final = Call("user data", "GET", "/exchange/user_data_timestamp", "reconcile")
 CUTOFF: Final = Call("cutoff", "GET", "/historical/cutoff", "reconcile")
+
+
+def _name(text: str) -> str:
+    """One part of a path. An empty one would turn a cancel into another call."""
+    assert text, "a call without the name of what it is for"
+    return quote(text, safe="")
 
 
 def _query(filters: Mapping[str, str], limit: int) -> tuple[tuple[str, str], ...]:

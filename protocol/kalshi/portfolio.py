@@ -1,0 +1,111 @@
+"""What the account holds, what markets paid, what came from outside: rows of money that is read.
+
+FACTS.md section 6.4. Settlements and transfers come in whole cents where everything else is in
+dollars.
+"""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from protocol.errors import RemoteProtocolError
+from protocol.facts import MoneyMoved, Settled
+from protocol.kalshi.answers import market_of
+from protocol.kalshi.reading import Id, since_1970
+from protocol.limits import MONEY_MAX
+from protocol.units import Count, Money
+
+CENT: Final = 10_000  # micro-dollars
+REFLECTED: Final = "applied"  # the one status in which a transfer is in the balance
+
+Cents = Annotated[int, Meta(ge=-MONEY_MAX // CENT, le=MONEY_MAX // CENT)]
+Shard = Annotated[int, Meta(ge=0, le=10_000)]
+Seconds = Annotated[int, Meta(ge=0, le=2**33)]
+
+
+class PositionRow(Struct, frozen=True):
+    """What is held of one market: + YES, - NO. It lags behind fills (FACTS.md section 6.1)."""
+
+    ticker: str
+    position_fp: Count
+    market_exposure_dollars: Money  # what the position has cost
+    exchange_index: Shard = 0
+    realized_pnl_dollars: Money = Money(0)
+    fees_paid_dollars: Money = Money(0)
+
+
+class PositionPage(Struct, frozen=True):
+    market_positions: tuple[PositionRow, ...]
+    cursor: str | None = ""
+
+
+class SettlementRow(Struct, frozen=True):
+    """A market that we held something of, and what it paid."""
+
+    ticker: str
+    market_result: str
+    yes_count_fp: Count
+    no_count_fp: Count
+    revenue: Cents
+    settled_time: str
+    fee_cost: Money
+    exchange_index: Shard = 0
+    value: Cents | None = None  # of one YES contract
+
+    def fact(self) -> Settled:
+        """Raises RemoteProtocolError if it makes no sense."""
+        if min(self.yes_count_fp, self.no_count_fp) < 0 or not 0 < len(self.market_result) <= 20:
+            raise RemoteProtocolError(f"settlement of {self.ticker[:80]!r} makes no sense")
+        return Settled(
+            market_of(self.ticker),
+            self.exchange_index,
+            self.market_result,
+            self.yes_count_fp,
+            self.no_count_fp,
+            Money(self.revenue * CENT),
+            self.fee_cost,
+            since_1970(self.settled_time),
+        )
+
+
+class SettlementPage(Struct, frozen=True):
+    settlements: tuple[SettlementRow, ...]
+    cursor: str | None = ""
+
+
+class TransferRow(Struct, frozen=True):
+    """A deposit or a withdrawal, in whatever state it is."""
+
+    id: Id
+    status: str  # an open set
+    amount_cents: Annotated[int, Meta(ge=0, le=MONEY_MAX // CENT)]
+    fee_cents: Annotated[int, Meta(ge=0, le=MONEY_MAX // CENT)]
+    created_ts: Seconds
+    finalized_ts: Seconds | None = None
+
+    def fact(self, kind: Literal["deposit", "withdrawal"]) -> MoneyMoved | None:
+        """None unless the balance reflects it. The fee is taken off either way: a deposit
+        brings less, a withdrawal takes more."""
+        if self.status != REFLECTED:
+            return None
+        signed = self.amount_cents if kind == "deposit" else -self.amount_cents
+        at = self.created_ts if self.finalized_ts is None else self.finalized_ts
+        return MoneyMoved(kind, self.id, Money((signed - self.fee_cents) * CENT), at * 1_000_000)
+
+
+class DepositPage(Struct, frozen=True):
+    deposits: tuple[TransferRow, ...]
+    cursor: str | None = ""
+
+    def facts(self) -> list[MoneyMoved]:
+        """Those that the balance reflects."""
+        return [fact for row in self.deposits if (fact := row.fact("deposit")) is not None]
+
+
+class WithdrawalPage(Struct, frozen=True):
+    withdrawals: tuple[TransferRow, ...]
+    cursor: str | None = ""
+
+    def facts(self) -> list[MoneyMoved]:
+        """Those that the balance reflects."""
+        return [fact for row in self.withdrawals if (fact := row.fact("withdrawal")) is not None]
