@@ -145,7 +145,7 @@ class Line:
         failed: OSError = OSError("the name has no address")
         for *_, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
             try:
-                found = socket.create_connection((address[0], port), self.left(timeout))
+                found = socket.create_connection((str(address[0]), port), self.left(timeout))
             except OSError as e:
                 failed = e
                 continue
