@@ -213,21 +213,27 @@ def read_private(path: str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as e:
         raise ConfigError(f"{path}: {e.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"{path}: not a regular file")
-        if found.st_uid != os.getuid():
-            raise ConfigError(f"{path}: belongs to another user")
-        if found.st_mode & 0o077:
-            mode = stat.S_IMODE(found.st_mode)
-            raise ConfigError(f"{path}: mode is {mode:04o}, expected 0600 (chmod 600 {path})")
-        content = file.read(PRIVATE_BYTES_MAX + 1)
+    try:
+        _check_private(path, os.fstat(descriptor))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(PRIVATE_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
     if not content.strip():
         raise ConfigError(f"{path}: empty")
     if len(content) > PRIVATE_BYTES_MAX:
         raise ConfigError(f"{path}: longer than {PRIVATE_BYTES_MAX} bytes")
     return content
+
+
+def _check_private(path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"{path}: not a regular file")
+    if found.st_uid != os.getuid():
+        raise ConfigError(f"{path}: belongs to another user")
+    if found.st_mode & 0o077:
+        mode = stat.S_IMODE(found.st_mode)
+        raise ConfigError(f"{path}: mode is {mode:04o}, expected 0600 (chmod 600 {path})")
 
 
 def write_private(path: str, content: bytes) -> bool:
