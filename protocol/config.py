@@ -5,6 +5,7 @@ processes are started in (the project's root, for honcho). A variable `SIDECAR_<
 overrides `[section] key`, so `SIDECAR_PAPER_SPEED=200` overrides `[paper] speed`.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,21 @@ from protocol.errors import ConfigError
 PREFIX = "SIDECAR_"
 RESERVED = frozenset({"SIDECAR_CONFIG", "SIDECAR_BIN", "SIDECAR_LOCK_FD", "SIDECAR_GENERATION"})
 IPC_PATH_BYTES_MAX = 107  # zmq_ipc(7): the kernel's sockaddr_un leaves room for no more
+
+# Where the exchange may be (FACTS.md section 1). Whole addresses: what is not one of them to the
+# letter goes nowhere, so no two readings of an address can differ. Keys, and orders with real
+# money, follow these and nothing else.
+REST_PATH = "/trade-api/v2"
+WS_PATH = "/trade-api/ws/v2"
+REST_HOSTS = {
+    "live": ("external-api.kalshi.com", "api.elections.kalshi.com"),
+    "demo": ("external-api.demo.kalshi.co", "demo-api.kalshi.co"),
+}
+WS_HOSTS = {
+    "live": ("external-api-ws.kalshi.com", "api.elections.kalshi.com"),
+    "demo": ("external-api-ws.demo.kalshi.co", "demo-api.kalshi.co"),
+}
+_LOOPBACK = r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?"
 
 
 class Exchange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,12 +147,33 @@ def _parse(value: str) -> Any:
     return tomllib.loads(f"value = {value}")["value"]
 
 
-def _check(settings: Settings, where: str) -> None:
-    if settings.exchange.environment not in ("paper", "demo", "live"):
+def check_exchange(exchange: Exchange, where: str) -> None:
+    """Whether the addresses are the exchange's, of that environment. Raises ConfigError.
+
+    Real and demo exchange: the known hosts, encrypted. Paper: this machine and no other.
+    """
+    environment = exchange.environment
+    if environment not in ("paper", "demo", "live"):
         raise ConfigError(
-            f"{where}: exchange.environment is {settings.exchange.environment!r}, "
-            'expected "paper", "demo" or "live"'
+            f'{where}: exchange.environment is {environment!r}, expected "paper", "demo" or "live"'
         )
+    for name, url, scheme, hosts, path in (
+        ("rest_url", exchange.rest_url, "http", REST_HOSTS, REST_PATH),
+        ("ws_url", exchange.ws_url, "ws", WS_HOSTS, WS_PATH),
+    ):
+        if environment == "paper":
+            known = re.fullmatch(f"{scheme}s?://{_LOOPBACK}{path}", url, re.ASCII) is not None
+            wanted = f"{scheme}://127.0.0.1:PORT{path}"
+        else:
+            allowed = [f"{scheme}s://{host}{path}" for host in hosts[environment]]
+            known, wanted = url in allowed, " or ".join(allowed)
+        if not known:
+            said = f"exchange.{name} is {url[:200]!r}, expected {wanted}"
+            raise ConfigError(f'{where}: {said} in environment "{environment}"')
+
+
+def _check(settings: Settings, where: str) -> None:
+    check_exchange(settings.exchange, where)
     if settings.paper.enabled != (settings.exchange.environment == "paper"):
         raise ConfigError(f'{where}: paper.enabled goes with exchange.environment = "paper"')
     for section, port in (

@@ -104,6 +104,8 @@ CANCEL_RETRY_MIN: Final = 250 * MS  # between two tries of one cancel, doubled a
 CANCEL_RETRY_MAX: Final = 5 * SECOND
 CANCEL_TOLD_AFTER: Final = 5 * SECOND  # then the asker is told "unknown", and the cancel goes on
 CALL_TOTAL_MAX: Final = 15 * SECOND  # from the first byte asked for to the last one answered
+ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024  # of one answer, as it comes and unpacked
+CONNECTION_IDLE_MAX: Final = 5 * SECOND  # idle for longer, it may be dead by the next call
 OFFLINE_AFTER: Final = 10 * SECOND  # without the exchange a boot ends read-only
 HOLD_AFTER_CANCEL_ALL: Final = 60 * SECOND  # it may take orders of the next minute (FACTS 6.2)
 PANIC_RETRY: Final = 1 * SECOND  # between two listings, or a failed call and the next
@@ -147,6 +149,9 @@ TICKER_CHARS_MAX: Final = 64
 CLIENT_ORDER_ID_CHARS_MAX: Final = 64
 CONFIRMED_BY_CHARS_MAX: Final = 200
 
+# Secrets
+PRIVATE_BYTES_MAX: Final = 64 * 1024  # of a key or token file
+
 # Stopping
 DRAIN_MAX: Final = 4 * SECOND  # honcho kills at 5
 
@@ -164,6 +169,7 @@ assert MARKET_LOOK_MAX + INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST
 assert ABSENCE_AFTER > SIGNATURE_WINDOW
 assert CANCEL_RETRY_MIN < CANCEL_RETRY_MAX
 assert CANCEL_TOLD_AFTER < REQUEST_MAX
+assert CALL_CONNECT_MAX < CALL_READ_MAX < CALL_TOTAL_MAX
 assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < RECONNECT_MAX
 assert DRAIN_MAX < 5 * SECOND

@@ -102,14 +102,18 @@ class Orders:
                 effects += self._unqueue(now, at, ticket, code, text)
         return effects
 
-    def _unqueue(self, now: int, at: int, ticket: Ticket, code: str, text: str) -> list[Effect]:
+    def _unqueue(
+        self, now: int, at: int, ticket: Ticket, code: str, text: str, wait_ms: int = 0
+    ) -> list[Effect]:
         self._desk.lanes.withdraw(f"order:{ticket.order.client_order_id}")
-        return self.deny(now, at, ticket, code, text)
+        return self.deny(now, at, ticket, code, text, wait_ms)
 
-    def deny(self, now: int, at: int, ticket: Ticket, code: str, text: str) -> list[Effect]:
+    def deny(
+        self, now: int, at: int, ticket: Ticket, code: str, text: str, wait_ms: int = 0
+    ) -> list[Effect]:
         """Refuse an order that was recorded and not sent."""
         id = ticket.order.client_order_id
-        answer = OrderAnswer(id, "denied", code=code, text=text)
+        answer = OrderAnswer(id, "denied", code=code, text=text, retry_after_ms=wait_ms)
         return self._settle(now, at, ticket, OrderDenied(id, f"{code}: {text}"), answer)
 
     def ended(self, now: int, at: int, id: str, ended: Ended) -> list[Effect]:
@@ -169,7 +173,8 @@ class Orders:
             case Stage.INTENDING:
                 return self._withdraw(now, at, ticket, "no acknowledgement of the intent")
             case Stage.QUEUED:
-                return self._unqueue(now, at, ticket, "busy", "no tokens in time")
+                wait = self._desk.lanes.retry_after_ms(now, calls.create(ticket.order))
+                return self._unqueue(now, at, ticket, "busy", "no tokens in time", wait)
             case _:
                 return self._done(at, ticket)
 

@@ -36,7 +36,7 @@ class Tier:
                 if not 1 <= getattr(limits, field) <= TOKENS_MAX:
                     text = f"{name}.{field} is {getattr(limits, field)}"
                     raise RemoteProtocolError(f"limits: {text}, not 1 to {TOKENS_MAX}")
-        ends = [g.expires_ts * 1_000_000 for g in told.grants if g.expires_ts is not None]
+        ends = [g.expires_ts * 1_000_000 for g in told.grants or () if g.expires_ts is not None]
         new = (told.read, told.write)
         self.sure = self._last == new
         self._last = new

@@ -6,6 +6,7 @@ me now, 78 configuration. Anything else is a crash.
 
 import asyncio
 import contextlib
+import ctypes
 import fcntl
 import logging
 import os
@@ -19,12 +20,16 @@ from typing import Final, NoReturn
 
 from protocol.config import Settings, read
 from protocol.errors import ConfigError
+from protocol.limits import PRIVATE_BYTES_MAX
 from protocol.runtime.log import start as start_log
 
 STOPPED: Final = 0
 LOCKED: Final = 73
 RESTART: Final = 75
 MISCONFIGURED: Final = 78
+
+KEY_HOLDERS: Final = frozenset({"gateway", "stream", "paper"})
+PR_SET_DUMPABLE: Final = 4  # prctl(2)
 
 Serve = Callable[[Settings], Awaitable[int]]
 
@@ -52,7 +57,9 @@ def load_settings() -> Settings:
 def main(name: str, serve: Serve) -> NoReturn:
     """Run one actor to its end and exit with its code."""
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the keys
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold secrets
+    if name in KEY_HOLDERS:
+        shut_memory()
     try:
         settings = load_settings()
         for path in (settings.run_dir, settings.bus_dir, settings.var_dir):
@@ -69,6 +76,15 @@ def main(name: str, serve: Serve) -> NoReturn:
         print(f"{name}: {e}", file=sys.stderr)
         sys.exit(LOCKED)
     sys.exit(code)
+
+
+def shut_memory() -> None:
+    """No look into this process's memory for others, and no core dump: it holds keys.
+
+    RLIMIT_CORE would not do: a core that is piped to a program pays no heed to it (core(5)).
+    """
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        log.warning("prctl(PR_SET_DUMPABLE): a core dump could show the keys")
 
 
 async def _whole(serve: Serve, settings: Settings) -> int:
@@ -189,21 +205,35 @@ def sync_folder(path: str) -> None:
 
 
 def read_private(path: str) -> bytes:
-    """A key or token file. Raises ConfigError unless it is ours alone (mode 0600)."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """A key or token file. Raises ConfigError unless it is ours alone (mode 0600).
+
+    No error shows what is in it.
+    """
+    try:  # without waiting: a pipe would have nobody at its other end
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as e:
         raise ConfigError(f"{path}: {e.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"{path}: not a regular file")
-        if found.st_uid != os.getuid():
-            raise ConfigError(f"{path}: belongs to another user")
-        if found.st_mode & 0o077:
-            mode = stat.S_IMODE(found.st_mode)
-            raise ConfigError(f"{path}: mode is {mode:04o}, expected 0600 (chmod 600 {path})")
-        return file.read()
+    try:
+        _check_private(path, os.fstat(descriptor))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(PRIVATE_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
+    if not content.strip():
+        raise ConfigError(f"{path}: empty")
+    if len(content) > PRIVATE_BYTES_MAX:
+        raise ConfigError(f"{path}: longer than {PRIVATE_BYTES_MAX} bytes")
+    return content
+
+
+def _check_private(path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"{path}: not a regular file")
+    if found.st_uid != os.getuid():
+        raise ConfigError(f"{path}: belongs to another user")
+    if found.st_mode & 0o077:
+        mode = stat.S_IMODE(found.st_mode)
+        raise ConfigError(f"{path}: mode is {mode:04o}, expected 0600 (chmod 600 {path})")
 
 
 def write_private(path: str, content: bytes) -> bool:

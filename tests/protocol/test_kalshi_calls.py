@@ -1,107 +1,85 @@
-"""The exchange's recorded answers, read by the code that will read the next ones."""
+"""How each call is asked, and what it costs by the exchange's own table."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers, calls
-from protocol.kalshi.answers import (
-    BalanceBody,
-    Created,
-    FillPage,
-    LimitsBody,
-    MarketPage,
-    OneOrder,
-    OrderPage,
-    Refusal,
-)
+from protocol.kalshi.answers import CostsBody
+from protocol.kalshi.calls import Call
 from protocol.kalshi.costs import Costs
+from protocol.messages import PlaceOrder
+from protocol.units import Count, Price
 
 REST = Path(__file__).parents[3] / "shared" / "captures" / "rest" / "demo-2026-06-11"
 recorded = pytest.mark.skipif(not REST.exists(), reason="the captures are not beside this checkout")
 
-
-def body(name: str) -> bytes:
-    return (REST / f"{name}.json").read_bytes()
-
-
-def meta(name: str) -> Any:
-    return json.loads((REST / f"{name}.meta.json").read_text())
-
-
-CREATES = [
-    "orders__create_v2_maker",
-    "orders__create_v2_taker_ioc",
-    "orders__stp_self_cross",
-    "orders__stp_setup",
-    "orders__settlement_seed",
-]
-REFUSALS = {
-    "orders__insufficient_balance": "insufficient_balance",
-    "orders__invalid_price_structure": "invalid_price",
-    "orders__numeric_field_types": "bad_request",
-    "orders__post_only_cross": "invalid_order",
-}
+ORDER = PlaceOrder(
+    "c1", "KXA-1", "bid", Price(560_000), Count(1_000), "good_till_canceled", post_only=True
+)
+WHOLE = (
+    b'{"ticker":"KXA-1","side":"bid","count":"10.00","price":"0.5600",'
+    b'"time_in_force":"good_till_canceled","self_trade_prevention_type":"taker_at_cross",'
+    b'"client_order_id":"c1","post_only":true'
+)
+TABLE = CostsBody(
+    10,
+    (
+        answers.EndpointCost("DELETE", "/trade-api/v2/portfolio/events/orders/:order_id", 2),
+        answers.EndpointCost("DELETE", "/trade-api/v2/portfolio/events/orders/batched", 4),
+        answers.EndpointCost("DELETE", "/trade-api/v2/portfolio/events/orders", 3),
+        answers.EndpointCost("GET", "/trade-api/v2/portfolio/orders/:order_id", 5),
+        answers.EndpointCost("GET", "/trade-api/v2/cfbenchmarks/*endpoint", 150),
+    ),
+)
 
 
-@recorded
-@pytest.mark.parametrize("name", CREATES)
-def test_a_recorded_create_is_accepted(name: str) -> None:
-    about = meta(name)
-    id = about["request_body"]["client_order_id"]
-    assert isinstance(answers.outcome(id, about["status"], body(name)), Created)
-    assert isinstance(answers.outcome("another", about["status"], body(name)), str)
+def test_a_create_says_all_of_the_order_in_strings() -> None:
+    call = calls.create(ORDER)
+    assert (call.method, call.path, call.body) == ("POST", calls.ORDERS_PATH, WHOLE + b"}")
+    sharded = calls.create(ORDER, 2)
+    assert (sharded.body, sharded.shard) == (WHOLE + b',"exchange_index":2}', 2)
 
 
-@recorded
-@pytest.mark.parametrize("name", REFUSALS)
-def test_a_recorded_refusal_is_final(name: str) -> None:
-    found = answers.outcome("x", meta(name)["status"], body(name))
-    assert isinstance(found, Refusal)
-    assert found.code == REFUSALS[name]
-
-
-@recorded
-def test_a_recorded_409_is_unknown() -> None:
-    assert answers.outcome("x", 409, body("orders__duplicate_client_order_id")) == "status 409"
-
-
-@recorded
-def test_recorded_listings() -> None:
-    orders = answers.read(body("portfolio__orders_list"), OrderPage)
-    assert {o.fact().status for o in orders.orders} <= {"resting", "canceled", "executed"}
-    [first, *_] = answers.read(body("fills__after_taker"), FillPage).fills
-    fact = first.fact()
-    assert (fact.price, fact.count, fact.fee, fact.exchange_at) == (
-        520_000,
-        100,
-        17_500,
-        1_781_159_370_164_956,
+def test_a_cancel_always_names_its_market() -> None:
+    call = calls.cancel("o1", "KXA-1", 3)
+    assert (call.path, call.query) == (
+        f"{calls.ORDERS_PATH}/o1",
+        (("market_ticker", "KXA-1"), ("exchange_index", "3")),
     )
-    assert answers.read(body("orders__get_after_create"), OneOrder).order.status == "resting"
-    assert answers.read(body("auth__balance_ok"), BalanceBody).balance_dollars == 98_018_600
-    assert answers.read(body("account__limits"), LimitsBody).write.refill_rate == 100
-    assert answers.read(body("markets__page1"), MarketPage).cursor
+    assert calls.cancel("o1", "KXA-1").query == (("market_ticker", "KXA-1"),)
+
+
+def test_a_name_is_one_part_of_a_path_and_never_none() -> None:
+    assert calls.cancel("a/b?c#d", "KXA-1").path == f"{calls.ORDERS_PATH}/a%2Fb%3Fc%23d"
+    assert calls.get_market("KXBTCD-26JUL0317-T60499.99", "order").path.endswith("T60499.99")
+    with pytest.raises(AssertionError):  # it would cancel everything
+        calls.cancel("", "KXA-1")
+
+
+@pytest.mark.parametrize(
+    "call, cost",
+    [
+        (calls.create(ORDER), 10),
+        (calls.cancel("o1", "KXA-1"), 2),
+        (calls.CANCEL_ALL, 3),
+        (Call("x", "DELETE", f"{calls.ORDERS_PATH}/batched", "cancel"), 4),
+        (calls.get_order("o1", "cancel"), 5),
+        (calls.list_orders("reconcile"), 10),
+        (Call("x", "GET", "/cfbenchmarks", "read"), 150),
+        (Call("x", "GET", "/cfbenchmarks/a/b", "read"), 150),
+        (calls.BALANCE, 10),
+    ],
+)
+def test_costs_follow_the_table(call: Call, cost: int) -> None:
+    assert Costs(TABLE).of(call) == cost
+    assert Costs().of(call) == 10
 
 
 @recorded
-def test_recorded_costs() -> None:
-    costs = Costs(answers.read(body("account__endpoint_costs"), answers.CostsBody))
+def test_costs_by_the_recorded_table() -> None:
+    body = (REST / "account__endpoint_costs.json").read_bytes()
+    costs = Costs(answers.read(body, CostsBody))
     assert costs.of(calls.cancel("o1", "KXA-1")) == 2
+    assert costs.of(calls.get_order("o1", "cancel")) == 2
     assert costs.of(calls.BALANCE) == 10
-
-
-@given(st.integers(0, 999), st.binary())
-def test_no_answer_breaks_the_reading(status: int, raw: bytes) -> None:
-    assert isinstance(answers.outcome("x", status, raw), Created | Refusal | str)
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-06-11", "2026-13-11T06:29:30Z", "０"])
-def test_what_is_not_a_time_is_refused(text: str) -> None:
-    with pytest.raises(RemoteProtocolError):
-        answers.micros(text)

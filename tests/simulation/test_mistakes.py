@@ -27,6 +27,7 @@ from protocol.machine import Answer, Tell
 from protocol.messages import Append, Appended
 from protocol.sequence import Cursor, Verdict
 from protocol.telling import Outstanding
+from protocol.units import Count
 from tests.simulation.planting import planted
 from tests.simulation.test_simulation import simulate
 
@@ -86,8 +87,8 @@ def an_unknown_order_is_sent_again() -> AbstractContextManager[None]:
 def no_answer_means_refused() -> AbstractContextManager[None]:
     right = answers.outcome
 
-    def outcome(id: str, status: int, body: bytes) -> Any:
-        found = right(id, status, body)
+    def outcome(id: str, status: int, body: bytes, count: Count | None = None) -> Any:
+        found = right(id, status, body, count)
         return Refusal("failed", found) if isinstance(found, str) else found
 
     return planted(orders.answers, "outcome", outcome)

@@ -24,8 +24,8 @@ run_dir = "{dir}"
 var_dir = "{dir}"
 [exchange]
 environment = "demo"
-rest_url = ""
-ws_url = ""
+rest_url = "https://external-api.demo.kalshi.co/trade-api/v2"
+ws_url = "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2"
 key_id = ""
 key_file = ""
 [stream]

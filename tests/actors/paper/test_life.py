@@ -160,7 +160,12 @@ def test_in_demo_the_process_parks(folder: Path) -> None:
     settings = settings_in(folder)
     parked = msgspec.structs.replace(
         settings,
-        exchange=msgspec.structs.replace(settings.exchange, environment="demo"),
+        exchange=msgspec.structs.replace(
+            settings.exchange,
+            environment="demo",
+            rest_url="https://external-api.demo.kalshi.co/trade-api/v2",
+            ws_url="wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2",
+        ),
         paper=msgspec.structs.replace(settings.paper, enabled=False),
     )
     life = Life(parked, folder)

@@ -1,0 +1,94 @@
+"""Where the exchange may be: an order with real money goes nowhere else."""
+
+from pathlib import Path
+
+import pytest
+
+from protocol.config import REST_HOSTS, WS_HOSTS, read
+from protocol.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+PLACES = [
+    (environment, rest, ws)
+    for environment in ("live", "demo")
+    for rest in REST_HOSTS[environment]
+    for ws in WS_HOSTS[environment]
+]
+
+
+def settings(environment: str, rest_url: str, ws_url: str) -> None:
+    text = (CONFIGS / f"{environment}.toml").read_text()
+    told = {"SIDECAR_EXCHANGE_REST_URL": rest_url, "SIDECAR_EXCHANGE_WS_URL": ws_url}
+    read(text, told, "the file")
+
+
+@pytest.mark.parametrize("name", ["paper", "demo", "live"])
+def test_the_profiles_that_come_with_it(name: str) -> None:
+    assert read((CONFIGS / f"{name}.toml").read_text(), {}, name).exchange.environment == name
+
+
+@pytest.mark.parametrize("environment, rest, ws", PLACES)
+def test_the_known_hosts(environment: str, rest: str, ws: str) -> None:
+    settings(environment, f"https://{rest}/trade-api/v2", f"wss://{ws}/trade-api/ws/v2")
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:7602", "localhost", "[::1]:7602"])
+@pytest.mark.parametrize("tls", ["", "s"])
+def test_paper_stays_on_this_machine(place: str, tls: str) -> None:
+    settings("paper", f"http{tls}://{place}/trade-api/v2", f"ws{tls}://{place}/trade-api/ws/v2")
+
+
+LIVE, LIVE_WS = "https://external-api.kalshi.com", "wss://external-api-ws.kalshi.com"
+DEMO, DEMO_WS = "https://external-api.demo.kalshi.co", "wss://external-api-ws.demo.kalshi.co"
+HERE, HERE_WS = "http://127.0.0.1:7602", "ws://127.0.0.1:7602"
+
+
+@pytest.mark.parametrize(
+    "environment, rest",
+    [
+        ("live", DEMO), ("demo", LIVE), ("live", HERE), ("demo", HERE), ("paper", LIVE),
+        ("paper", DEMO), ("paper", "http://192.168.0.7:7602"), ("paper", "http://0.0.0.0:7602"),
+        ("paper", "http://127.0.0.1.evil.example"), ("paper", "http://localhost:7602@evil.example"),
+        ("paper", "http://127.0.0.1:7602\n"), ("paper", "http://127.0.0.1:７６０２"),
+        ("live", "http://external-api.kalshi.com"), ("live", f"{LIVE}.evil.example"),
+        ("live", "https://evil.example/external-api.kalshi.com"), ("live", f"{LIVE}:8443"),
+        ("live", f"{LIVE}@evil.example"),
+        ("live", "https://evil.example\\@external-api.kalshi.com"),
+        ("live", "https://user:word@external-api.kalshi.com"), ("live", f"{LIVE}/x/.."),
+        ("live", "https://trading-api.kalshi.com"), ("live", ""),
+        ("live", "external-api.kalshi.com"),
+        ("live", "https://EXTERNAL-API.KALSHI.COM"), ("live", "https://external-api.kalshi.com."),
+    ],
+)  # fmt: skip
+def test_any_other_place_is_refused_by_name(environment: str, rest: str) -> None:
+    ws = {"live": LIVE_WS, "demo": DEMO_WS, "paper": HERE_WS}[environment]
+    with pytest.raises(ConfigError, match=r"^the file: exchange\.rest_url is .* expected http"):
+        settings(environment, f"{rest}/trade-api/v2", f"{ws}/trade-api/ws/v2")
+
+
+@pytest.mark.parametrize(
+    "environment, ws",
+    [
+        ("live", DEMO_WS), ("demo", LIVE_WS), ("live", HERE_WS), ("paper", LIVE_WS),
+        ("live", "ws://external-api-ws.kalshi.com"), ("live", "wss://external-api.kalshi.com"),
+        ("live", f"{LIVE_WS}.evil.example"), ("paper", "ws://10.0.0.1:7602"),
+    ],
+)  # fmt: skip
+def test_the_same_goes_for_the_stream(environment: str, ws: str) -> None:
+    rest = {"live": LIVE, "demo": DEMO, "paper": HERE}[environment]
+    with pytest.raises(ConfigError, match=r"^the file: exchange\.ws_url is .* expected ws"):
+        settings(environment, f"{rest}/trade-api/v2", f"{ws}/trade-api/ws/v2")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/trade-api/v2/", "/trade-api/v2?x=1", "/trade-api/v3"])
+def test_the_path_is_the_one_that_is_signed(path: str) -> None:
+    for environment, rest, ws in (("live", LIVE, LIVE_WS), ("paper", HERE, HERE_WS)):
+        with pytest.raises(ConfigError, match=r"exchange\.rest_url"):
+            settings(environment, f"{rest}{path}", f"{ws}/trade-api/ws/v2")
+
+
+@pytest.mark.parametrize("environment", ["papre", "", "LIVE"])
+def test_the_environment_is_one_of_three(environment: str) -> None:
+    text = (CONFIGS / "live.toml").read_text()
+    with pytest.raises(ConfigError, match=r"exchange\.environment is .* expected"):
+        read(text, {"SIDECAR_EXCHANGE_ENVIRONMENT": environment}, "the file")
