@@ -69,6 +69,7 @@ from protocol.messages import (
     Refused,
 )
 from protocol.pulse import Identity, Pulse, Vitals
+from protocol.units import format_count, format_price
 
 TAIL_MAX = 5_000  # entries kept in memory for followers that missed a few
 MISCONFIGURED = 78  # exit code: the runner does not start it again
@@ -98,7 +99,7 @@ class Writer:
         self._finished = False
         self._troubles: dict[str, str] = {"store": "opening the database"}
         self._counters = {"entries": 0, "repeats": 0, "commits": 0, "refused": 0, "queue": 0}
-        self._counters["log_pages"] = 0
+        self._counters |= {"log_pages": 0, "late_fills": 0}
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
         if self._finished:
@@ -227,6 +228,8 @@ class Writer:
             effects.append(Publish(seal(topics.LEDGER, one.entry, at)))
             for meaning in one.meanings:
                 effects.append(Publish(seal(topic_of(meaning), meaning, at)))
+                if isinstance(meaning, BookedFill) and meaning.late:
+                    effects.append(self._late(meaning))
         if booked:
             self._head = booked[-1].entry.n
             self._counters["entries"] += len(booked)
@@ -245,6 +248,14 @@ class Writer:
             return []
         self._counters["refused"] += 1
         return self._asides.noted(letter.body.fact, result)
+
+    def _late(self, fill: BookedFill) -> Effect:
+        """Booked like any other; but somebody counted on an order that had ended."""
+        self._counters["late_fills"] += 1
+        order = f"order {fill.client_order_id or fill.order_id} in {fill.ticker}"
+        what = f"{format_count(fill.count)} at {format_price(fill.price)}"
+        text = f"late fill: trade {fill.trade_id}, {fill.side} {what}, of {order}, which had ended"
+        return Report(text, grave=True)
 
     def _failed(self, now: int, reason: str) -> list[Effect]:
         """Storage that failed ends this life. What can't even be opened waits for the operator:
