@@ -5,10 +5,10 @@ has no delay and a busy one shares its fsyncs. Nothing is acknowledged before it
 """
 
 import collections
-from typing import Final
 
 from actors.writer.asides import Asides
 from actors.writer.batch import Booked, Result, Wanted
+from actors.writer.meanings import late_text, topic_of
 from actors.writer.wire import (
     AsideTold,
     Checkpoint,
@@ -25,7 +25,6 @@ from actors.writer.wire import (
     StoreRefused,
 )
 from protocol import topics
-from protocol.account import Meaning
 from protocol.envelope import Letter, Outbox
 from protocol.facts import OrderIntended
 from protocol.limits import (
@@ -59,17 +58,13 @@ from protocol.messages import (
     AnyMessage,
     Append,
     Appended,
-    Balance,
     BookedFill,
     Entries,
     EntriesRequest,
     Entry,
-    Order,
-    Position,
     Refused,
 )
 from protocol.pulse import Identity, Pulse, Vitals
-from protocol.units import format_count, format_price
 
 TAIL_MAX = 5_000  # entries kept in memory for followers that missed a few
 MISCONFIGURED = 78  # exit code: the runner does not start it again
@@ -229,7 +224,8 @@ class Writer:
             for meaning in one.meanings:
                 effects.append(Publish(seal(topic_of(meaning), meaning, at)))
                 if isinstance(meaning, BookedFill) and meaning.late:
-                    effects.append(self._late(meaning))
+                    self._counters["late_fills"] += 1
+                    effects.append(Report(late_text(meaning), grave=True))
         if booked:
             self._head = booked[-1].entry.n
             self._counters["entries"] += len(booked)
@@ -248,14 +244,6 @@ class Writer:
             return []
         self._counters["refused"] += 1
         return self._asides.noted(letter.body.fact, result)
-
-    def _late(self, fill: BookedFill) -> Effect:
-        """Booked like any other; but somebody counted on an order that had ended."""
-        self._counters["late_fills"] += 1
-        order = f"order {fill.client_order_id or fill.order_id} in {fill.ticker}"
-        what = f"{format_count(fill.count)} at {format_price(fill.price)}"
-        text = f"late fill: trade {fill.trade_id}, {fill.side} {what}, of {order}, which had ended"
-        return Report(text, grave=True)
 
     def _failed(self, now: int, reason: str) -> list[Effect]:
         """Storage that failed ends this life. What can't even be opened waits for the operator:
@@ -312,13 +300,3 @@ class Writer:
 
     def _reply(self, sender: tuple[bytes, ...], id: str, body: AnyMessage, at: int) -> Effect:
         return Answer(sender, self._outbox.letter(id, body, at))
-
-
-def topic_of(meaning: Meaning) -> str:
-    """Where the meaning of an entry is published."""
-    if isinstance(meaning, Balance):
-        return topics.balance(meaning.shard)
-    return _TOPICS[type(meaning)](meaning.ticker)
-
-
-_TOPICS: Final = {Order: topics.order, BookedFill: topics.fill, Position: topics.position}
