@@ -227,7 +227,9 @@ class Orders:
     def _own(self, key: str, order: Order) -> Order:
         """Note whose the exchange's id is. Two of ours under one id can't be: it is flagged."""
         former = self._keys.get(order.order_id)
-        if former is not None and former != key:
+        if former == key:
+            return order
+        if former is not None:
             other = self._orders[former]
             if other.client_order_id and order.client_order_id:
                 flag = f"{former} has the same order_id at the exchange"
