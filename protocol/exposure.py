@@ -61,7 +61,10 @@ class OpenOrders:
             if not market.orders:
                 del self._markets[before.ticker]
         if after is not None and after.state in AT_RISK:
-            self._markets.setdefault(after.ticker, _Market()).add(key, after, 1)
+            found = self._markets.get(after.ticker)
+            if found is None:
+                found = self._markets[after.ticker] = _Market()
+            found.add(key, after, 1)
 
     def unsettled(self, ticker: str) -> Iterable[Order]:
         """Intended and unknown orders of a market."""

@@ -61,6 +61,10 @@ class Unsound(Exception):
     """A snapshot that must not be restored from; the text says why."""
 
 
+class Outdated(Unsound):
+    """A snapshot of a former program: nothing is wrong with it, and nothing rests on it."""
+
+
 class Snapshot(Struct, frozen=True):
     """The account as of entry `n` of one ledger, and what proves that it is that."""
 
@@ -145,8 +149,8 @@ def take_snapshot(state: AccountState, account: str, entry_hash: bytes) -> Snaps
 def open_snapshot(found: Snapshot, head: int, account: str, entry_hash: bytes) -> AccountState:
     """The state in a snapshot. `entry_hash` is what the ledger has for that entry.
 
-    Raises Unsound for one that is torn or changed, of another format, account or history, or
-    from the future.
+    Raises Unsound for one that is torn or changed, of another format (Outdated: an older one),
+    account or history, or from the future.
     """
     try:
         digest = _snapshot_digest(
@@ -157,7 +161,8 @@ def open_snapshot(found: Snapshot, head: int, account: str, entry_hash: bytes) -
     if digest != found.digest:
         raise Unsound("not what was written")
     if found.format != SNAPSHOT_FORMAT:
-        raise Unsound(f"of format {found.format}, this program knows {SNAPSHOT_FORMAT}")
+        wrong = Outdated if found.format < SNAPSHOT_FORMAT else Unsound
+        raise wrong(f"of format {found.format}, this program knows {SNAPSHOT_FORMAT}")
     if found.account != account:
         raise Unsound(f"of the account {found.account!r}, not {account!r}")
     if found.n > head:

@@ -188,8 +188,8 @@ class Orders:
         if order is None or order.state == "executed":
             return []
         filled = order.count - fact.reduced_by
-        if order.order_id and order.filled < filled <= order.count:  # fills are on their way yet
-            self.filled_at_cancel[order.order_id] = Count(filled)
+        if order.filled < filled <= order.count and len(self.filled_at_cancel) < ORDERS_KEPT:
+            self.filled_at_cancel[fact.order_id] = Count(filled)  # fills are still on their way
         return [self._keep(self._settle(order, lifecycle.after(order.state, "canceled")))]
 
     # What is kept
@@ -227,7 +227,9 @@ class Orders:
     def _own(self, key: str, order: Order) -> Order:
         """Note whose the exchange's id is. Two of ours under one id can't be: it is flagged."""
         former = self._keys.get(order.order_id)
-        if former is not None and former != key:
+        if former == key:
+            return order
+        if former is not None:
             other = self._orders[former]
             if other.client_order_id and order.client_order_id:
                 flag = f"{former} has the same order_id at the exchange"

@@ -41,7 +41,8 @@ HOMES = {
     "requests": {"actors/gateway/wire.py"},
     "urllib3": {"actors/gateway/wire.py"},
     "sqlalchemy": {
-        "protocol/runtime/ledger.py", "actors/rehydrator/store.py", f"{LEDGER}/store.py",
+        "protocol/runtime/ledger.py", "protocol/runtime/evidence.py",
+        "actors/rehydrator/store.py", f"{LEDGER}/store.py",
         *(LEDGER_IO - {f"{LEDGER}/anchor.py"}), *MIGRATIONS,
     },
     "alembic": {f"{LEDGER}/migrate.py", *MIGRATIONS},

@@ -57,6 +57,10 @@ class GetOrder(Struct, frozen=True):
     client_order_id: str
 
 
+class GetEvidence(Struct, frozen=True):
+    client_order_id: str
+
+
 class GetStatus(Struct, frozen=True):
     pass
 
@@ -78,7 +82,7 @@ class Confirm(Struct, frozen=True):
     confirmed_by: str
 
 
-Ask = GetBook | GetList | GetOrder | GetStatus | Place | Cancel | SetHalt | Confirm
+Ask = GetBook | GetList | GetOrder | GetEvidence | GetStatus | Place | Cancel | SetHalt | Confirm
 
 
 class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,10 +139,14 @@ def scope_of(method: str, path: str) -> Scope | None:
 
 
 def _split(path: str) -> tuple[str, str]:
-    """`/v1/orders/x` is the pattern `/v1/orders/*` and the name `x`."""
+    """`/v1/orders/x` is the pattern `/v1/orders/*` and the name `x`, with or without a last part
+    such as `/evidence`."""
     if path in ROUTES:
         return path, ""
     head, _, name = path.rpartition("/")
+    parent, _, middle = head.rpartition("/")
+    if middle and f"{parent}/*/{name}" in ROUTES:
+        return f"{parent}/*/{name}", middle
     return (f"{head}/*", name) if name else (path, "")
 
 
@@ -167,6 +175,10 @@ def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
 
 def _one(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
     return _named(name) or GetOrder(name)
+
+
+def _evidence(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    return _named(name) or GetEvidence(name)
 
 
 def _cancel(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
@@ -249,6 +261,7 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/books/*": {"GET": ("read", _book)},
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
+    "/v1/orders/*/evidence": {"GET": ("read", _evidence)},
     "/v1/fills": {"GET": ("read", _list("fills"))},
     "/v1/positions": {"GET": ("read", _list("positions"))},
     "/v1/balance": {"GET": ("read", _list("balance"))},

@@ -15,6 +15,7 @@ from actors.api.asks import (
     Cancel,
     Confirm,
     GetBook,
+    GetEvidence,
     GetList,
     GetOrder,
     GetStatus,
@@ -23,6 +24,7 @@ from actors.api.asks import (
     Problem,
     SetHalt,
 )
+from actors.api.evidence import evidence_body, flaw, in_doubt
 from protocol import topics
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
@@ -46,6 +48,9 @@ from protocol.messages import (
     CancelAnswer,
     CancelOrder,
     ConfirmRestore,
+    DoubtRequest,
+    EvidenceAnswer,
+    EvidenceRequest,
     Halt,
     HaltAnswer,
     OrderAnswer,
@@ -58,6 +63,7 @@ from protocol.telling import Outstanding
 from protocol.units import encode_unit
 
 BOOK_MAX = 2 * SECOND
+DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409}
 CANCEL_STATUS = {
     "canceled": 200,
@@ -94,6 +100,7 @@ class _Open(Struct):
     id: int
     ask: Ask
     deadline: int
+    found: EvidenceAnswer | None = None  # the first half of an answer
 
 
 class Api:
@@ -184,6 +191,9 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", letter, order)
             case GetBook(ticker=ticker):
                 return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
+            case GetEvidence(client_order_id=name):
+                letter = f"evidence:{id}"
+                return self._wait(now, at, id, ask, "rehydrator", letter, EvidenceRequest(name))
             case GetOrder() | GetList():
                 assert self._ledger.account is not None
                 return [look_up(id, ask, self._ledger.account, at)]
@@ -204,7 +214,34 @@ class Api:
         if self._tells.answered(letter.id) is None:
             self._ledger.answered(now, letter.body)
             return []
-        return [self._translate(o.id, letter.body, at) for o in self._open.pop(letter.id, [])]
+        effects: list[Effect] = []
+        for waiting in self._open.pop(letter.id, []):
+            if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
+                effects += self._evident(now, at, waiting, letter.body)
+            else:
+                effects.append(self._translate(waiting.id, letter.body, at))
+        return effects
+
+    def _evident(self, now: int, at: int, waiting: _Open, body: AnyMessage) -> list[Effect]:
+        """The evidence is there; of an order in doubt, the gateway is asked how far it is."""
+        assert isinstance(waiting.ask, GetEvidence)
+        assert self._ledger.account is not None
+        id, name = waiting.id, waiting.ask.client_order_id
+        order = self._ledger.account.order(name)
+        if waiting.found is not None:
+            return [Reply(id, 200, _json(evidence_body(name, order, waiting.found, body)))]
+        assert isinstance(body, EvidenceAnswer)
+        problem = flaw(body, order)
+        if problem is not None:
+            return [refuse(id, problem)]
+        if not in_doubt(order):
+            return [Reply(id, 200, _json(evidence_body(name, order, body, "")))]
+        if self._tells.full:
+            late = "too many letters are waiting"
+            return [Reply(id, 200, _json(evidence_body(name, order, body, late)))]
+        letter = f"doubt:{id}"
+        self._open[letter] = [_Open(id, waiting.ask, now + DOUBT_MAX, body)]
+        return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
 
     def _expire(self, now: int, at: int) -> list[Effect]:
         late = [
@@ -229,6 +266,12 @@ class Api:
                 text = "no answer in time: ask again"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, _json(body))
+            case GetEvidence(client_order_id=name) if waiting.found is not None:
+                assert self._ledger.account is not None
+                known = self._ledger.account.order(name)
+                late = "the gateway did not answer in time"
+                evidence = evidence_body(name, known, waiting.found, late)
+                return Reply(waiting.id, 200, _json(evidence))
         problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
         return refuse(waiting.id, problem)
 

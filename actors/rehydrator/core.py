@@ -9,7 +9,13 @@ anew and held against the tables. A difference halts trading.
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import AUDIT_INTERVAL, AUDIT_PAUSE, AUDIT_RETRY, SECOND
+from protocol.limits import (
+    AUDIT_INTERVAL,
+    AUDIT_PAUSE,
+    AUDIT_RETRY,
+    EVIDENCE_ASKERS_MAX,
+    SECOND,
+)
 from protocol.machine import (
     Answer,
     Answered,
@@ -27,6 +33,8 @@ from protocol.messages import (
     AccountAnswer,
     AccountRequest,
     AnyMessage,
+    EvidenceAnswer,
+    EvidenceRequest,
     Halt,
     HaltAnswer,
     Reconcile,
@@ -75,6 +83,22 @@ class AuditFailed(Cause, frozen=True):
     damage: bool
 
 
+class EvidenceRead(Cause, frozen=True):
+    """What the ledger says about an order, or why it can't be told, for one asker."""
+
+    sender: tuple[bytes, ...]
+    id: str
+    answer: EvidenceAnswer
+
+
+class ReadEvidence(Effect, frozen=True):
+    """Read the entries that speak of an order, for one asker."""
+
+    sender: tuple[bytes, ...]
+    id: str
+    client_order_id: str
+
+
 class LoadAccount(Effect, frozen=True):
     """Read the newest sound snapshot and replay what came after it."""
 
@@ -101,6 +125,7 @@ class Rehydrator:
         self._audit_at: int | None = None  # None: not yet, or a page is being read
         self._audited = 0
         self._damage = ""
+        self._asking: set[tuple[tuple[bytes, ...], str]] = set()  # who waits for evidence
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
         effects = self._take(now, cause)
@@ -142,8 +167,10 @@ class Rehydrator:
             case Audited() | AuditFailed():
                 return self._audit_answered(now, cause.at, cause)
             case Asked(sender=sender, letter=letter):
-                body = self._reply(letter)
-                return [Answer(sender, self._outbox.letter(letter.id, body, cause.at))]
+                return self._asked(cause.at, sender, letter)
+            case EvidenceRead(sender=sender, id=id, answer=answer):
+                self._asking.discard((sender, id))
+                return [Answer(sender, self._outbox.letter(id, answer, cause.at))]
             case Answered(letter=letter):
                 return self._answered(now, letter)
             case Stopping():
@@ -223,7 +250,19 @@ class Rehydrator:
             self._pulse.signal(at, Signal("health_state", "rehydrated", f"n={account.n}")),
         ]
 
+    def _asked(self, at: int, sender: tuple[bytes, ...], letter: Letter) -> list[Effect]:
+        if isinstance(letter.body, EvidenceRequest) and self.ledger.account is not None:
+            if (sender, letter.id) in self._asking:
+                return []  # asked again while it is being read
+            if len(self._asking) < EVIDENCE_ASKERS_MAX:
+                self._asking.add((sender, letter.id))
+                return [ReadEvidence(sender, letter.id, letter.body.client_order_id)]
+        return [Answer(sender, self._outbox.letter(letter.id, self._reply(letter), at))]
+
     def _reply(self, letter: Letter) -> AnyMessage:
+        if isinstance(letter.body, EvidenceRequest):
+            busy = f"{len(self._asking)} questions about orders are waiting"
+            return EvidenceAnswer((), 0, False, self._why if self.ledger.account is None else busy)
         if not isinstance(letter.body, AccountRequest):
             return Refused(f"the rehydrator does not take {type(letter.body).__name__}")
         if self.ledger.account is None:

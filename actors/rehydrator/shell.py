@@ -8,8 +8,10 @@ from actors.rehydrator.core import (
     Audited,
     AuditFailed,
     AuditPage,
+    EvidenceRead,
     LoadAccount,
     LoadFailed,
+    ReadEvidence,
     Rehydrator,
     Replayed,
 )
@@ -18,6 +20,7 @@ from protocol.audit import Damage
 from protocol.config import Settings
 from protocol.ledger import account_name
 from protocol.machine import Cause, Effect
+from protocol.messages import EvidenceAnswer
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
 from protocol.runtime.loop import Loop, wall
@@ -42,6 +45,8 @@ async def serve(settings: Settings) -> int:
                 case AuditPage():
                     page = ledger.audit()
                     return Audited(wall(), page.done, page.total, page.ended)
+                case ReadEvidence(sender=sender, id=id, client_order_id=name):
+                    return EvidenceRead(wall(), sender, id, ledger.evidence(name))
         except Unreadable as e:
             return failed(effect, str(e))
         except Damage as e:
@@ -49,8 +54,11 @@ async def serve(settings: Settings) -> int:
         raise AssertionError(f"unexpected effect: {effect}")
 
     def failed(effect: Effect, reason: str) -> Cause:
-        if isinstance(effect, LoadAccount):
-            return LoadFailed(wall(), reason)
+        match effect:
+            case LoadAccount():
+                return LoadFailed(wall(), reason)
+            case ReadEvidence(sender=sender, id=id):
+                return EvidenceRead(wall(), sender, id, EvidenceAnswer((), 0, False, reason))
         return AuditFailed(wall(), reason, False)
 
     def tell(done: int, total: int) -> None:

@@ -8,6 +8,8 @@ from sqlalchemy.exc import DBAPIError
 
 from protocol.account import Account
 from protocol.audit import Damage
+from protocol.messages import EvidenceAnswer
+from protocol.runtime.evidence import evidence
 from protocol.runtime.ledger import Page, Scan, connect_read_only, restore
 
 
@@ -50,6 +52,14 @@ class Ledger:
             if not page.ended:
                 self._scan = scan
             return page
+
+    def evidence(self, client_order_id: str) -> EvidenceAnswer:
+        """The entries that speak of an order. Raises Unreadable."""
+        with self._open() as connection:
+            try:
+                return evidence(connection, client_order_id)
+            except Damage as e:
+                raise Unreadable(str(e)) from e
 
     @contextmanager
     def _open(self) -> Iterator[Connection]:

@@ -5,10 +5,10 @@ has no delay and a busy one shares its fsyncs. Nothing is acknowledged before it
 """
 
 import collections
-from typing import Final
 
 from actors.writer.asides import Asides
 from actors.writer.batch import Booked, Result, Wanted
+from actors.writer.meanings import late_text, topic_of
 from actors.writer.wire import (
     AsideTold,
     Checkpoint,
@@ -25,7 +25,6 @@ from actors.writer.wire import (
     StoreRefused,
 )
 from protocol import topics
-from protocol.account import Meaning
 from protocol.envelope import Letter, Outbox
 from protocol.facts import OrderIntended
 from protocol.limits import (
@@ -59,13 +58,10 @@ from protocol.messages import (
     AnyMessage,
     Append,
     Appended,
-    Balance,
     BookedFill,
     Entries,
     EntriesRequest,
     Entry,
-    Order,
-    Position,
     Refused,
 )
 from protocol.pulse import Identity, Pulse, Vitals
@@ -98,7 +94,7 @@ class Writer:
         self._finished = False
         self._troubles: dict[str, str] = {"store": "opening the database"}
         self._counters = {"entries": 0, "repeats": 0, "commits": 0, "refused": 0, "queue": 0}
-        self._counters["log_pages"] = 0
+        self._counters |= {"log_pages": 0, "late_fills": 0}
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
         if self._finished:
@@ -227,6 +223,9 @@ class Writer:
             effects.append(Publish(seal(topics.LEDGER, one.entry, at)))
             for meaning in one.meanings:
                 effects.append(Publish(seal(topic_of(meaning), meaning, at)))
+                if isinstance(meaning, BookedFill) and meaning.late:
+                    self._counters["late_fills"] += 1
+                    effects.append(Report(late_text(meaning), grave=True))
         if booked:
             self._head = booked[-1].entry.n
             self._counters["entries"] += len(booked)
@@ -301,13 +300,3 @@ class Writer:
 
     def _reply(self, sender: tuple[bytes, ...], id: str, body: AnyMessage, at: int) -> Effect:
         return Answer(sender, self._outbox.letter(id, body, at))
-
-
-def topic_of(meaning: Meaning) -> str:
-    """Where the meaning of an entry is published."""
-    if isinstance(meaning, Balance):
-        return topics.balance(meaning.shard)
-    return _TOPICS[type(meaning)](meaning.ticker)
-
-
-_TOPICS: Final = {Order: topics.order, BookedFill: topics.fill, Position: topics.position}

@@ -10,8 +10,10 @@ from actors.rehydrator.core import (
     Audited,
     AuditFailed,
     AuditPage,
+    EvidenceRead,
     LoadAccount,
     LoadFailed,
+    ReadEvidence,
     Replayed,
 )
 from actors.rehydrator.store import Ledger, Unreadable
@@ -35,6 +37,7 @@ from protocol.account import Account
 from protocol.audit import Damage
 from protocol.limits import MS
 from protocol.machine import Cause, Effect
+from protocol.messages import EvidenceAnswer
 from tests.simulation.disk import OWNER, PATH, Died, Life
 
 if TYPE_CHECKING:
@@ -180,9 +183,14 @@ class Reader:
                     page = self._ledger.audit()
                     world.happened["the ledger was proved"] += page.ended
                     return Audited(wall, page.done, page.total, page.ended)
+                case ReadEvidence(sender=sender, id=id, client_order_id=name):
+                    return EvidenceRead(wall, sender, id, self._ledger.evidence(name))
         except Unreadable as e:
             if isinstance(effect, LoadAccount):
                 return LoadFailed(wall, str(e))
+            if isinstance(effect, ReadEvidence):
+                answer = EvidenceAnswer((), 0, False, str(e))
+                return EvidenceRead(wall, effect.sender, effect.id, answer)
             return AuditFailed(wall, str(e), False)
         except Damage as e:
             return AuditFailed(wall, str(e), True)

@@ -21,6 +21,8 @@ from protocol.messages import (
     AnyMessage,
     Append,
     Appended,
+    EvidenceAnswer,
+    EvidenceRequest,
     Heartbeat,
     Reconcile,
     ReconcileAnswer,
@@ -140,6 +142,9 @@ def test_a_killed_writer_is_followed_on_and_forgets_nothing(neighbours: Neighbou
     answer = neighbours.ask("rehydrator", "account:1", AccountRequest())
     assert isinstance(answer, AccountAnswer) and answer.account is not None
     assert [(p.position, p.n) for p in answer.account.positions] == [(100, 3)]
+    evidence = neighbours.ask("rehydrator", "evidence:1", EvidenceRequest("c1"))
+    assert isinstance(evidence, EvidenceAnswer) and (evidence.n, evidence.complete) == (3, True)
+    assert [entry.fact for entry in evidence.entries] == [intended(), accepted(), fill()]
 
     writer.send_signal(signal.SIGTERM)
     assert writer.wait(PATIENCE_MS // 1_000) == 0

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from protocol.facts import (
     AnyFact,
+    CashDiffers,
     Fill,
+    MoneyMoved,
     OrderAbsent,
     OrderAccepted,
     OrderCanceled,
@@ -16,7 +18,9 @@ from protocol.facts import (
     OrderSeen,
     OrderUnknown,
     OrderWithdrawn,
+    PositionDiffers,
     Reconciled,
+    Settled,
 )
 from protocol.units import Count, Money, Price
 from tests.actors.writer.samples import TICKER, balance, intended
@@ -61,6 +65,24 @@ FILLS = st.builds(
     _fill, THEIRS, st.sampled_from("12345678"), st.sampled_from([TICKER, "KXB-2"]),
     st.sampled_from(["bid", "ask"]), PRICES, st.integers(1, 100_000), st.booleans(),
 )  # fmt: skip
+TICKERS = st.sampled_from([TICKER, "KXB-2"])
+AMOUNTS = st.integers(-(10**9), 10**9).map(Money)
+COUNTS = st.integers(-2_000, 2_000).map(Count)
+CAUSES = st.sampled_from(["opened", "unexplained", "accepted"])
+SETTLED = st.builds(
+    Settled, TICKERS, st.just(0), st.sampled_from(["yes", "no", "scalar"]), COUNTS, COUNTS,
+    AMOUNTS, st.integers(0, 10**6).map(Money), st.integers(1, 3),
+)  # fmt: skip
+MOVED = st.builds(
+    MoneyMoved, st.sampled_from(["deposit", "withdrawal"]), st.sampled_from("12345"), AMOUNTS,
+    st.integers(1, 3),
+)  # fmt: skip
+DIFFERS: st.SearchStrategy[AnyFact] = st.one_of(
+    st.builds(
+        PositionDiffers, TICKERS, COUNTS, COUNTS, AMOUNTS, CAUSES, st.just(1), st.integers(1, 9)
+    ),
+    st.builds(CashDiffers, AMOUNTS, AMOUNTS, CAUSES, st.just(1), st.integers(1, 9)),
+)
 ANY_FACT: st.SearchStrategy[AnyFact] = st.one_of(
     st.builds(intended, OURS, st.sampled_from([1_000, 2_000])),
     st.builds(_accepted, THEIRS, FILLED, st.sampled_from([0, 900])),
@@ -77,5 +99,8 @@ ANY_FACT: st.SearchStrategy[AnyFact] = st.one_of(
     st.builds(OrderRejected, OURS, st.just(400), st.just("bad")),
     st.builds(balance, st.integers(1, 5), st.integers(-(10**9), 10**9)),
     st.builds(Reconciled, st.just(1), st.integers(1, 3), st.just(5), st.just(0), st.just(0)),
+    SETTLED,
+    MOVED,
+    DIFFERS,
 )  # fmt: skip
 BATCHES = st.lists(st.lists(ANY_FACT, min_size=1, max_size=8), min_size=1, max_size=5)

@@ -1,7 +1,18 @@
 """Facts for the stories of the ledger."""
 
 from actors.writer.batch import Wanted
-from protocol.facts import AnyFact, BalanceSeen, Fill, OrderAccepted, OrderIntended, OrderSeen
+from protocol.facts import (
+    AnyFact,
+    BalanceSeen,
+    CashDiffers,
+    Fill,
+    MoneyMoved,
+    OrderAccepted,
+    OrderIntended,
+    OrderSeen,
+    PositionDiffers,
+    Settled,
+)
 from protocol.units import Count, Money, Price
 
 TICKER = "KXA-1"
@@ -35,6 +46,25 @@ def fill(
 
 def balance(seen_at: int = 1, amount: int = 5_000_000) -> BalanceSeen:
     return BalanceSeen(0, Money(amount), seen_at)
+
+
+def settled(revenue: int = 1_000_000, settled_at: int = 1) -> Settled:
+    paid = Money(revenue)
+    return Settled(TICKER, 0, "yes", Count(100), Count(0), paid, Money(0), settled_at)
+
+
+def deposit(amount: int = 1_000_000) -> MoneyMoved:
+    return MoneyMoved("deposit", "d1", Money(amount), 1)
+
+
+def differs(cause: str = "unexplained") -> PositionDiffers:
+    return PositionDiffers(
+        TICKER, Count(0), Count(100), Money(560_000), cause, 1, 1
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def cash_differs(cause: str = "opened", balance: int = 5_000_000) -> CashDiffers:
+    return CashDiffers(Money(balance), Money(0), cause, 1, 1)  # type: ignore[arg-type]
 
 
 def wanted(*facts: AnyFact) -> list[Wanted]:

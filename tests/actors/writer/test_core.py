@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from actors.writer.batch import Booked, Known, Result, Wanted, plan
 from actors.writer.core import READS_MAX, TAIL_MAX, Writer
 from actors.writer.wire import (
@@ -22,7 +24,7 @@ from actors.writer.wire import (
 )
 from protocol.account import Account
 from protocol.envelope import Letter
-from protocol.facts import AnyFact, OrderWithdrawn, essence, natural_id
+from protocol.facts import AnyFact, OrderCanceled, OrderWithdrawn, essence, natural_id
 from protocol.limits import (
     APPENDS_MAX,
     CHECKPOINT_COMMITS,
@@ -66,6 +68,7 @@ from protocol.messages import (
     Refused,
 )
 from protocol.pulse import Identity
+from protocol.units import Count
 from tests.actors.writer.samples import accepted, balance, fill, intended, seen
 
 AT = 1_782_873_388_379_000
@@ -534,3 +537,39 @@ def test_an_intent_of_an_order_that_was_withdrawn_is_no_news() -> None:
     done = plan(batch, {}, {}, account, AT)
     assert [r.verdict for r in done.results] == ["NEW", "REPEAT"], "NEW would let it be sent"
     assert len(done.booked) == 2
+
+
+# Late fills
+
+
+def graves(effects: list[Effect]) -> list[str]:
+    return [e.text for e in effects if isinstance(e, Report) and e.grave]
+
+
+def test_a_late_fill_is_booked_like_any_other_and_shouted_about_once() -> None:
+    host = Host()
+    host.open()
+    for fact in (intended(), accepted(), OrderCanceled("o1", "c1", Count(900))):
+        host.commit(host.append(fact))
+    effects = host.commit(host.append(fill("t1", 100)))
+    assert graves(effects) == [], "the cancel's answer has counted it"
+    effects = host.commit(host.append(fill("t2", 250)))
+    assert graves(effects) == [
+        "late fill: trade t2, bid 2.50 at 0.5600, of order c1 in KXA-1, which had ended without it"
+    ]
+    assert topics(effects) == ["ledger", "fill.KXA-1", "position.KXA-1", "order.KXA-1"]
+    assert [body for _, _, body in answers(effects)] == [Appended("NEW", 5)]
+    assert halts(effects) == []
+    beat = heartbeat(host.beat_later())
+    assert (beat.ready, beat.counters["late_fills"]) == (True, 1)
+    assert graves(host.beat_later()) == []
+
+
+def test_a_fill_of_an_order_that_we_called_off_is_late() -> None:
+    host = Host()
+    host.open()
+    for fact in (intended(), OrderWithdrawn("c1", "late")):
+        host.commit(host.append(fact))
+    effects = host.commit(host.append(replace(fill("t1"), client_order_id="c1")))
+    assert len(graves(effects)) == 1
+    assert heartbeat(host.beat_later()).counters["late_fills"] == 1

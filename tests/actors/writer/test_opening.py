@@ -87,6 +87,18 @@ def test_an_unsound_snapshot_is_refused_by_name(
     )
 
 
+def test_a_snapshot_of_a_former_program_is_passed_over_and_is_no_damage(path: str) -> None:
+    state = six(path)
+    UNSOUND["older"][0](path)
+    with closing(connect_read_only(path)) as connection:
+        assert verify(connection, path).problems == ()
+    assert opened(path)[1].state() == state
+    UNSOUND["newer"][0](path)
+    with closing(connect_read_only(path)) as connection:
+        [problem] = verify(connection, path).problems
+    assert problem.startswith("snapshot at ") and "this program knows" in problem
+
+
 def test_without_a_sound_snapshot_everything_is_replayed(path: str) -> None:
     state = six(path)
     change(path, "UPDATE snapshots SET body = body || ' '")

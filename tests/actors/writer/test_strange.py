@@ -10,7 +10,7 @@ from actors.writer.store import Store
 from protocol.envelope import Letter, decode_letter, encode_letter
 from protocol.errors import RemoteProtocolError
 from protocol.facts import AnyFact, OrderUnknown, Reconciled
-from protocol.limits import FACT_CHARS_MAX
+from protocol.limits import FACT_CHARS_MAX, MONEY_MAX
 from protocol.messages import Append
 from protocol.units import Count, Money, Price
 from tests.actors.writer.files import (
@@ -25,9 +25,13 @@ from tests.actors.writer.files import (
 )
 from tests.actors.writer.samples import (
     balance,
+    cash_differs,
+    deposit,
+    differs,
     fill,
     intended,
     seen,
+    settled,
 )
 
 SURROGATE = "\ud800"
@@ -58,6 +62,17 @@ STRANGE: dict[str, tuple[AnyFact, str]] = {
     "updated_at 2**70": (seen(updated_at=2**70), "REFUSED"),
     "round 2**70": (Reconciled(1, 2**70, 2**70, 0, 0), "NEW"),
     "amount 2**63": (balance(amount=2**63), "REFUSED"),
+    "a deposit of a billion": (deposit(MONEY_MAX), "NEW"),
+    "a deposit of more": (deposit(MONEY_MAX + 1), "REFUSED"),
+    "revenue 2**63": (replace(settled(), revenue=Money(2**63)), "REFUSED"),
+    "fee -2**63": (replace(settled(), fee=Money(-(2**63))), "REFUSED"),
+    "settled_at 2**70": (replace(settled(), settled_at=2**70), "NEW"),
+    "yes_count 2**63": (replace(settled(), yes_count=Count(2**63)), "REFUSED"),
+    "theirs 2**63": (replace(differs(), theirs=Count(2**63)), "REFUSED"),
+    "ours -2**63": (replace(differs(), ours=Count(-(2**63))), "REFUSED"),
+    "cost 2**63": (replace(differs("opened"), cost=Money(2**63)), "REFUSED"),
+    "cash 2**63": (replace(cash_differs(), balance=Money(2**63)), "REFUSED"),
+    "expected 2**63": (replace(cash_differs(), expected=Money(2**63)), "REFUSED"),
 }
 
 

@@ -1,0 +1,212 @@
+"""What a market can still cost, and which order only reduces: against trying everything."""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol.account import Account
+from protocol.facts import (
+    AnyFact,
+    Fill,
+    OrderAbsent,
+    OrderAccepted,
+    OrderIntended,
+    OrderSeen,
+    OrderUnknown,
+    PositionDiffers,
+    natural_id,
+)
+from protocol.lifecycle import AT_RISK, UNSETTLED
+from protocol.messages import Entry
+from protocol.units import CONTRACT, DOLLAR, Count, Money, Price
+from tests.actors.writer.anyfact import ANY_FACT
+
+T = "KXA-1"
+
+
+def take(account: Account, *facts: AnyFact) -> Account:
+    for fact in facts:
+        account.apply(Entry(account.n + 1, natural_id(fact), 1, "test", fact))
+    return account
+
+
+def intended(id: str, side: Any, count: int, price: int = 500_000, ticker: str = T) -> AnyFact:
+    gtc = "good_till_canceled"
+    return OrderIntended(id, ticker, side, Price(price), Count(count), gtc, "hash")
+
+
+def rests(id: str, count: int) -> AnyFact:
+    return OrderAccepted(id, f"o-{id}", Count(0), Count(count))
+
+
+def fill(count: int, side: Any = "bid", price: int = 500_000) -> Fill:
+    return Fill("o", f"t{count}{side}", T, side, Price(price), Count(count), Money(0), True)
+
+
+def test_unsettled_orders_are_found_by_market() -> None:
+    account = take(
+        Account(), intended("c1", "bid", 100), intended("c2", "ask", 100), rests("c2", 100),
+        intended("c3", "bid", 100), OrderUnknown("c3", "no answer"),
+        intended("c4", "bid", 100, ticker="KXB-2"), OrderUnknown("c4", "no answer"),
+    )  # fmt: skip
+    assert [o.client_order_id for o in account.unsettled(T)] == ["c1", "c3"]
+    assert [o.client_order_id for o in account.unsettled("KXB-2")] == ["c4"]
+    assert account.unsettled("KXC-3") == []
+    take(account, OrderAbsent("c3", "two listings"), OrderAbsent("c4", "two listings"))
+    assert [o.client_order_id for o in account.unsettled(T)] == ["c1"]
+    assert account.unsettled("KXB-2") == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "dollars"),
+    [
+        ([], "0"),
+        ([fill(1_000)], "5"),
+        ([fill(1_000, "ask", 700_000)], "3"),
+        ([intended("c1", "bid", 1_000, 400_000)], "4"),
+        ([intended("c1", "ask", 1_000, 400_000)], "6"),
+        ([intended("c1", "bid", 1_000, 400_000), OrderUnknown("c1", "?")], "4"),
+        ([intended("c1", "bid", 1_000, 400_000), rests("c1", 1_000)], "4"),
+        ([intended("c1", "bid", 1_000, 400_000), OrderAbsent("c1", "?")], "0"),
+        # Only one side of a quote can lose
+        ([intended("c1", "bid", 1_000, 400_000), intended("c2", "ask", 1_000, 700_000)], "4"),
+        # A held YES and an ask that closes it: if it does not fill, the position is what is lost
+        ([fill(1_000), intended("c1", "ask", 1_000, 600_000)], "5"),
+        ([fill(1_000), intended("c1", "bid", 1_000, 400_000)], "9"),
+        ([fill(1_000), intended("c1", "ask", 3_000, 600_000)], "7"),
+    ],
+)
+def test_the_worst_case_of_a_market(facts: list[AnyFact], dollars: str) -> None:
+    assert take(Account(), *facts).exposure(T) == int(dollars) * DOLLAR
+    assert take(Account(), *facts).exposure("KXB-2") == 0
+
+
+def test_a_closed_profit_is_no_exposure() -> None:
+    account = take(Account(), fill(1_000, price=400_000), fill(1_000, "ask", 600_000))
+    assert account.exposure(T) == 0
+
+
+@pytest.mark.parametrize(
+    ("held", "open_orders", "side", "count", "adds"),
+    [
+        (0, [], "bid", 1, True),
+        (0, [], "ask", 1, True),
+        (500, [], "bid", 1, True),
+        (500, [], "ask", 500, False),
+        (500, [], "ask", 501, True),
+        (-500, [], "bid", 500, False),
+        (-500, [], "bid", 501, True),
+        (-500, [], "ask", 1, True),
+        (500, [("ask", 300)], "ask", 200, False),
+        (500, [("ask", 300)], "ask", 201, True),
+        (500, [("bid", 300)], "ask", 501, True),  # it may never fill
+        (-500, [("bid", 300), ("bid", 200)], "bid", 1, True),
+    ],
+)
+def test_an_order_adds_risk_unless_it_can_only_close(
+    held: int, open_orders: list[tuple[Any, int]], side: Any, count: int, adds: bool
+) -> None:
+    account = Account()
+    if held:
+        take(account, fill(abs(held), "bid" if held > 0 else "ask"))
+    for i, (of, left) in enumerate(open_orders):
+        take(account, intended(f"c{i}", of, left))
+        if i % 2:
+            take(account, rests(f"c{i}", left))
+    assert account.adds_risk(T, side, Count(count)) is adds
+    take(account, intended("own", side, count))
+    assert account.adds_risk(T, side, Count(count), "own") is adds, "its own intent counts once"
+
+
+def test_a_position_that_the_exchange_disputes_reduces_nothing() -> None:
+    account = take(Account(), fill(500))
+    assert not account.adds_risk(T, "ask", Count(500))
+    differs = PositionDiffers(T, Count(500), Count(0), Money(0), "unexplained", 1, 1)
+    assert take(account, differs).adds_risk(T, "ask", Count(500))
+
+
+QUOTES = st.lists(
+    st.tuples(
+        st.sampled_from(["bid", "ask"]), st.integers(1, 99).map(lambda c: c * 10_000),
+        st.integers(1, 500),
+    ),
+    max_size=5,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(QUOTES, QUOTES)
+def test_no_way_of_filling_and_settling_costs_more(
+    held: list[tuple[Any, int, int]], quotes: list[tuple[Any, int, int]]
+) -> None:
+    """Try every set of fills and both results: the worst of all is the exposure."""
+    account = Account()
+    for i, (side, price, count) in enumerate(held):
+        fact = Fill("o", f"t{i}", T, side, Price(price), Count(count), Money(0), True)
+        take(account, fact)
+    position = account.position(T)
+    for i, (side, price, count) in enumerate(quotes):
+        take(account, intended(f"c{i}", side, count, price))
+    worst = 0
+    for filled in itertools.product([0, 1], repeat=len(quotes)):
+        for result in (0, DOLLAR):
+            held_now = int(position.position)
+            worth = held_now * result if held_now > 0 else -held_now * (DOLLAR - result)
+            gain = worth - int(position.cost) * CONTRACT
+            for fills, (side, price, count) in zip(filled, quotes, strict=True):
+                gain += fills * count * ((result - price) if side == "bid" else (price - result))
+            worst = max(worst, -gain)
+    assert account.exposure(T) == -(-worst // CONTRACT)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ANY_FACT, max_size=30), st.integers(0, 30))
+def test_the_index_is_what_the_orders_make_it(facts: list[AnyFact], cut: int) -> None:
+    account, told = Account(), set()
+    for fact in facts:
+        if natural_id(fact) in told:
+            continue
+        told.add(natural_id(fact))
+        take(account, fact)
+        if account.n == cut:
+            account = Account(account.state())
+    again = Account(account.state())
+    for ticker in (T, "KXB-2"):
+        orders = [o for o in account.orders() if o.ticker == ticker]
+        unsettled = [o for o in orders if o.state in UNSETTLED]
+        assert sorted(account.unsettled(ticker), key=str) == sorted(unsettled, key=str)
+        assert account.exposure(ticker) == again.exposure(ticker)
+        left = {"bid": 0, "ask": 0}
+        for order in orders:
+            if order.state in AT_RISK:
+                left[order.side] += order.remaining
+        held = account.position(ticker).position
+        for side, against in (("bid", -held), ("ask", held)):
+            free = against - left[side]
+            assert account.adds_risk(ticker, side, Count(1)) == (  # type: ignore[arg-type]
+                free < 1 or ticker in account.differs
+            )
+
+
+# Two of ours under one id of the exchange: it can't be
+
+
+def test_neither_of_two_orders_under_one_exchange_id_vanishes() -> None:
+    account = take(
+        Account(), intended("c1", "bid", 100), intended("c2", "bid", 100),
+        OrderAccepted("c1", "o1", Count(0), Count(100)),
+        OrderAccepted("c2", "o1", Count(0), Count(100)),
+    )  # fmt: skip
+    assert [o.client_order_id for o in account.orders()] == ["c1", "c2"]
+    assert [(o.order_id, o.state) for o in account.orders()] == [("o1", "resting")] * 2
+    assert account.orders()[1].reason == "c1 has the same order_id at the exchange"
+    assert account.exposure(T) == DOLLAR, "both may still fill"
+    take(account, OrderSeen("o1", "c1", T, "bid", Price(500_000), "canceled", Count(100),
+                            Count(0), Count(0), 5))  # fmt: skip
+    assert [o.state for o in account.orders()] == ["canceled", "resting"]
+    assert account.orders()[0].reason == "c2 has the same order_id at the exchange"
+    again = Account(account.state())
+    assert again.order_by_id("o1") == account.order_by_id("o1")
