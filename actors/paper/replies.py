@@ -1,0 +1,62 @@
+"""Replies on their way out: whole, byte by byte, cut short, or never (starlette's responses)."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from actors.paper.faults import Reply
+
+Cut = Callable[[tuple[str, int], str], None]  # end a client's connection: reset, close or finish
+MISSING: Final = 64  # bytes that a truncated body promises and never sends
+
+
+def response(reply: Reply) -> Response:
+    """A reply that is sent as it is."""
+    found = Response(reply.body, reply.status)
+    if reply.content_type:
+        found.headers["content-type"] = reply.content_type
+    if reply.location:
+        found.headers["location"] = reply.location
+    return found
+
+
+class Spoiled(Response):
+    """A reply that something is wrong with."""
+
+    def __init__(self, reply: Reply, cut: Cut) -> None:
+        super().__init__()
+        self._reply = reply
+        self._cut = cut
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply, client = self._reply, tuple(scope["client"])
+        if reply.manner in ("reset", "close"):
+            self._cut(client, reply.manner)
+        elif reply.manner == "truncate":
+            half = reply.body[: len(reply.body) // 2]
+            await self._begin(send, len(reply.body) + MISSING)
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+            self._cut(client, "finish")
+        elif reply.manner == "whole":
+            await self._drip(send)
+            return
+        while (await receive())["type"] != "http.disconnect":
+            continue
+
+    async def _begin(self, send: Send, length: int) -> None:
+        headers = dict(response(self._reply).headers) | {"content-length": str(length)}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        start: dict[str, Any] = {"type": "http.response.start", "headers": raw}
+        await send(start | {"status": self._reply.status})
+
+    async def _drip(self, send: Send) -> None:
+        body = self._reply.body
+        await self._begin(send, len(body))
+        for index in range(len(body)):
+            piece = {"type": "http.response.body", "body": body[index : index + 1]}
+            await send(piece | {"more_body": True})
+            await asyncio.sleep(self._reply.drip_ms / 1_000)
+        await send({"type": "http.response.body", "body": b""})
