@@ -41,10 +41,9 @@ class Spoiled(Response):
             await send({"type": "http.response.body", "body": half, "more_body": True})
             self._cut(client, "finish")
         elif reply.manner == "whole":
-            await self._drip(send)
+            await self._whole(scope, receive, send)
             return
-        while (await receive())["type"] != "http.disconnect":
-            continue
+        await _left(receive)
 
     async def _begin(self, send: Send, length: int) -> None:
         headers = dict(response(self._reply).headers) | {"content-length": str(length)}
@@ -52,11 +51,24 @@ class Spoiled(Response):
         start: dict[str, Any] = {"type": "http.response.start", "headers": raw}
         await send(start | {"status": self._reply.status})
 
-    async def _drip(self, send: Send) -> None:
-        body = self._reply.body
+    async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body, pause = self._reply.body, self._reply.drip_ms / 1_000
+        if not pause:
+            await response(self._reply)(scope, receive, send)
+            return
         await self._begin(send, len(body))
+        left = asyncio.create_task(_left(receive))
         for index in range(len(body)):
             piece = {"type": "http.response.body", "body": body[index : index + 1]}
             await send(piece | {"more_body": True})
-            await asyncio.sleep(self._reply.drip_ms / 1_000)
+            await asyncio.wait({left}, timeout=pause)
+            if left.done():
+                return
+        left.cancel()
         await send({"type": "http.response.body", "body": b""})
+
+
+async def _left(receive: Receive) -> None:
+    """Return once the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        continue

@@ -33,8 +33,15 @@ def toml(settings: Settings) -> str:
     lines = [f'{name} = "{found[name]}"' for name in ("profile", "run_dir", "var_dir")]
     for table in ("exchange", "stream", "paper"):
         lines.append(f"[{table}]")
-        lines += [f"{k} = {msgspec.json.encode(v).decode()}" for k, v in found[table].items()]
+        lines += [f"{k} = {inline(v)}" for k, v in found[table].items()]
     return "\n".join(lines)
+
+
+def inline(value: object) -> str:
+    """A TOML value on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} = {inline(v)}" for k, v in value.items()) + "}"
+    return msgspec.json.encode(value).decode()
 
 
 class Life:
