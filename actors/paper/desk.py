@@ -1,7 +1,7 @@
 """The desk where order requests arrive: written down, executed, written down, answered.
 
-Requests that arrived together are one batch with one fsync; nothing of a batch is heard by anybody
-before it is on disk.
+Requests that arrived together are executed in one batch with one fsync; nothing of a batch is heard
+by anybody before it is on disk.
 """
 
 import asyncio
@@ -51,11 +51,11 @@ class Desk:
         self._broken: Exception | None = None  # what the next tick ends the process with
 
     def receive(self, method: str, path: str, order_id: str | None, body: bytes) -> Received:
-        """Take note of a request; it is on disk before it has any effect or answer."""
+        """Write a request down, before it has any effect."""
         _, at = self._clocks()
         received = self._wire.receive(method, path, order_id, body.decode("utf-8", "replace"), at)
         self._wire.apply(received)
-        self._lines.append(received)
+        self._write(received)
         return received
 
     async def execute(
@@ -81,12 +81,11 @@ class Desk:
 
     def keep(self, entries: list[Entry]) -> None:
         """Write down what happened, then wake the senders of what waits."""
-        if self._broken is not None:
-            raise self._broken
         if entries:
             self._lines.append(Happened(entries))
         lines, self._lines = self._lines, []
-        self._journal.append(*lines)
+        self._write(*lines)
+        self._journal.sync()
         self._wake()
 
     def _run(self) -> None:
@@ -115,6 +114,15 @@ class Desk:
             answers.append(answer)
         self.keep([])
         return answers
+
+    def _write(self, *lines: Line) -> None:
+        if self._broken is not None:
+            raise self._broken
+        try:
+            self._journal.write(*lines)
+        except OSError as e:
+            self._broken = e  # a line may be torn: nothing must come after it
+            raise
 
     def _execute(self, order: Order, now: int, at: int) -> Answer:
         try:
