@@ -1,4 +1,4 @@
-"""docs/PAPER.md against the code: every setting, fault and call is there; its examples can be armed."""
+"""docs/PAPER.md against the code: all of it is there, and the examples can be armed."""
 
 import re
 from pathlib import Path
