@@ -8,7 +8,7 @@ overrides `[section] key`, so `SIDECAR_PAPER_SPEED=200` overrides `[paper] speed
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -68,6 +68,10 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 7600
 
 
+PaperTier = Literal["basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"]
+SHARD_MAX = 15  # of the paper exchange
+
+
 class Paper(Struct, frozen=True, forbid_unknown_fields=True):
     """The exchange of our own. In demo and live it is not enabled, and its process parks."""
 
@@ -77,6 +81,8 @@ class Paper(Struct, frozen=True, forbid_unknown_fields=True):
     feed: str = "synthetic"  # or the path of a capture (.jsonl, .jsonl.gz)
     speed: float = 1.0  # how many times faster than recorded a capture is played
     seed: int = 1  # of the synthetic markets
+    tier: PaperTier = "advanced"  # whose rate budget the account has
+    shards: dict[str, int] = {}  # exchange_index by series, such as {KXBTCD = 2}; 0 if not named
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -185,6 +191,11 @@ def _check(settings: Settings, where: str) -> None:
             raise ConfigError(f"{where}: {section}.port is {port}, expected 1 to 65535")
     if not settings.paper.speed > 0:
         raise ConfigError(f"{where}: paper.speed is {settings.paper.speed}, expected more than 0")
+    for series, shard in settings.paper.shards.items():
+        if not 0 <= shard <= SHARD_MAX:
+            raise ConfigError(
+                f"{where}: paper.shards.{series} is {shard}, expected 0 to {SHARD_MAX}"
+            )
     longest = f"{settings.bus_dir}/rehydrator.in"
     if len(longest.encode()) > IPC_PATH_BYTES_MAX:
         raise ConfigError(

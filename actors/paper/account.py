@@ -1,76 +1,23 @@
 """The account: orders, fills, positions and cash, as a fold over journal entries.
 
 The same `apply` runs when an order trades and when the journal is read back at the start, so a
-killed process comes back with exactly what it had said.
+killed process comes back with exactly what it had said. Cash lies on the exchange's shards, and an
+order is paid from that of its market (FACTS.md section 6.3).
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from actors.paper.collateral import More, Order, Resting
+from actors.paper.entries import Entry, Filled, Gone, Moved, Placed, Settled, Tampered
 from actors.paper.fixed import CONTRACT, DOLLAR, cost
 from actors.paper.matching import Side, Take
 
-OPENING_CASH: Final = 10_000 * DOLLAR  # what a fresh account has
+OPENING_CASH: Final = 10_000 * DOLLAR  # what a fresh account has on each shard
 FEE_STEP: Final = 100  # micro-dollars; the trade fee is rounded up to $0.0001
-
-
-class Placed(Struct, frozen=True, tag="placed"):
-    """An order was accepted. Prices in micro-dollars, counts in hundredths, times in µs."""
-
-    order_id: str
-    client_order_id: str
-    ticker: str
-    side: str  # bid or ask of YES
-    price: int
-    count: int
-    on_self: str
-    at: int
-    expires: int = 0  # µs; 0 = never
-
-
-class Filled(Struct, frozen=True, tag="filled"):
-    """(Part of) an order traded."""
-
-    trade_id: str
-    order_id: str
-    price: int
-    count: int
-    taker: bool
-    fee: int
-    at: int
-
-
-class Gone(Struct, frozen=True, tag="gone"):
-    """What was left of an order was cancelled, and why (the words of `last_update_reason`)."""
-
-    order_id: str
-    reason: str
-    at: int
-
-
-Entry = Placed | Filled | Gone
-
-
-class Order(Struct):
-    """An order as it is now."""
-
-    n: int  # the account's how-many-th, from 1
-    placed: Placed
-    side: Side
-    remaining: int
-    filled: int = 0
-    status: str = "resting"  # resting, executed or canceled
-    updated: int = 0
-    reason: str = ""
-    taker_cost: int = 0
-    maker_cost: int = 0
-    taker_fees: int = 0
-
-    @property
-    def resting(self) -> bool:
-        return self.status == "resting"
 
 
 class Fill(Struct, frozen=True):
@@ -95,6 +42,17 @@ class Position(Struct):
     updated: int = 0
 
 
+class Settlement(Struct, frozen=True):
+    """What a settled market paid for what was held in it."""
+
+    n: int
+    entry: Settled
+    count: int  # signed, as held until then
+    cost: int
+    revenue: int
+    fees: int
+
+
 def taker_fee(price: int, count: int) -> int:
     """0.07 x contracts x P x (1 - P), rounded up to $0.0001 (FACTS.md section 9).
 
@@ -105,15 +63,32 @@ def taker_fee(price: int, count: int) -> int:
 
 
 class Account:
-    """The one account of this exchange."""
+    """The one account of this exchange. `shards` says on which shard a series trades, if not 0."""
 
-    def __init__(self) -> None:
-        self.cash = OPENING_CASH
+    def __init__(self, shards: Mapping[str, int] | None = None) -> None:
+        self._shards = dict(shards or {})
+        self.cash_on = {shard: OPENING_CASH for shard in sorted({0, *self._shards.values()})}
         self.orders: dict[str, Order] = {}
+        self.sequence: list[Order] = []  # the same, by n
         self.fills: list[Fill] = []
         self.positions: dict[str, Position] = {}
+        self.settlements: list[Settlement] = []
+        self.results: dict[str, Settled] = {}  # of the markets that ended, by ticker
+        self.transfers: list[Moved] = []
         self.client_order_ids: set[str] = set()  # of every accepted order, for good
-        self._resting: dict[str, dict[str, Order]] = {}  # by ticker
+        self.open_count = 0
+        self._resting: dict[str, Resting] = {}  # by ticker
+        self._reserves: dict[str, int] = {}  # by ticker
+        self._reserved = dict.fromkeys(self.cash_on, 0)  # by shard
+
+    @property
+    def cash(self) -> int:
+        """On all shards."""
+        return sum(self.cash_on.values())
+
+    def shard(self, ticker: str) -> int:
+        """The `exchange_index` of a market."""
+        return self._shards.get(ticker.partition("-")[0], 0)
 
     def apply(self, entry: Entry) -> None:
         """Take one entry, new or read back."""
@@ -123,67 +98,107 @@ class Account:
             case Filled():
                 self._fill(entry)
             case Gone():
-                order = self.orders[entry.order_id]
-                order.remaining, order.status = 0, "canceled"
-                order.updated, order.reason = entry.at, entry.reason
-                self._resting[order.placed.ticker].pop(entry.order_id, None)
+                self._end(self.orders[entry.order_id], entry)
+            case Settled():
+                self._settle(entry)
+            case Moved():
+                self._pay(entry.exchange_index, entry.amount)
+                self.transfers.append(entry)
+            case Tampered():
+                self._pay(entry.exchange_index, entry.cash)
+                if entry.ticker:
+                    self._held(entry.ticker).count += entry.count
+                    self._reserve_anew(entry.ticker)
 
     def resting(self, ticker: str | None = None) -> list[Order]:
         """Resting orders, oldest first; of one market or of all."""
         if ticker is not None:
-            return list(self._resting.get(ticker, {}).values())
-        every = [order for orders in self._resting.values() for order in orders.values()]
+            found = self._resting.get(ticker)
+            return list(found.orders.values()) if found else []
+        every = [order for found in self._resting.values() for order in found.orders.values()]
         return sorted(every, key=lambda order: order.n)
+
+    def resting_count(self, ticker: str) -> int:
+        """How many orders rest in one market."""
+        found = self._resting.get(ticker)
+        return len(found.orders) if found else 0
 
     def position(self, ticker: str) -> Position:
         """What is held in a market; a fresh zero if nothing ever was."""
         return self.positions.get(ticker) or Position(ticker)
 
-    def available(self) -> int:
-        """Cash that no resting order needs."""
-        tickers = [ticker for ticker, orders in self._resting.items() if orders]
-        return self.cash - sum(
-            reserve(self.position(ticker).count, self.resting(ticker)) for ticker in tickers
-        )
+    def available(self, shard: int | None = None) -> int:
+        """Cash that no resting order needs; on one shard or on all."""
+        if shard is None:
+            return self.cash - sum(self._reserved.values())
+        return self.cash_on.get(shard, 0) - self._reserved.get(shard, 0)
 
     def affords(self, order: Order, takes: list[Take], rests: bool) -> bool:
-        """Whether the account could pay for an order, whatever else then fills.
+        """Whether the shard's cash could pay for an order, whatever else then fills.
 
         Cash can never fall below zero: each trade the order would make now is paid at its price
         with its fee, and what rests afterwards is reserved in full.
         """
-        position = self.position(order.placed.ticker)
-        count, cash = position.count, self.cash
+        ticker = order.placed.ticker
+        count, change = self.position(ticker).count, 0
         for take in takes:
-            count, change = _settled(count, order.side, take.lot.price, take.count)
-            cash += change - taker_fee(take.lot.price, take.count)
+            count, paid = _settled(count, order.side, take.lot.price, take.count)
+            change += paid - taker_fee(take.lot.price, take.count)
         left = order.remaining - sum(take.count for take in takes)
-        others = self.resting(order.placed.ticker)
-        if rests and left > 0:
-            others.append(msgspec.structs.replace(order, remaining=left))
-        elsewhere = sum(
-            reserve(self.position(ticker).count, list(orders.values()))
-            for ticker, orders in self._resting.items()
-            if orders and ticker != order.placed.ticker
-        )
-        return cash - elsewhere - reserve(count, others) >= 0
+        more = More(order.side, order.placed.price, left) if rests and left > 0 else None
+        after = self._resting.get(ticker, Resting()).reserve(count, more)
+        before = self._reserves.get(ticker, 0)
+        return self.available(self.shard(ticker)) + change + before - after >= 0
+
+    def copied(self) -> "Account":
+        """The account as it is now, untouched by what comes later."""
+        new = Account(self._shards)
+        new.cash_on, new._reserved = dict(self.cash_on), dict(self._reserved)
+        new._reserves = dict(self._reserves)
+        for order in self.sequence:
+            new._list(msgspec.structs.replace(order))
+        new.fills, new.settlements = list(self.fills), list(self.settlements)
+        new.results, new.transfers = dict(self.results), list(self.transfers)
+        new.positions = {p.ticker: msgspec.structs.replace(p) for p in self.positions.values()}
+        return new
+
+    def newest_first(self, below: int | None = None) -> Iterator[Order]:
+        """Orders whose `n` is less than `below`, the newest first."""
+        last = len(self.sequence) if below is None else min(below - 1, len(self.sequence))
+        return (self.sequence[index] for index in range(last - 1, -1, -1))
+
+    def _list(self, order: Order) -> None:
+        self.orders[order.placed.order_id] = order
+        self.sequence.append(order)
+        if order.placed.client_order_id:
+            self.client_order_ids.add(order.placed.client_order_id)
+        if order.resting:
+            self.open_count += 1
+            self._resting.setdefault(order.placed.ticker, Resting()).add(order)
 
     def _place(self, entry: Placed) -> None:
         order = Order(
-            n=len(self.orders) + 1,
+            n=len(self.sequence) + 1,
             placed=entry,
             side=Side(entry.side),
             remaining=entry.count,
             updated=entry.at,
         )
-        self.orders[entry.order_id] = order
-        self._resting.setdefault(entry.ticker, {})[entry.order_id] = order
-        if entry.client_order_id:
-            self.client_order_ids.add(entry.client_order_id)
+        self._list(order)
+        self._reserve_anew(entry.ticker)
+
+    def _end(self, order: Order, entry: Gone) -> None:
+        if order.resting:
+            self._resting[order.placed.ticker].take(order, order.remaining)
+            self.open_count -= 1
+        order.remaining, order.status = 0, "canceled"
+        order.updated, order.reason = entry.at, entry.reason
+        self._reserve_anew(order.placed.ticker)
 
     def _fill(self, entry: Filled) -> None:
         order = self.orders[entry.order_id]
         assert 0 < entry.count <= order.remaining
+        self._resting[order.placed.ticker].take(order, entry.count)
         order.remaining -= entry.count
         order.filled += entry.count
         order.updated, order.reason = entry.at, "Trade"
@@ -195,26 +210,64 @@ class Account:
             order.maker_cost += own_cost
         if not order.remaining:
             order.status = "executed"
-            self._resting[order.placed.ticker].pop(entry.order_id, None)
-        position = self.positions.setdefault(order.placed.ticker, Position(order.placed.ticker))
-        self.cash += self._move(position, order.side, entry) - entry.fee
+            self.open_count -= 1
+        position = self._held(order.placed.ticker)
+        change = _move(position, order.side, entry) - entry.fee
+        self._pay(self.shard(order.placed.ticker), change)
+        self._reserve_anew(order.placed.ticker)
         self.fills.append(Fill(len(self.fills) + 1, entry, order, position.count))
 
-    def _move(self, position: Position, side: Side, entry: Filled) -> int:
-        held = position.count
-        closing = _closing(held, side, entry.count)
-        if closing:
-            released = position.cost * closing // abs(held)
-            position.cost -= released
-            position.realized += cost(side.other.own_price(entry.price), closing) - released
-        own_cost = cost(side.own_price(entry.price), entry.count)
-        position.cost += cost(side.own_price(entry.price), entry.count - closing)
-        position.traded += own_cost
-        position.volume += entry.count
-        position.fees += entry.fee
+    def _settle(self, entry: Settled) -> None:
+        self.results[entry.ticker] = entry
+        position = self.positions.get(entry.ticker)
+        if position is None or not position.count:
+            return
+        wins = (position.count > 0) == (entry.result == "yes")
+        revenue = cost(DOLLAR, abs(position.count)) if wins else 0
+        self.settlements.append(
+            Settlement(
+                n=len(self.settlements) + 1,
+                entry=entry,
+                count=position.count,
+                cost=position.cost,
+                revenue=revenue,
+                fees=position.fees,
+            )
+        )
+        position.realized += revenue - position.cost
+        position.count = position.cost = 0
         position.updated = entry.at
-        position.count, change = _settled(held, side, entry.price, entry.count)
-        return change
+        self._pay(self.shard(entry.ticker), revenue)
+
+    def _held(self, ticker: str) -> Position:
+        return self.positions.setdefault(ticker, Position(ticker))
+
+    def _pay(self, shard: int, amount: int) -> None:
+        self.cash_on[shard] = self.cash_on.get(shard, 0) + amount
+
+    def _reserve_anew(self, ticker: str) -> None:
+        shard, resting = self.shard(ticker), self._resting.get(ticker)
+        reserve = resting.reserve(self.position(ticker).count) if resting else 0
+        change = reserve - self._reserves.get(ticker, 0)
+        self._reserves[ticker] = reserve
+        self._reserved[shard] = self._reserved.get(shard, 0) + change
+
+
+def _move(position: Position, side: Side, entry: Filled) -> int:
+    held = position.count
+    closing = _closing(held, side, entry.count)
+    if closing:
+        released = position.cost * closing // abs(held)
+        position.cost -= released
+        position.realized += cost(side.other.own_price(entry.price), closing) - released
+    own_cost = cost(side.own_price(entry.price), entry.count)
+    position.cost += cost(side.own_price(entry.price), entry.count - closing)
+    position.traded += own_cost
+    position.volume += entry.count
+    position.fees += entry.fee
+    position.updated = entry.at
+    position.count, change = _settled(held, side, entry.price, entry.count)
+    return change
 
 
 def _closing(held: int, side: Side, count: int) -> int:
@@ -227,20 +280,3 @@ def _settled(held: int, side: Side, price: int, count: int) -> tuple[int, int]:
     pays = cost(DOLLAR, _closing(held, side, count))
     after = held + count if side is Side.BID else held - count
     return after, pays - cost(side.own_price(price), count)
-
-
-def reserve(held: int, resting: list[Order]) -> int:
-    """Micro-dollars to keep for resting orders of one market, given the signed position.
-
-    An order that closes what is held needs nothing; those likely to trade first close first.
-    """
-    total = 0
-    for side in Side:
-        orders = [order for order in resting if order.side is side]
-        orders.sort(key=lambda order: side.own_price(order.placed.price), reverse=True)
-        free = max(-held if side is Side.BID else held, 0)
-        for order in orders:
-            paid = max(order.remaining - free, 0)
-            free = max(free - order.remaining, 0)
-            total += cost(side.own_price(order.placed.price), paid)
-    return total

@@ -1,41 +1,49 @@
-"""REST bodies, member for member as the captures show them (captures/rest/demo-2026-06-11)."""
+"""REST bodies of the account, as the captures show them (captures/rest/demo-2026-06-11)."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.paper import fixed
-from actors.paper.account import Account, Fill, Order, Position
-from actors.paper.bucket import (
-    DEFAULT_COST,
-    READ_CAPACITY,
-    READ_REFILL,
-    WRITE_CAPACITY,
-    WRITE_REFILL,
-)
-from actors.paper.exchange import Exchange
+from actors.paper.account import Account, Fill, Position, Settlement
+from actors.paper.bucket import CHEAP, DEFAULT_COST, TIERS, Budgets, Rate
+from actors.paper.collateral import Order
+from actors.paper.entries import Moved
 from actors.paper.fixed import DOLLAR, contracts, dollars4, dollars6
-from actors.paper.frames import USER_ID, levels
+from actors.paper.frames import USER_ID
 from actors.paper.market import Market
 from actors.paper.matching import Side
-from actors.paper.occurrences import Traded
 
 Body = dict[str, Any]
 
 ORDERS: Final = "/trade-api/v2/portfolio/events/orders"
 COSTS: Final = (  # (cost, method, path) of what is served here and is not the default
-    (2, "DELETE", ORDERS),
-    (2, "DELETE", f"{ORDERS}/:order_id"),
-    (2, "GET", "/trade-api/v2/portfolio/orders/:order_id"),
+    (CHEAP, "DELETE", ORDERS),
+    (CHEAP, "DELETE", f"{ORDERS}/:order_id"),
+    (CHEAP, "GET", "/trade-api/v2/portfolio/orders/:order_id"),
 )
 
 
-def limits() -> Body:
-    """As `account__limits`, of the Advanced tier."""
+def limits(budgets: Budgets) -> Body:
+    """As `account__limits`. A tier above Advanced is a grant; so is one that ends."""
+    tier, grants = TIERS[budgets.tier], []
+    if budgets.tier not in ("basic", "advanced") or budgets.expires is not None:
+        grant = {
+            "exchange_instance": "event_contract",
+            "level": budgets.tier,
+            "source": "manual",
+        }
+        ends = {} if budgets.expires is None else {"expires_ts": budgets.expires // fixed.SECOND}
+        grants.append(grant | ends)
     return {
-        "grants": [],
-        "read": {"bucket_capacity": READ_CAPACITY, "refill_rate": READ_REFILL},
-        "usage_tier": "advanced",
-        "write": {"bucket_capacity": WRITE_CAPACITY, "refill_rate": WRITE_REFILL},
+        "grants": grants,
+        "read": _bucket(tier.read),
+        "usage_tier": budgets.tier,
+        "write": _bucket(tier.write),
     }
+
+
+def _bucket(rate: Rate) -> Body:
+    return {"bucket_capacity": rate.capacity, "refill_rate": rate.refill}
 
 
 def endpoint_costs() -> Body:
@@ -44,13 +52,21 @@ def endpoint_costs() -> Body:
     return {"default_cost": DEFAULT_COST, "endpoint_costs": costs}
 
 
-def balance(account: Account, exchange: Exchange, at: int) -> Body:
-    """As `auth__balance_ok`: `balance` is cut to whole cents."""
-    available = account.available()
-    value = sum(_value(p, exchange.markets.get(p.ticker)) for p in account.positions.values())
+def balance(account: Account, markets: Mapping[str, Market], shard: int | None, at: int) -> Body:
+    """As `auth__balance_ok`: `balance` is cut to whole cents. Of one shard, or of all."""
+    available = account.available(shard)
+    value = sum(
+        _value(position, markets.get(position.ticker))
+        for position in account.positions.values()
+        if shard in (None, account.shard(position.ticker))
+    )
+    breakdown = [
+        {"balance": dollars4(account.available(index)), "exchange_index": index}
+        for index in sorted(account.cash_on)
+    ]
     return {
         "balance": available // 10_000,
-        "balance_breakdown": [{"balance": dollars4(available), "exchange_index": 0}],
+        "balance_breakdown": breakdown,
         "balance_dollars": dollars4(available),
         "portfolio_value": value // 10_000,
         "updated_ts": at // fixed.SECOND,
@@ -64,7 +80,35 @@ def _value(position: Position, market: Market | None) -> int:
     return fixed.cost(side.own_price(market.last_price), abs(position.count))
 
 
-def order(found: Order) -> Body:
+def created(order: Order, at: int) -> Body:
+    """As `orders__create_v2_maker` and `orders__create_v2_taker_ioc`."""
+    body: Body = {
+        "fill_count": contracts(order.filled),
+        "order_id": order.placed.order_id,
+        "remaining_count": contracts(order.remaining),
+        "ts_ms": at // 1_000,
+    }
+    if order.placed.client_order_id:
+        body["client_order_id"] = order.placed.client_order_id
+    if order.filled:
+        paid = _nearest(order.taker_cost * fixed.CONTRACT, order.filled)
+        body["average_fill_price"] = dollars4(order.side.own_price(paid))
+        fees = order.taker_fees * fixed.CONTRACT
+        body["average_fee_paid"] = dollars4(_nearest(fees, order.filled))
+    return body
+
+
+def _nearest(total: int, count: int) -> int:
+    """Micro-dollars per contract, to the nearest $0.0001."""
+    return (total + 50 * count) // (100 * count) * 100
+
+
+def canceled(order_id: str, reduced: int, at: int) -> Body:
+    """As `orders__cancel_v2`: no client_order_id; the wire wins over the specification."""
+    return {"order_id": order_id, "reduced_by": contracts(reduced), "ts_ms": at // 1_000}
+
+
+def order(found: Order, exchange_index: int) -> Body:
     """As `orders__get_after_create` has it inside `order`."""
     placed = found.placed
     body: Body = {
@@ -72,6 +116,7 @@ def order(found: Order) -> Body:
         "book_side": placed.side,
         "client_order_id": placed.client_order_id,
         "created_time": fixed.rfc3339(placed.at),
+        "exchange_index": exchange_index,
         "fill_count_fp": contracts(found.filled),
         "initial_count_fp": contracts(placed.count),
         "last_update_time": fixed.rfc3339(found.updated),
@@ -97,7 +142,7 @@ def order(found: Order) -> Body:
     return body
 
 
-def fill(found: Fill) -> Body:
+def fill(found: Fill, exchange_index: int) -> Body:
     """As `fills__after_taker`: no client_order_id."""
     entry, side, ticker = found.entry, found.order.side, found.order.placed.ticker
     return {
@@ -105,6 +150,7 @@ def fill(found: Fill) -> Body:
         "book_side": side.value,
         "count_fp": contracts(entry.count),
         "created_time": fixed.rfc3339(entry.at),
+        "exchange_index": exchange_index,
         "fee_cost": dollars6(entry.fee),
         "fill_id": entry.trade_id,
         "is_taker": entry.taker,
@@ -121,9 +167,10 @@ def fill(found: Fill) -> Body:
     }
 
 
-def position(found: Position, resting: int) -> Body:
+def position(found: Position, resting: int, exchange_index: int) -> Body:
     """One of `market_positions` in `portfolio__positions`."""
     return {
+        "exchange_index": exchange_index,
         "fees_paid_dollars": dollars6(found.fees),
         "last_updated_ts": fixed.rfc3339(found.updated),
         "market_exposure_dollars": dollars6(found.cost),
@@ -132,6 +179,39 @@ def position(found: Position, resting: int) -> Body:
         "resting_orders_count": resting,
         "ticker": found.ticker,
         "total_traded_dollars": dollars6(found.traded),
+    }
+
+
+def settlement(found: Settlement, event_ticker: str, exchange_index: int) -> Body:
+    """A Settlement of the specification; `revenue` and `value` in cents."""
+    yes, entry = found.count > 0, found.entry
+    return {
+        "event_ticker": event_ticker,
+        "exchange_index": exchange_index,
+        "fee_cost": dollars6(found.fees),
+        "market_result": entry.result,
+        "no_count_fp": contracts(0 if yes else -found.count),
+        "no_total_cost_dollars": dollars6(0 if yes else found.cost),
+        "revenue": found.revenue // 10_000,
+        "settled_time": fixed.rfc3339(entry.at),
+        "ticker": entry.ticker,
+        "value": 100 if entry.result == "yes" else 0,
+        "yes_count_fp": contracts(found.count if yes else 0),
+        "yes_total_cost_dollars": dollars6(found.cost if yes else 0),
+    }
+
+
+def transfer(found: Moved) -> Body:
+    """A Deposit or a Withdrawal of the specification: here money moves at once and for nothing."""
+    seconds = found.at // fixed.SECOND
+    return {
+        "amount_cents": abs(found.amount) // 10_000,
+        "created_ts": seconds,
+        "fee_cents": 0,
+        "finalized_ts": seconds,
+        "id": found.transfer_id,
+        "status": "applied",
+        "type": "ach",
     }
 
 
@@ -144,122 +224,4 @@ def event_position(event_ticker: str, found: list[Position]) -> Body:
         "realized_pnl_dollars": dollars6(sum(p.realized for p in found)),
         "total_cost_dollars": dollars6(sum(p.traded for p in found)),
         "total_cost_shares_fp": contracts(sum(p.volume for p in found)),
-    }
-
-
-def orderbook(market: Market | None, depth: int) -> Body:
-    """As `orderbook__base`; an unknown ticker has an empty book. Depth 0 = every level."""
-    sides: Body = {"no_dollars": [], "yes_dollars": []}
-    if market is not None:
-        for side, key in ((Side.BID, "yes_dollars"), (Side.ASK, "no_dollars")):
-            sides[key] = levels(market, side, yes_price=False)[-depth:]
-    return {"orderbook_fp": sides}
-
-
-def trade(found: Traded, at: int) -> Body:
-    """One of `trades__public_recorded`."""
-    return {
-        "count_fp": contracts(found.count),
-        "created_time": fixed.rfc3339(at),
-        "is_block_trade": False,
-        "no_price_dollars": dollars4(DOLLAR - found.price),
-        "taker_book_side": found.taker.value,
-        "taker_outcome_side": found.taker.outcome,
-        "taker_side": found.taker.outcome,
-        "ticker": found.market.ticker,
-        "trade_id": found.trade_id,
-        "yes_price_dollars": dollars4(found.price),
-    }
-
-
-def market(found: Market, at: int) -> Body:
-    """As `markets__single`. An empty bid side is 0.0000, an empty ask side 1.0000."""
-    bid, bid_count, ask, ask_count = found.top()
-    bid, ask = (0 if bid is None else bid), (DOLLAR if ask is None else ask)
-    closes = fixed.rfc3339(found.closes)
-    opened = fixed.rfc3339(found.opened)
-    return {
-        "can_close_early": True,
-        "close_time": closes,
-        "created_time": opened,
-        "early_close_condition": "This market will close and expire early if the event occurs.",
-        "event_ticker": found.event_ticker,
-        "expected_expiration_time": closes,
-        "expiration_time": closes,
-        "expiration_value": "",
-        "fractional_trading_enabled": True,
-        "last_price_dollars": dollars4(found.last_price),
-        "latest_expiration_time": closes,
-        "liquidity_dollars": "0.0000",
-        "market_type": "binary",
-        "no_ask_dollars": dollars4(DOLLAR - bid),
-        "no_bid_dollars": dollars4(DOLLAR - ask),
-        "no_sub_title": found.title,
-        "notional_value_dollars": "1.0000",
-        "occurrence_datetime": closes,
-        "open_interest_fp": contracts(found.open_interest),
-        "open_time": opened,
-        "previous_price_dollars": "0.0000",
-        "previous_yes_ask_dollars": "0.0000",
-        "previous_yes_bid_dollars": "0.0000",
-        "price_level_structure": found.structure,
-        "price_ranges": [
-            {"end": dollars4(s.end), "start": dollars4(s.start), "step": dollars4(s.step)}
-            for s in found.grid
-        ],
-        "response_price_units": "usd_cent",
-        "result": "",
-        "rules_primary": f"{found.title}: a market of the paper exchange, which never settles.",
-        "rules_secondary": "",
-        "settlement_timer_seconds": 60,
-        "status": "active",
-        "strike_type": "structured",
-        "ticker": found.ticker,
-        "title": found.title,
-        "updated_time": fixed.rfc3339(at),
-        "volume_24h_fp": contracts(found.volume),
-        "volume_fp": contracts(found.volume),
-        "yes_ask_dollars": dollars4(ask),
-        "yes_ask_size_fp": contracts(ask_count),
-        "yes_bid_dollars": dollars4(bid),
-        "yes_bid_size_fp": contracts(bid_count),
-        "yes_sub_title": found.title,
-    }
-
-
-def event(found: list[Market], at: int, nested: bool) -> Body:
-    """An EventData of the specification, over markets of one event."""
-    first = found[0]
-    body: Body = {
-        "available_on_brokers": False,
-        "category": "Paper",
-        "collateral_return_type": "",
-        "event_ticker": first.event_ticker,
-        "mutually_exclusive": False,
-        "series_ticker": first.series_ticker,
-        "settlement_sources": [],
-        "strike_period": "",
-        "sub_title": first.event_ticker,
-        "title": first.event_ticker,
-    }
-    if nested:
-        body["markets"] = [market(m, at) for m in found]
-    return body
-
-
-def series(ticker: str) -> Body:
-    """A Series of the specification; takers pay the quadratic fee, makers nothing."""
-    return {
-        "additional_prohibitions": [],
-        "categories": ["Paper"],
-        "category": "Paper",
-        "contract_terms_url": "",
-        "contract_url": "",
-        "fee_multiplier": 1,
-        "fee_type": "quadratic",
-        "frequency": "custom",
-        "settlement_sources": [],
-        "tags": [],
-        "ticker": ticker,
-        "title": ticker,
     }

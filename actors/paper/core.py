@@ -6,14 +6,18 @@ outboxes. What must be on disk before any of that goes out is what `tick` and `s
 
 from typing import Any, Final
 
-from actors.paper.account import Entry
-from actors.paper.bucket import Budgets
+from actors.paper.bucket import Budgets, TierName, write_bucket
 from actors.paper.capture import Tape, play
+from actors.paper.entries import Entry
 from actors.paper.exchange import Exchange
-from actors.paper.fanout import Fanout, Faults
+from actors.paper.fanout import Fanout
+from actors.paper.faults import Faults
 from actors.paper.fixed import SECOND
+from actors.paper.intake import Answer, OrderCall, Refused, nested, read_order
+from actors.paper.lag import Lag
 from actors.paper.session import Session
 from actors.paper.synthetic import Synthetic
+from actors.paper.view import View
 
 CONNECTIONS_MAX: Final = 200  # FACTS.md section 4.1; one more gets a 429
 SUBSCRIBERS_GRACE: Final = 200_000_000  # ns without a new subscription before a replay starts
@@ -24,11 +28,18 @@ STALL_MAX: Final = 30_000_000_000  # ns a replay waits for one that takes nothin
 class Core:
     """Everything that decides."""
 
-    def __init__(self, exchange: Exchange, feed: Synthetic | Tape, speed: float) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        feed: Synthetic | Tape,
+        speed: float,
+        tier: TierName = "advanced",
+    ) -> None:
         self.exchange = exchange
         self.feed = feed
-        self.faults = Faults()
-        self.budgets = Budgets()
+        self.faults = Faults(tier=tier)
+        self.budgets = Budgets(tier)
+        self.lag = Lag(exchange.account)
         self.fanout = Fanout(exchange.account, self.faults)
         self.behind = False  # more is due already: tick again at once
         self._speed = speed
@@ -37,6 +48,7 @@ class Core:
         self._heard: set[str] = set()
         self._heard_at = 0
         self._waiting: tuple[tuple[int, ...], int] | None = None  # outboxes, since when
+        self._refusals = 0
 
     def connect(self) -> Session | None:
         """A new WebSocket connection, or None if there are too many."""
@@ -50,9 +62,58 @@ class Core:
         """The connection is gone."""
         self.fanout.sessions.remove(session)
 
+    def charge(self, bucket: str, cost: int, now: int) -> None:
+        """Take tokens for a call (`now`: monotonic ns), or raise Refused: 429, no headers.
+
+        Its body has one of two shapes, here by turns (FACTS.md section 6.1).
+        """
+        if self.budgets.draw(bucket, cost, now // 1_000):
+            return
+        self._refusals += 1
+        shape = self.faults.refusals
+        if shape == "string" or (shape == "both" and self._refusals % 2 == 0):
+            raise Refused(Answer(429, {"error": "too many requests"}))
+        raise Refused(nested(429, "too_many_requests", service=""))
+
+    def order(self, call: OrderCall, now: int, at: int) -> Answer:
+        """Do what a signed order request asks for, or say why not."""
+        faults, creates = self.faults, call.method == "POST"
+        try:
+            self.charge(write_bucket(call.named_shard), call.cost, now)
+            if faults.exchange_paused:
+                raise Refused(nested(503, "exchange_paused"))
+            if creates and faults.trading_paused:
+                raise Refused(nested(400, "trading_paused"))
+            if creates:
+                return self.exchange.create(read_order(call.body, at), at)
+            if call.order_id is None:
+                return self.exchange.cancel_all(at, faults.cancel_all_takes_ms * 1_000)
+            shard = call.named_shard
+            if shard < 0:
+                shard = self.exchange.account.shard(call.market_ticker)
+            return self.exchange.cancel(call.order_id, shard, at)
+        except Refused as e:
+            return e.answer
+
+    def arm(self, named: dict[str, Any], now: int, at: int) -> None:
+        """Arm what is named, and let take effect at once what does."""
+        for name, value in named.items():
+            setattr(self.faults, name, value)
+        if "tier" in named:
+            lasts = named.get("tier_expires_s", 0) * SECOND
+            self.budgets.change(named["tier"], now // 1_000, at + lasts if lasts else None)
+        if "read_lag_ms" in named:
+            self.lag.arm(named["read_lag_ms"] * 1_000, at)
+
+    def view(self, at: int) -> View:
+        """What a read sees."""
+        account, as_of = self.lag.seen(self.faults.read_lag_ms * 1_000, at)
+        return View(self.exchange, account, self.faults, self.budgets, as_of)
+
     def settle(self, at: int) -> list[Entry]:
         """Publish what just happened; answers what to write down before anyone hears of it."""
         entries, occurrences = self.exchange.drain()
+        self.lag.note(entries)
         self.fanout.publish(occurrences, at)
         return entries
 
@@ -61,6 +122,10 @@ class Core:
         if at // SECOND != self._second:  # expiry has a resolution of one second
             self._second = at // SECOND
             self.exchange.expire(at)
+        self.exchange.sweep(at)
+        self.budgets.expire(now // 1_000, at)
+        self.faults.tier = self.budgets.tier
+        self.lag.seen(self.faults.read_lag_ms * 1_000, at)
         entries = self.settle(at)
         self.behind = False
         if isinstance(self.feed, Synthetic):

@@ -4,12 +4,15 @@ Every method is told the time (`at`, wall microseconds) and leaves behind, until
 journal must keep and what subscribers may hear. It does no I/O; ids come from the dice.
 """
 
+import heapq
 import random
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-from actors.paper import fixed
-from actors.paper.account import Account, Entry, Filled, Gone, Order, Placed, taker_fee
+from actors.paper import bodies, fixed
+from actors.paper.account import Account, taker_fee
+from actors.paper.collateral import Order
+from actors.paper.entries import Entry, Filled, Gone, Placed, Settled
 from actors.paper.intake import Answer, NewOrder, invalid_order, nested
 from actors.paper.market import Market
 from actors.paper.matching import Book, Change, Lot, OnSelf, Plan, Side, Take, TapeBook
@@ -38,6 +41,14 @@ class Exchange:
         self._entries: list[Entry] = []
         self._occurrences: list[Occurrence] = []
         self._moved: dict[str, Order] = {}  # orders to speak of at the next drain
+        self._expiring: list[tuple[int, str]] = []  # a heap: when, and which order
+        self._sweeps_until = 0  # of the last cancel-all
+        self._doomed: list[Order] = []  # accepted too soon after it
+        for market in self.markets.values():
+            market.exchange_index = account.shard(market.ticker)
+            if market.ticker in account.results:
+                found = account.results[market.ticker]
+                market.finish(found.result, found.at)
         for order in account.resting():
             if order.placed.ticker in self.markets:
                 self._rest(order)
@@ -55,8 +66,10 @@ class Exchange:
         if new.client_order_id in self.account.client_order_ids and new.client_order_id:
             return nested(409, "order_already_exists")
         market = self.markets.get(new.ticker)
-        if market is None:
+        if market is None or new.exchange_index not in (-1, market.exchange_index):
             return nested(400, "market_not_found")
+        if not market.open:
+            return nested(400, "market_inactive")
         if not market.allows(new.price):
             return nested(400, "invalid_price")
         order = self._order(new, at)
@@ -64,7 +77,7 @@ class Exchange:
         refused = self._refusal(new, market.book, order, plan)
         if refused is not None:
             return refused
-        self._apply(order.placed)
+        self.book(order.placed)
         order = self.account.orders[order.placed.order_id]
         self._trade(market, order, plan, at)
         if order.resting and (plan.stopped or new.time_in_force != "good_till_canceled"):
@@ -73,39 +86,70 @@ class Exchange:
             self._gone(order, "ReduceOnlyCancel", at)
         elif order.resting:
             self._rest(order)
-        return Answer(201, _created(order, at))
+            if at <= self._sweeps_until:
+                self._doomed.append(order)
+        return Answer(201, bodies.created(order, at))
 
-    def cancel(self, order_id: str, at: int) -> Answer:
-        """Cancel one; a dead and an unknown order get the same 404 (`orders__cancel_*`)."""
+    def cancel(self, order_id: str, exchange_index: int, at: int) -> Answer:
+        """Cancel one; a dead and an unknown order get the same 404 (`orders__cancel_*`).
+
+        An order on another shard than the one asked is unknown there.
+        """
         order = self.account.orders.get(order_id)
-        if order is None or not order.resting:
+        if order is None or self.account.shard(order.placed.ticker) != exchange_index:
+            return nested(404, "not_found")
+        if order.placed.ticker in self.account.results:
+            return nested(400, "market_inactive")
+        if not order.resting:
             return nested(404, "not_found")
         reduced = order.remaining
         self._withdraw(order, "", at)
-        body: dict[str, Any] = {
-            "order_id": order_id,
-            "reduced_by": fixed.contracts(reduced),
-            "ts_ms": at // 1_000,
-        }
-        # The captured answer has no client_order_id, and the wire wins over the specification.
-        return Answer(200, body)
+        return Answer(200, bodies.canceled(order_id, reduced, at))
 
-    def cancel_all(self, at: int) -> Answer:
-        """Cancel everything that rests: 204."""
+    def cancel_all(self, at: int, takes: int = 0) -> Answer:
+        """Cancel everything that rests: 204; and what is accepted within `takes` µs from now."""
         for order in self.account.resting():
             self._withdraw(order, "", at)
+        self._sweeps_until = at + takes if takes else 0
         return Answer(204, None)
+
+    def sweep(self, at: int) -> None:
+        """Cancel the orders that came too soon after a cancel-all."""
+        doomed, self._doomed = self._doomed, []
+        for order in doomed:
+            if order.resting:
+                self._withdraw(order, "", at)
 
     def expire(self, at: int) -> None:
         """Cancel the orders whose time is over."""
-        for order in self.account.resting():
-            if 0 < order.placed.expires <= at:
+        while self._expiring and self._expiring[0][0] <= at:
+            order = self.account.orders[heapq.heappop(self._expiring)[1]]
+            if order.resting:
                 self._withdraw(order, "ExpiryCancel", at)
+
+    def settle(self, market: Market, result: str, at: int) -> None:
+        """End a market: what rests is cancelled, what is held is paid."""
+        for order in self.account.resting(market.ticker):
+            self._withdraw(order, "CloseCancel", at)
+        self.book(Settled(market.ticker, result, at))
+        market.finish(result, at)
+        self._occurrences.append(BookReplaced(market))
+
+    def book(self, entry: Entry) -> None:
+        """Let an entry happen to the account, and have it written down."""
+        self.account.apply(entry)
+        self._entries.append(entry)
+        if isinstance(entry, Placed | Filled | Gone):
+            self._moved[entry.order_id] = self.account.orders[entry.order_id]
+
+    def new_id(self) -> str:
+        """A fresh UUID."""
+        return fixed.uuid_from(self._dice.getrandbits(128))
 
     def public_rest(self, ticker: str, lot: Lot) -> None:
         """Somebody's post-only order; dropped if it would cross."""
         market = self.markets[ticker]
-        if not market.book.crosses(lot.side, lot.price):
+        if market.open and not market.book.crosses(lot.side, lot.price):
             self._tell_levels(market, market.book.add(lot))
 
     def public_withdraw(self, ticker: str, lot_id: str) -> None:
@@ -127,6 +171,8 @@ class Exchange:
         """A delta of the capture."""
         market = self.markets[ticker]
         assert isinstance(market.book, TapeBook)
+        if not market.open:
+            return
         takes = market.book.move(side, price, delta)
         self._occurrences.append(LevelMoved(market, side, price, delta))
         for take in takes:
@@ -138,6 +184,8 @@ class Exchange:
         """A snapshot of the capture."""
         market = self.markets[ticker]
         assert isinstance(market.book, TapeBook)
+        if not market.open:
+            return
         takes = market.book.replace(bids, asks)
         self._occurrences.append(BookReplaced(market))
         for take in takes:
@@ -145,7 +193,8 @@ class Exchange:
 
     def tape_traded(self, ticker: str, side: Side, price: int, count: int, at: int) -> None:
         """A public trade of the capture."""
-        self._print_trade(self.markets[ticker], side, price, count, at)
+        if self.markets[ticker].open:
+            self._print_trade(self.markets[ticker], side, price, count, at)
 
     def _order(self, new: NewOrder, at: int) -> Order:
         count = new.count
@@ -153,7 +202,7 @@ class Exchange:
             held = self.account.position(new.ticker).count
             count = min(count, max(-held if new.side is Side.BID else held, 0)) or count
         placed = Placed(
-            order_id=self._uuid(),
+            order_id=self.new_id(),
             client_order_id=new.client_order_id,
             ticker=new.ticker,
             side=new.side.value,
@@ -177,7 +226,7 @@ class Exchange:
         rests = new.time_in_force == "good_till_canceled" and not plan.stopped
         if not self.account.affords(order, plan.takes, rests):
             return nested(400, "insufficient_balance")
-        if len(self.account.resting()) >= OPEN_ORDERS_MAX:
+        if self.account.open_count >= OPEN_ORDERS_MAX:
             return nested(400, "open_orders_limit_exceeded")
         return None
 
@@ -200,7 +249,7 @@ class Exchange:
             self._filled(Filled(trade_id, take.lot.order_id, price, count, False, 0, at))
 
     def _print_trade(self, market: Market, side: Side, price: int, count: int, at: int) -> str:
-        trade = Traded(market, self._uuid(), price, count, side)
+        trade = Traded(market, self.new_id(), price, count, side)
         market.printed(price, count)
         self.trades.append((trade, at))
         if len(self.trades) > 2 * TRADES_KEPT:
@@ -210,7 +259,7 @@ class Exchange:
         return trade.trade_id
 
     def _filled(self, entry: Filled) -> None:
-        self._apply(entry)
+        self.book(entry)
         self._occurrences.append(OrderFilled(self.account.fills[-1]))
 
     def _withdraw(self, order: Order, reason: str, at: int) -> None:
@@ -222,46 +271,17 @@ class Exchange:
         self._gone(order, reason, at)
 
     def _gone(self, order: Order, reason: str, at: int) -> None:
-        self._apply(Gone(order.placed.order_id, reason, at))
+        self.book(Gone(order.placed.order_id, reason, at))
 
     def _rest(self, order: Order) -> None:
         market = self.markets[order.placed.ticker]
         lot = Lot(order.placed.order_id, True, order.side, order.placed.price, order.remaining)
         self._tell_levels(market, market.book.add(lot), order.placed.client_order_id)
-
-    def _apply(self, entry: Entry) -> None:
-        self.account.apply(entry)
-        self._entries.append(entry)
-        self._moved[entry.order_id] = self.account.orders[entry.order_id]
+        if order.placed.expires:
+            heapq.heappush(self._expiring, (order.placed.expires, order.placed.order_id))
 
     def _tell_levels(
         self, market: Market, changes: list[Change], client_order_id: str = ""
     ) -> None:
         for side, price, delta in changes:
             self._occurrences.append(LevelMoved(market, side, price, delta, client_order_id))
-
-    def _uuid(self) -> str:
-        return fixed.uuid_from(self._dice.getrandbits(128))
-
-
-def _created(order: Order, at: int) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "fill_count": fixed.contracts(order.filled),
-        "order_id": order.placed.order_id,
-        "remaining_count": fixed.contracts(order.remaining),
-        "ts_ms": at // 1_000,
-    }
-    if order.placed.client_order_id:
-        body["client_order_id"] = order.placed.client_order_id
-    if order.filled:
-        spent = order.taker_cost * fixed.CONTRACT
-        paid = order.side.own_price(_nearest(spent, order.filled))
-        body["average_fill_price"] = fixed.dollars4(paid)
-        fees = order.taker_fees * fixed.CONTRACT
-        body["average_fee_paid"] = fixed.dollars4(_nearest(fees, order.filled))
-    return body
-
-
-def _nearest(total: int, count: int) -> int:
-    """Micro-dollars per contract, to the nearest $0.0001."""
-    return (total + 50 * count) // (100 * count) * 100

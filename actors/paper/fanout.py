@@ -1,9 +1,8 @@
 """From what happened to who hears it: each body encoded once, each envelope for one subscriber."""
 
-from msgspec import Struct
-
 from actors.paper import frames
 from actors.paper.account import Account
+from actors.paper.faults import Faults
 from actors.paper.market import Market
 from actors.paper.occurrences import (
     BookReplaced,
@@ -14,18 +13,6 @@ from actors.paper.occurrences import (
     Traded,
 )
 from actors.paper.session import Session, Subscription
-
-
-class Faults(Struct, forbid_unknown_fields=True):
-    """What is armed to go wrong. Each count is how many times yet (`POST /paper/faults`)."""
-
-    skip_frames: int = 0  # sequenced book frames that take their seq but are not sent
-    mute_private: int = 0  # fill, user_order and market_position frames that are not sent
-    lose_replies: int = 0  # order requests that are executed and never answered
-    drop_requests: int = 0  # order requests that are neither executed nor answered
-    refuse_handshakes: int = 0  # WebSocket handshakes answered with `status`
-    status: int = 503
-    close_sockets: bool = False  # at once, and then false again
 
 
 class Fanout:
@@ -55,12 +42,19 @@ class Fanout:
                 case OrderFilled(fill=fill):
                     ticker = fill.order.placed.ticker
                     position = self._account.position(ticker)
-                    self._private("fill", "fill", ticker, frames.fill_body(fill), at)
+                    self._private(
+                        "fill",
+                        "fill",
+                        ticker,
+                        frames.fill_body(fill, self._account.shard(ticker)),
+                        at,
+                    )
                     body = frames.position_body(position)
                     self._private("market_positions", "market_position", ticker, body, at)
                 case OrderMoved(order=order):
-                    body = frames.order_body(order)
-                    self._private("user_orders", "user_order", order.placed.ticker, body, at)
+                    ticker = order.placed.ticker
+                    body = frames.order_body(order, self._account.shard(ticker))
+                    self._private("user_orders", "user_order", ticker, body, at)
 
     def quote(self, at: int) -> None:
         """`ticker` frames of the markets whose quote or print changed since the last call."""

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from actors.paper import fixed
-from actors.paper.account import Fill, Order, Position
+from actors.paper.account import Fill, Position
+from actors.paper.collateral import Order
 from actors.paper.fixed import contracts, dollars4, dollars6
 from actors.paper.market import Market
 from actors.paper.matching import Side
@@ -151,13 +152,14 @@ def ticker_body(market: Market, at: int) -> bytes:
     )
 
 
-def fill_body(fill: Fill) -> bytes:
+def fill_body(fill: Fill, exchange_index: int) -> bytes:
     """`fill`, with the members of capture `demo-2026-06-30-five-markets` (its `fill` frames)."""
     entry, order = fill.entry, fill.order
     body: dict[str, Any] = {
         "trade_id": entry.trade_id,
         "order_id": entry.order_id,
         "market_ticker": order.placed.ticker,
+        "exchange_index": exchange_index,
         "is_taker": entry.taker,
         "side": order.side.outcome,
         "ts": entry.at // fixed.SECOND,
@@ -177,14 +179,14 @@ def fill_body(fill: Fill) -> bytes:
     return encode(body)
 
 
-def order_body(order: Order) -> bytes:
+def order_body(order: Order, exchange_index: int) -> bytes:
     """`user_order` (FACTS.md section 4.5; no capture shows one)."""
     placed = order.placed
     body: dict[str, Any] = {
         "order_id": placed.order_id,
         "user_id": USER_ID,
         "ticker": placed.ticker,
-        "exchange_index": 0,
+        "exchange_index": exchange_index,
         "status": order.status,
         "side": order.side.outcome,
         "is_yes": order.side is Side.BID,

@@ -6,11 +6,13 @@ relative.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 from msgspec import Struct
 
+from actors.paper.bucket import CHEAP, DEFAULT_COST
 from actors.paper.fixed import SECOND, parse_count, parse_dollars
 from actors.paper.matching import OnSelf, Side
 
@@ -48,6 +50,33 @@ class NewOrder(Struct, frozen=True):
     post_only: bool
     reduce_only: bool
     expires: int  # µs; 0 = never
+    exchange_index: int = -1  # -1 = where the market is
+
+
+class OrderCall(NamedTuple):
+    """A POST or DELETE under portfolio/events/orders. No order id in a DELETE = cancel all."""
+
+    method: str
+    order_id: str | None
+    body: bytes
+    query: Mapping[str, str]
+
+    @property
+    def cost(self) -> int:
+        return DEFAULT_COST if self.method == "POST" else CHEAP
+
+    @property
+    def market_ticker(self) -> str:
+        """Of a cancel: an order id alone says nothing of its shard, and means shard 0."""
+        return self.query.get("market_ticker", "")
+
+    @property
+    def named_shard(self) -> int:
+        """The `exchange_index` that a create or a cancel of one order names, else -1."""
+        if self.method == "POST":
+            return _named_shard(self.body)
+        text = self.query.get("exchange_index", "") if self.order_id is not None else ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else -1
 
 
 def nested(status: int, code: str, details: str = "", service: str = "exchange") -> Answer:
@@ -138,6 +167,18 @@ def _object(body: bytes) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _named_shard(body: bytes) -> int:
+    try:
+        found = msgspec.json.decode(body, type=_Routing).exchange_index
+    except (msgspec.DecodeError, RecursionError):
+        return -1
+    return -1 if found is None else found
+
+
+class _Routing(Struct, frozen=True):
+    exchange_index: int | None = None
+
+
 def read_order(body: bytes, at: int) -> NewOrder:
     """A create, or Refused with what the exchange would answer. `at` is now, in µs."""
     found = _object(body)
@@ -167,6 +208,7 @@ def read_order(body: bytes, at: int) -> NewOrder:
         post_only=found.get("post_only", False),
         reduce_only=found.get("reduce_only", False),
         expires=found.get("expiration_time", 0) * SECOND,
+        exchange_index=found.get("exchange_index", -1),
     )
     _check(order, at)
     return order

@@ -22,7 +22,7 @@ DECI_CENT: Final = (Step(0, DOLLAR, 1_000),)
 
 
 class Market:
-    """A binary market, open for as long as the exchange lives."""
+    """A binary market, open until it is settled."""
 
     def __init__(
         self,
@@ -45,6 +45,18 @@ class Market:
         self.last_count = 0
         self.volume = 0
         self.dollar_volume = 0  # micro-dollars
+        self.exchange_index = 0
+        self.result = ""  # yes or no, once it is settled
+
+    @property
+    def open(self) -> bool:
+        return not self.result
+
+    def finish(self, result: str, at: int) -> None:
+        """The market is settled: nothing rests in it any more, and nothing will."""
+        self.result = result
+        self.opened, self.closes = min(self.opened, at), at
+        self.book = type(self.book)()
 
     @property
     def event_ticker(self) -> str:

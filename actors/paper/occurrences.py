@@ -2,7 +2,8 @@
 
 from msgspec import Struct
 
-from actors.paper.account import Fill, Order
+from actors.paper.account import Fill
+from actors.paper.collateral import Order
 from actors.paper.market import Market
 from actors.paper.matching import Side
 

@@ -1,19 +1,18 @@
 """Which GETs there are, who may call them, what they cost, and what answers them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
-from actors.paper import bodies, reads
-from actors.paper.bucket import DEFAULT_COST
-from actors.paper.exchange import Exchange
+from actors.paper import bodies, portfolio, reads
+from actors.paper.bucket import CHEAP, DEFAULT_COST
+from actors.paper.fixed import rfc3339
 from actors.paper.intake import Answer
+from actors.paper.paging import Query
+from actors.paper.view import View
 
-CHEAP: Final = 2  # tokens; get order, cancel, cancel-all (capture `account__endpoint_costs`)
-
-Query = Mapping[str, str]
-Read = Callable[[Exchange, str, Query, int], Answer]  # exchange, name in the path, query, µs now
+Read = Callable[[View, str, Query, int], Answer]  # name in the path, query, µs now
 
 
 class Get(Struct, frozen=True):
@@ -26,50 +25,75 @@ class Get(Struct, frozen=True):
 
 
 def _fixed(body: bodies.Body) -> Read:
-    return lambda exchange, name, query, at: Answer(200, body)
+    return lambda view, name, query, at: Answer(200, body)
 
 
-def _balance(exchange: Exchange, name: str, query: Query, at: int) -> Answer:
-    return Answer(200, bodies.balance(exchange.account, exchange, at))
+def _as_of(view: View, name: str, query: Query, at: int) -> Answer:
+    return Answer(200, {"as_of_time": rfc3339(view.as_of)})
 
 
+def _mine(path: str, read: Read, cost: int = DEFAULT_COST) -> Get:
+    return Get(path, read, signed=True, cost=cost)
+
+
+# The order is that of the search: the busiest first.
 GETS: Final = (
-    Get("/exchange/status", _fixed({"exchange_active": True, "trading_active": True})),
+    _mine(
+        "/portfolio/orders/{name}",
+        lambda view, name, query, at: portfolio.order(view, name, at),
+        CHEAP,
+    ),
+    _mine(
+        "/portfolio/orders",
+        lambda view, name, query, at: portfolio.orders(view, query, False, at),
+    ),
+    _mine(
+        "/portfolio/fills",
+        lambda view, name, query, at: portfolio.fills(view, query, False, at),
+    ),
+    _mine("/portfolio/balance", lambda view, name, query, at: portfolio.balance(view, query)),
+    _mine("/portfolio/positions", lambda view, name, query, at: portfolio.positions(view, query)),
+    _mine(
+        "/portfolio/settlements",
+        lambda view, name, query, at: portfolio.settlements(view, query),
+    ),
+    _mine(
+        "/portfolio/deposits",
+        lambda view, name, query, at: portfolio.transfers(view, query, "deposits"),
+    ),
+    _mine(
+        "/portfolio/withdrawals",
+        lambda view, name, query, at: portfolio.transfers(view, query, "withdrawals"),
+    ),
+    _mine(
+        "/historical/orders",
+        lambda view, name, query, at: portfolio.orders(view, query, True, at),
+    ),
+    _mine(
+        "/historical/fills",
+        lambda view, name, query, at: portfolio.fills(view, query, True, at),
+    ),
+    Get("/historical/cutoff", lambda view, name, query, at: portfolio.cutoff(view, at)),
+    _mine(
+        "/account/limits",
+        lambda view, name, query, at: Answer(200, bodies.limits(view.budgets)),
+    ),
     Get("/account/endpoint_costs", _fixed(bodies.endpoint_costs())),
-    Get("/series/fee_changes", _fixed({"series_fee_change_arr": []})),
-    Get("/series", lambda exchange, name, query, at: reads.all_series(exchange)),
-    Get("/series/{name}", lambda exchange, name, query, at: reads.series(exchange, name)),
-    Get("/markets", lambda exchange, name, query, at: reads.markets(exchange, query, at)),
-    Get("/markets/trades", lambda exchange, name, query, at: reads.trades(exchange, query)),
-    Get("/markets/{name}", lambda exchange, name, query, at: reads.market(exchange, name, at)),
+    Get("/exchange/status", lambda view, name, query, at: reads.status(view)),
+    Get("/exchange/user_data_timestamp", _as_of),
+    Get("/markets", lambda view, name, query, at: reads.markets(view.exchange, query, at)),
+    Get("/markets/trades", lambda view, name, query, at: reads.trades(view.exchange, query)),
+    Get("/markets/{name}", lambda view, name, query, at: reads.market(view.exchange, name, at)),
     Get(
         "/markets/{name}/orderbook",
-        lambda exchange, name, query, at: reads.orderbook(exchange, name, query),
+        lambda view, name, query, at: reads.orderbook(view.exchange, name, query),
     ),
-    Get("/events", lambda exchange, name, query, at: reads.events(exchange, query, at)),
-    Get("/events/{name}", reads.event),
-    Get("/account/limits", _fixed(bodies.limits()), signed=True),
-    Get("/portfolio/balance", _balance, signed=True),
+    Get("/events", lambda view, name, query, at: reads.events(view.exchange, query, at)),
     Get(
-        "/portfolio/orders",
-        lambda exchange, name, query, at: reads.orders(exchange, query),
-        signed=True,
+        "/events/{name}",
+        lambda view, name, query, at: reads.event(view.exchange, name, query, at),
     ),
-    Get(
-        "/portfolio/orders/{name}",
-        lambda exchange, name, query, at: reads.order(exchange, name),
-        signed=True,
-        cost=CHEAP,
-    ),
-    Get(
-        "/portfolio/fills",
-        lambda exchange, name, query, at: reads.fills(exchange, query),
-        signed=True,
-    ),
-    Get(
-        "/portfolio/positions",
-        lambda exchange, name, query, at: reads.positions(exchange, query),
-        signed=True,
-    ),
-    Get("/portfolio/settlements", _fixed({"cursor": "", "settlements": []}), signed=True),
+    Get("/series/fee_changes", _fixed({"series_fee_change_arr": []})),
+    Get("/series", lambda view, name, query, at: reads.all_series(view.exchange)),
+    Get("/series/{name}", lambda view, name, query, at: reads.series(view.exchange, name)),
 )

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import socket
-import time
+import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from actors.paper.exchange import Exchange
 from actors.paper.signing import KeyRing
 from actors.paper.store import Journal, load_tape
 from actors.paper.synthetic import Synthetic
-from actors.paper.web import Web, wall
+from actors.paper.web import Web, clocks
 from actors.paper.wire import Answered, Happened, Line, Received, WireLog
 from protocol.config import Settings
 from protocol.errors import ConfigError
@@ -105,7 +105,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 def build(settings: Settings, journal: Journal) -> tuple[Core, WireLog]:
     """The exchange as the journal left it, over fresh markets of the feed."""
-    account, wire = Account(), WireLog()
+    paper = settings.paper
+    account, wire = Account(paper.shards), WireLog()
 
     def take(line: Line) -> None:
         match line:
@@ -116,16 +117,17 @@ def build(settings: Settings, journal: Journal) -> tuple[Core, WireLog]:
                 wire.apply(line)
 
     journal.replay(take)
-    paper, opened = settings.paper, wall()
+    _, opened = clocks()
     dice = random.Random(os.urandom(32))  # ids must differ from those of former lives
     if paper.feed == "synthetic":
         synthetic = Synthetic(paper.seed, paper.speed)
         exchange = Exchange(synthetic.markets(opened), account, dice)
         synthetic.open(exchange)
         exchange.drain()
-        return Core(exchange, synthetic, paper.speed), wire
+        return Core(exchange, synthetic, paper.speed, paper.tier), wire
     tape = load_tape(paper.feed)
-    return Core(Exchange(tape.markets(opened), account, dice), tape, paper.speed), wire
+    exchange = Exchange(tape.markets(opened), account, dice)
+    return Core(exchange, tape, paper.speed, paper.tier), wire
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -155,7 +157,7 @@ async def _serve(
 ) -> None:
     web: Web
     server: Server
-    web = Web(core, keys, journal, wire, lambda client: _cut(server, client))
+    web = Web(core, keys, journal, wire, lambda client, how: _cut(server, client, how))
     server = Server(_config(web))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     ticking = asyncio.create_task(_tick(core, web))
@@ -189,14 +191,24 @@ def _config(web: Web) -> uvicorn.Config:
     )
 
 
-def _cut(server: uvicorn.Server, client: tuple[str, int]) -> None:
+def _cut(server: uvicorn.Server, client: tuple[str, int], how: str) -> None:
+    """End a connection: `finish` sends what waits first, `close` doesn't, `reset` is a TCP RST."""
     for connection in list(server.server_state.connections):
         found: Any = connection  # uvicorn's protocols have these two, whatever they speak
-        if found.client == client:
-            found.transport.abort()
+        if found.client != client:
+            continue
+        if how == "finish":
+            found.transport.close()
+            continue
+        if how == "reset":
+            number = found.transport.get_extra_info("socket").fileno()
+            # The event loop's own socket takes no options; a duplicate is the same connection.
+            with socket.socket(fileno=os.dup(number)) as same:
+                same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        found.transport.abort()
 
 
 async def _tick(core: Core, web: Web) -> None:
     while True:
-        web.keep(core.tick(time.monotonic_ns(), wall()))
+        web.keep(core.tick(*clocks()))
         await asyncio.sleep(0 if core.behind else TICK)

@@ -27,6 +27,7 @@ class Journal:
         folder = f"{var_dir}/exchange"
         self._path = f"{folder}/{NAME}"
         self._encode = msgspec.json.Encoder().encode
+        self._unsynced = False
         try:
             for path in (var_dir, folder):  # a parent made in passing would be open to others
                 os.makedirs(path, mode=0o700, exist_ok=True)
@@ -55,14 +56,20 @@ class Journal:
                 sound += len(text)
         os.ftruncate(self._descriptor, sound)
 
-    def append(self, *lines: Line) -> None:
-        """Write lines in one piece and wait until they are on disk."""
+    def write(self, *lines: Line) -> None:
+        """Write lines in one piece: they outlive the process from now on."""
         if not lines:
             return
         rest = b"".join(self._encode(line) + b"\n" for line in lines)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
-        os.fsync(self._descriptor)
+        self._unsynced = True
+
+    def sync(self) -> None:
+        """Wait until what was written is on disk, and outlives the machine's power as well."""
+        if self._unsynced:
+            os.fsync(self._descriptor)
+            self._unsynced = False
 
     def close(self) -> None:
         os.close(self._descriptor)

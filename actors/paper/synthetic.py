@@ -84,6 +84,8 @@ class Synthetic:
         budget = ACTIONS_MAX
         for ticker, crowd in self._crowds.items():
             crowd.due += elapsed * crowd.rate * self._speed / 1_000_000_000
+            if not exchange.markets[ticker].open:
+                crowd.due = 0.0
             while crowd.due >= 1 and budget:
                 # Bursts and pauses: an action uses up between nearly nothing and two.
                 crowd.due -= self._dice.uniform(0.05, 1.95)

@@ -5,19 +5,21 @@ its answer before it is sent, so what the log does not have did not happen, and 
 missing was never given.
 """
 
-from collections import deque
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from actors.paper.account import Entry
+from actors.paper.entries import Entry
 
 REQUESTS_KEPT: Final = 200_000  # in memory, for GET /paper/wire; on disk there are all
 
 
 class Received(Struct, frozen=True, tag="received"):
-    """A POST or DELETE under portfolio/events/orders, before anything was decided about it."""
+    """A POST or DELETE under portfolio/events/orders, before anything was decided about it.
+
+    Or whatever came after a redirect.
+    """
 
     n: int
     at: int
@@ -45,13 +47,38 @@ class Answered(Struct, frozen=True, tag="answered"):
 Line = Received | Happened | Answered
 
 
+class Request(Struct):
+    """A request and, where there is one, its answer."""
+
+    received: Received
+    answered: Answered | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """One row of `GET /paper/wire`; `answer` is null where none was given."""
+        received, answered = self.received, self.answered
+        answer = None if answered is None else _parsed(answered.answer)
+        order_id = received.order_id
+        if order_id is None and isinstance(answer, dict):
+            order_id = answer.get("order_id")
+        return {
+            "n": received.n,
+            "at": received.at,
+            "method": received.method,
+            "path": received.path,
+            "client_order_id": received.client_order_id,
+            "order_id": order_id,
+            "body": _parsed(received.body),
+            "status": None if answered is None else answered.status,
+            "answer": answer,
+        }
+
+
 class WireLog:
     """The requests in order, as `GET /paper/wire` shows them."""
 
     def __init__(self) -> None:
-        self._requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
-        self._open: dict[int, dict[str, Any]] = {}
-        self._last = 0
+        self._requests: list[Request] = []
+        self._forgotten = 0  # how many came before the first of them
 
     def receive(self, method: str, path: str, order_id: str | None, body: str, at: int) -> Received:
         """Number a request; `path` has its query."""
@@ -59,38 +86,24 @@ class WireLog:
         client_order_id = found.get("client_order_id") if isinstance(found, dict) else None
         if not isinstance(client_order_id, str):
             client_order_id = None
-        return Received(self._last + 1, at, method, path, client_order_id, order_id, body)
+        number = self._forgotten + len(self._requests) + 1
+        return Received(number, at, method, path, client_order_id, order_id, body)
 
     def apply(self, line: Received | Answered) -> None:
         """Take a line, new or read back."""
-        if isinstance(line, Received):
-            self._last = line.n
-            request = {
-                "n": line.n,
-                "at": line.at,
-                "method": line.method,
-                "path": line.path,
-                "client_order_id": line.client_order_id,
-                "order_id": line.order_id,
-                "body": _parsed(line.body),
-                "status": None,
-                "answer": None,
-            }
-            self._requests.append(request)
-            self._open[line.n] = request
+        if isinstance(line, Answered):
+            if line.n > self._forgotten:
+                self._requests[line.n - self._forgotten - 1].answered = line
             return
-        request = self._open.pop(line.n)
-        request["status"], request["answer"] = line.status, _parsed(line.answer)
-        if request["order_id"] is None and isinstance(request["answer"], dict):
-            request["order_id"] = request["answer"].get("order_id")
+        self._requests.append(Request(line))
+        if len(self._requests) >= 2 * REQUESTS_KEPT:
+            del self._requests[:REQUESTS_KEPT]
+            self._forgotten += REQUESTS_KEPT
 
-    def forget_open(self, n: int) -> None:
-        """No answer will come for request `n`."""
-        self._open.pop(n, None)
-
-    def shown(self) -> list[dict[str, Any]]:
-        """Every request kept, oldest first; `answer` is null where none was given."""
-        return list(self._requests)
+    def shown(self, since: int = 0, limit: int = REQUESTS_KEPT * 2) -> list[dict[str, Any]]:
+        """The requests kept whose number is above `since`, oldest first, `limit` at most."""
+        first = max(since - self._forgotten, 0)
+        return [request.shown() for request in self._requests[first : first + limit]]
 
 
 def _parsed(text: str) -> Any:

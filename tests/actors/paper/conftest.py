@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Client]]:
     """Open an exchange on a feed; it closes with the test."""
     with ExitStack() as stack:
 
-        def open_one(feed: str = "synthetic", speed: float = 1.0) -> Client:
-            return stack.enter_context(House(settings_in(tmp_path, feed, speed)))
+        def open_one(feed: str = "synthetic", speed: float = 1.0, **paper: Any) -> Client:
+            return stack.enter_context(House(settings_in(tmp_path, feed, speed, **paper)))
 
         yield open_one
 

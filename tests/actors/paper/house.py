@@ -49,7 +49,9 @@ def snapshot_line(ticker: str = TICKER, yes: Any = None, no: Any = None) -> str:
     return json.dumps({"type": "orderbook_snapshot", "sid": 1, "seq": 1, "msg": body}) + "\n"
 
 
-def settings_in(folder: Path, feed: str = "synthetic", speed: float = 1.0) -> Settings:
+def settings_in(
+    folder: Path, feed: str = "synthetic", speed: float = 1.0, **paper: Any
+) -> Settings:
     """Settings of an exchange that keeps everything under `folder`."""
     for name, key in KEYS.items():
         pem = key.private_bytes(
@@ -75,7 +77,7 @@ def settings_in(folder: Path, feed: str = "synthetic", speed: float = 1.0) -> Se
             read_key_file=str(folder / "paper-read.pem"),
         ),
         stream=Stream(follow=("*",)),
-        paper=Paper(enabled=True, port=port, feed=feed, speed=speed),
+        paper=Paper(enabled=True, port=port, feed=feed, speed=speed, **paper),
     )
 
 
@@ -105,17 +107,26 @@ class Client:
         self.session.trust_env = False
         self._ws_url = settings.exchange.ws_url
 
-    def call(self, method: str, path: str, body: Any = None, **how: Any) -> requests.Response:
+    def call(
+        self, method: str, path: str, body: Any = None, timeout: float = PATIENCE, **how: Any
+    ) -> requests.Response:
         """A signed request; `path` is from the root and may have a query."""
         headers = signed(method, path.partition("?")[0], **how)
         return self.session.request(
-            method, self.root + path, json=body, headers=headers, timeout=PATIENCE
+            method,
+            self.root + path,
+            json=body,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
         )
 
     def get(self, path: str, **how: Any) -> Any:
         return self.call("GET", f"/trade-api/v2{path}", **how).json()
 
-    def order(self, client_order_id: str, **changes: Any) -> requests.Response:
+    def order(
+        self, client_order_id: str, timeout: float = PATIENCE, **changes: Any
+    ) -> requests.Response:
         """Create: by default 1 at 0.01, good till cancelled."""
         body = {
             "ticker": TICKER,
@@ -126,10 +137,31 @@ class Client:
             "time_in_force": "good_till_canceled",
             "self_trade_prevention_type": "taker_at_cross",
         }
-        return self.call("POST", ORDERS, body | changes)
+        return self.call("POST", ORDERS, body | changes, timeout)
 
-    def cancel(self, order_id: str) -> requests.Response:
-        return self.call("DELETE", f"{ORDERS}/{order_id}")
+    def cancel(self, order_id: str, query: str = "") -> requests.Response:
+        return self.call("DELETE", f"{ORDERS}/{order_id}{query}")
+
+    def listed(self, query: str = "") -> list[str]:
+        """The client order ids of a listing, newest first."""
+        found = self.get(f"/portfolio/orders{query}")["orders"]
+        return [order["client_order_id"] for order in found]
+
+    def cash(self) -> str:
+        found: str = self.get("/portfolio/balance")["balance_dollars"]
+        return found
+
+    def held(self) -> dict[str, str]:
+        """Positions by ticker."""
+        found = self.get("/portfolio/positions")["market_positions"]
+        return {position["ticker"]: position["position_fp"] for position in found}
+
+    def budget(self) -> Any:
+        return self.session.get(f"{self.root}/paper/budget").json()["buckets"]
+
+    def paper(self, deed: str, **body: Any) -> requests.Response:
+        """One of the exchange's own calls, `POST /paper/...`."""
+        return self.session.post(f"{self.root}/paper/{deed}", json=body, timeout=PATIENCE)
 
     def socket(self, key: str = "paper-read") -> ClientConnection:
         return connect(

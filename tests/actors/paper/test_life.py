@@ -1,6 +1,7 @@
 """A real process: killed, restarted, asked to stop, misconfigured."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -33,8 +34,15 @@ def toml(settings: Settings) -> str:
     lines = [f'{name} = "{found[name]}"' for name in ("profile", "run_dir", "var_dir")]
     for table in ("exchange", "stream", "paper"):
         lines.append(f"[{table}]")
-        lines += [f"{k} = {msgspec.json.encode(v).decode()}" for k, v in found[table].items()]
+        lines += [f"{k} = {inline(v)}" for k, v in found[table].items()]
     return "\n".join(lines)
+
+
+def inline(value: object) -> str:
+    """A TOML value on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} = {inline(v)}" for k, v in value.items()) + "}"
+    return msgspec.json.encode(value).decode()
 
 
 class Life:
@@ -136,6 +144,27 @@ def test_a_resting_order_is_filled_by_the_public(folder: Path) -> None:
                     sent[fill["order_id"]],
                     "0.000000",
                 )
+
+
+def test_a_journal_that_cannot_be_written_ends_the_process(folder: Path) -> None:
+    settings = settings_in(folder)
+    client, life = Client(settings), Life(settings, folder)
+    client.open()
+    ticker = client.get("/markets?limit=1")["markets"][0]["ticker"]
+    client.order("kept", ticker=ticker)
+    journal = Path(settings.var_dir, "exchange", "journal.jsonl")
+    most = journal.stat().st_size + 20  # the next line is torn
+    resource.prlimit(life.process.pid, resource.RLIMIT_FSIZE, (most, most))
+    assert client.order("torn", ticker=ticker).status_code == 500
+    assert life.exit() not in (0, None)
+    assert "File too large" in life.said.decode()
+    client.session.close()
+    client, life = Client(settings), Life(settings, folder)
+    client.open()
+    assert [row["client_order_id"] for row in client.wire()] == ["kept"]
+    assert client.order("torn", ticker=ticker).status_code == 201
+    client.session.close()
+    life.end(signal.SIGTERM)
 
 
 def test_a_port_in_use_is_said_in_one_line(folder: Path) -> None:
