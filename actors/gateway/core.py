@@ -4,11 +4,12 @@ Each part of the work has its own file; here they meet: what comes in goes to th
 and whatever may leave does, most urgent first.
 """
 
-import collections
 import random
 
 from actors.gateway.cancels import Cancels
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
+from actors.gateway.halt import KEY as PANIC
+from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
 from actors.gateway.orders import Orders, Stage
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
@@ -18,6 +19,7 @@ from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers
 from protocol.kalshi.answers import BalanceBody
+from protocol.latch import NO_LATCH, Latch
 from protocol.limits import GATE_LEASE, MS
 from protocol.machine import (
     Answer,
@@ -38,8 +40,8 @@ from protocol.messages import (
     CancelOrder,
     ConfirmRestore,
     Halt,
-    HaltAnswer,
     MarketsRequest,
+    Panic,
     PlaceOrder,
     Reconcile,
     Refused,
@@ -49,26 +51,11 @@ from protocol.messages import (
 from protocol.pulse import Identity, Pulse, Vitals
 
 
-class HaltSaved(Cause, frozen=True):
-    """The halt latch is on disk as asked, or `problem` says why not."""
-
-    halted: bool
-    reason: str
-    problem: str = ""
-
-
-class SaveHalt(Effect, frozen=True):
-    """Write or remove the halt latch, so that it survives a restart."""
-
-    halted: bool
-    reason: str
-
-
 class Gateway:
-    """The core. `halt_reason` is what the latch said at boot, "" if there was none."""
+    """The core. `latch` is what the halt latch said at boot."""
 
     def __init__(
-        self, identity: Identity, now: int, dice: random.Random, halt_reason: str = ""
+        self, identity: Identity, now: int, dice: random.Random, latch: Latch = NO_LATCH
     ) -> None:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
@@ -78,8 +65,7 @@ class Gateway:
         self._reconciler = Reconciler(self._desk, identity.epoch)
         self._reads = Reads(self._desk)
         self._restores = Restores(self._desk)
-        self._halt = halt_reason
-        self._wishes: collections.deque[tuple[Asker, bool]] = collections.deque()
+        self._halts = Halts(self._desk, now, latch)
         self._gate_epoch = 0
         self._gate_until: int | None = None
         self._gate_reasons: tuple[str, ...] = ("no word from the supervisor yet",)
@@ -99,6 +85,8 @@ class Gateway:
         if self._reads.rest_ready:
             under_way = self.orders.under_way()
             effects += self._reconciler.due(now, at, under_way, self.orders.settled_at)
+        effects += self._hold_back(now, at)
+        effects += self._halts.due(now, at, self.orders.tickets)
         effects += self._leave(now, at)
         effects += self._desk.ledger.due(now, at)
         effects += self._restores.due()
@@ -120,13 +108,16 @@ class Gateway:
             self.orders.deadline(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
+            self._halts.deadline(),
             self._desk.lanes.deadline(now),
         ]
         return max(min(d for d in found if d is not None), now + MS)
 
     def _take(self, now: int, cause: Cause) -> list[Effect]:
         match cause:
-            case Started() | Elapsed():
+            case Started():
+                return self._halts.started(now, cause.at)
+            case Elapsed():
                 return []
             case Heard(envelope=envelope):
                 return self._hear(now, envelope)
@@ -136,8 +127,10 @@ class Gateway:
                 return self._answered(now, cause.at, letter)
             case CallAnswered() | CallFailed():
                 return self._ended(now, cause.at, cause)
-            case HaltSaved(halted=halted, reason=reason, problem=problem):
-                return self._latched(cause.at, halted, reason, problem)
+            case HaltSaved():
+                return self._halts.saved(now, cause.at, cause)
+            case LatchSeen(latch=latch):
+                return self._halts.seen(now, cause.at, latch)
             case Stopping():
                 self._stopping = True
                 return []
@@ -156,20 +149,21 @@ class Gateway:
             self._desk.ledger.hear(now, envelope)
         return []
 
-    def closed(self, now: int) -> tuple[str, str] | None:
-        """Code and text of why no new risk may be taken now; None if it may."""
-        if self._halt:
-            return "halted", self._halt
+    def closed(self, now: int) -> Closed | None:
+        """Why no new risk may be taken now; None if it may."""
+        halted = self._halts.closed(now)
+        if halted is not None:
+            return halted
         if self._stopping:
-            return "stopping", "the gateway is stopping"
+            return "stopping", "the gateway is stopping", 0
         if not self._reads.rest_ready:
-            return "rest_not_ready", self._reads.trouble
+            return "rest_not_ready", self._reads.trouble, 0
         if self._gate_until is None:
-            return "gate_closed", "; ".join(self._gate_reasons)
+            return "gate_closed", "; ".join(self._gate_reasons), 0
         if now >= self._gate_until:
-            return "gate_closed", "the supervisor is silent: the gate's lease has run out"
+            return "gate_closed", "the supervisor is silent: the gate's lease has run out", 0
         why = self._desk.ledger.why_not(now)
-        return ("account_stale", why) if why else None
+        return ("account_stale", why, 0) if why else None
 
     def _asked(
         self, now: int, at: int, asker: tuple[tuple[bytes, ...], str], letter: Letter
@@ -185,11 +179,8 @@ class Gateway:
                 return []
             case MarketsRequest(follow=follow):
                 return self._reads.look_up(at, asker, follow)
-            case Halt(reason=reason):
-                self._halt = reason or "halted"  # at once: the disk may take its time
-                return self._latch(asker, True, self._halt)
-            case Resume(reason=reason):
-                return self._latch(asker, False, reason)
+            case Halt() | Resume() | Panic():
+                return self._halts.asked(now, at, asker, letter.epoch, letter.body)
             case ConfirmRestore(confirmed_by=confirmed_by):
                 return self._restores.confirm(now, at, asker, letter.epoch, confirmed_by)
         refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")
@@ -209,20 +200,16 @@ class Gateway:
         made = None if ticket is None or ticket.answer is None else ticket.answer.order
         return self._cancels.cancel(at, asker, id, made)
 
-    def _latch(
-        self, asker: tuple[tuple[bytes, ...], str], halted: bool, reason: str
-    ) -> list[Effect]:
-        self._wishes.append((asker, halted))
-        return [SaveHalt(halted, reason)]
-
-    def _latched(self, at: int, halted: bool, reason: str, problem: str) -> list[Effect]:
-        asker, _ = self._wishes.popleft()  # saved in the order in which they were wished
-        if not halted and not problem and not any(wish for _, wish in self._wishes):
-            self._halt = ""  # unless somebody has halted again meanwhile
-        answer = HaltAnswer(bool(self._halt), problem or self._halt, not problem)
-        word = "halted" if self._halt else "resumed"
-        report = Report(f"{word}: {problem or reason}", grave=bool(problem))
-        return [report, *self._desk.answer([asker], answer, at)]
+    def _hold_back(self, now: int, at: int) -> list[Effect]:
+        """While no order may leave, those that wait for tokens are refused and draw none."""
+        stopped = self._halts.closed(now)
+        if stopped is None:
+            return []
+        effects: list[Effect] = []
+        for id, ticket in self.orders.tickets.items():
+            if ticket.stage is Stage.QUEUED and self._desk.lanes.withdraw(f"order:{id}"):
+                effects += self.orders.deny(now, at, id, *stopped[:2])
+        return effects
 
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         told = self._desk.tells.answered(letter.id)
@@ -243,7 +230,7 @@ class Gateway:
                 closed = self.closed(now)
                 if not self.orders.may_go(now, at, name, closed):
                     self._desk.lanes.back(id)
-                    effects += self.orders.deny(now, at, name, *(closed or ("withdrawn", "")))
+                    effects += self.orders.deny(now, at, name, *(closed or ("withdrawn", ""))[:2])
                     continue
             self._desk.counters["calls"] += 1
             effects.append(MakeCall(id, waiting.call))
@@ -261,7 +248,12 @@ class Gateway:
             self._reads.unproved(now)
         kind, _, name = waiting.key.partition(":")
         if kind == "order":
+            stopped = self._halts.order_ended(now, ended)
+            if stopped is not None:
+                return self.orders.deny(now, at, name, *stopped[:2])
             return self.orders.ended(now, at, name, ended)
+        if kind == PANIC:
+            return self._halts.ended(now, at, name, ended)
         if kind == "cancel":
             return self._cancels.ended(now, at, name, ended)
         if kind == KEY:
@@ -293,12 +285,14 @@ class Gateway:
         flags = {
             "rest_ready": self._reads.rest_ready and not self._reads.trouble,
             "rate_limiter_ready": self._reads.limiter_ready,
-            "halted": bool(self._halt),
+            "halted": self._halts.halted,
         }
+        reasons += self._halts.vitals()
         return Vitals(tuple(reasons), flags)
 
     def _counters(self, now: int) -> dict[str, int]:
         read, write = self._desk.lanes.tokens(now)
         extra = {"read_tokens": read, "write_tokens": write, "in_doubt": self._reconciler.in_doubt}
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
+        extra |= self._halts.counters(now)
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

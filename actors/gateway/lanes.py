@@ -58,8 +58,11 @@ class Lanes:
     def full(self, lane: Lane) -> bool:
         return len(self._queues[lane]) >= LANE_QUEUE_MAX
 
-    def submit(self, key: str, call: Call) -> bool:
-        """Put a call into its lane. False if the lane is full."""
+    def submit(self, key: str, call: Call, first: bool = False) -> bool:
+        """Put a call into its lane, or at its head. False if the lane is full."""
+        if first:  # of these there is one: a panic's
+            self._queues[call.lane].appendleft(Waiting(key, call))
+            return True
         if self.full(call.lane):
             return False
         self._queues[call.lane].append(Waiting(key, call))

@@ -71,10 +71,11 @@ class Orders:
         at: int,
         asker: Asker,
         order: PlaceOrder,
-        closed: tuple[str, str] | None,
+        closed: tuple[str, str, int] | None,
         unproved: str,
     ) -> list[Effect]:
-        """Take an order. `closed` is the code and text of why no new risk may be taken.
+        """Take an order. `closed` is why no new risk may be taken: code, text, and for how many
+        ms at least (0: nobody knows).
 
         `unproved` says why an id that the ledger doesn't know may have been used all the same,
         "" if it can't have been.
@@ -175,7 +176,7 @@ class Orders:
         del self.tickets[id]
         return self._desk.answer(ticket.askers, ticket.answer, at)
 
-    def may_go(self, now: int, at: int, id: str, closed: tuple[str, str] | None) -> bool:
+    def may_go(self, now: int, at: int, id: str, closed: tuple[str, str, int] | None) -> bool:
         """The last look, after the last queue and right before the signature."""
         ticket = self.tickets.get(id)
         if ticket is None or ticket.stage is not Stage.QUEUED or closed is not None:

@@ -2,12 +2,14 @@
 
 import threading
 import time
+from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from actors.gateway.desk import CallAnswered, CallFailed
+from actors.gateway.halt import STOPPED
 from protocol.config import Settings
 from protocol.errors import ConfigError
 from protocol.kalshi.calls import Call
@@ -23,15 +25,19 @@ IDLE_MAX_S = 5.0  # a connection idle for longer may be closed by the time an or
 
 
 class Wire:
-    """Sends signed calls: no redirects, no retries, no proxies, certificates always verified."""
+    """Sends signed calls: no redirects, no retries, no proxies, certificates always verified.
 
-    def __init__(self, settings: Settings) -> None:
+    `stopped` is asked right before an order is signed; it says why the order may not leave.
+    """
+
+    def __init__(self, settings: Settings, stopped: Callable[[], str] = str) -> None:
         """Raises ConfigError if the address or the key can't be used."""
         url = urlsplit(settings.exchange.rest_url)
         if url.scheme != "https" and not (url.scheme == "http" and url.hostname in LOOPBACK):
             raise ConfigError(f"exchange.rest_url: {settings.exchange.rest_url}: expected https")
         key_file = settings.exchange.key_file
         self._signer = Signer(settings.exchange.key_id, read_private(key_file), key_file)
+        self._stopped = stopped
         self._url = settings.exchange.rest_url
         self._path = url.path
         self._local = threading.local()
@@ -39,7 +45,11 @@ class Wire:
     def send(self, id: int, call: Call) -> Cause:
         """Send once. What is not an answer is told as it is, never tried again."""
         path = self._path + call.path
-        headers = self._signer.headers(wall() // 1_000, call.method, path)
+        signed_at = wall() // 1_000  # first: an order held up after the look expires with it
+        why = self._stopped() if call.lane == "order" else ""
+        if why:
+            return CallFailed(wall(), id, STOPPED + why, sent=False)
+        headers = self._signer.headers(signed_at, call.method, path)
         headers["Content-Type"] = "application/json"
         query = f"?{urlencode(call.query)}" if call.query else ""
         try:

@@ -8,6 +8,7 @@ from actors.gateway.core import Gateway
 from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
+from protocol.latch import NO_LATCH, Latch
 from protocol.limits import MS, SECOND
 from protocol.machine import Answer, Answered, Asked, Cause, Effect, Elapsed, Heard, Started, Tell
 from protocol.messages import (
@@ -51,9 +52,15 @@ def order(id: str = "c1", **terms: Any) -> PlaceOrder:
 class Scene:
     """Reads are answered at once; orders, cancels and the writer wait for the story."""
 
-    def __init__(self, halt: str = "", listing: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        halt: str = "",
+        listing: list[dict[str, Any]] | None = None,
+        latch: Latch = NO_LATCH,
+    ) -> None:
         self.now = SECOND
-        self.core = Gateway(Identity("gateway", 7), self.now, random.Random(1), halt)
+        latch = Latch(reason=halt) if halt else latch
+        self.core = Gateway(Identity("gateway", 7), self.now, random.Random(1), latch)
         self.writer = Outbox("writer", 3)
         self.supervisor = Outbox("supervisor", 4)
         self.n = 0
