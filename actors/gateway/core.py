@@ -8,12 +8,12 @@ import random
 
 from actors.gateway.cancels import Cancels
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
-from actors.gateway.halt import KEY as PANIC
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
 from actors.gateway.orders import Orders, Stage
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
 from actors.gateway.restore import Restores
+from actors.gateway.sweeper import KEY as PANIC
 from protocol import topics
 from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError

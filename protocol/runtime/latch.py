@@ -85,9 +85,7 @@ class LatchFile:
                 self._place(latch, folder)
         except FileExistsError:
             self._let_go(folder)
-            raise Overtaken(
-                "another process has halted meanwhile: look, then resume again"
-            ) from None
+            raise Overtaken from None
         self._let_go(folder)
         return self.read()
 
