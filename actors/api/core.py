@@ -247,10 +247,10 @@ class Api:
                 if status >= 400:
                     return refuse(id, Problem(status, outcome, text))
                 return Reply(id, status, _json(body))
-            case HaltAnswer(saved=False, reason=reason):
-                return refuse(id, Problem(503, "latch_not_saved", reason, retry_after_ms=1_000))
             case HaltAnswer(halted=True, reason=reason) if not _halts(waiting.ask):
                 return refuse(id, Problem(409, "still_halted", reason))
+            case HaltAnswer(saved=False, reason=reason):
+                return refuse(id, Problem(503, "latch_not_saved", reason, retry_after_ms=1_000))
             case HaltAnswer() | RestoreAnswer(state="confirmed"):
                 return Reply(id, 200, _json(body))
             case PanicAnswer(state=state):

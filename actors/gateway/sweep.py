@@ -181,7 +181,7 @@ class Sweep:
             return "nothing rests" if self.done else self._look_again(now, self.trouble)
         self._empty_at, self._owed = None, True
         self._ones = [(id, ticker) for id, ticker in rows.items() if id in before][:ONES_MAX]
-        said = self._look_again(now, f"{len(rows)} orders rest")
+        said = self._look_again(now, _resting(len(rows)))
         if self._ones:  # a listing may lag; two of them are reason to cancel each by its name
             self._step, self._ready_at = Step.CANCEL_ONE, now
         return said
@@ -225,6 +225,10 @@ class Sweep:
         if not self._ones:
             self._step, self._ready_at = self._first(), now + PANIC_RETRY
         return ""
+
+
+def _resting(count: int) -> str:
+    return "1 order rests" if count == 1 else f"{count} orders rest"
 
 
 def may_have_worked(ended: Ended) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.gateway.core import Gateway
 from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
+from actors.gateway.halt import HaltSaved, SaveHalt
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
 from protocol.latch import NO_LATCH, Latch
@@ -69,6 +70,8 @@ class Scene:
         self.appends: list[Letter] = []  # that the story has to acknowledge
         self.answers: list[AnyMessage] = []
         self.listing = listing or []
+        self.saves: list[SaveHalt] = []  # of the halt latch, that the story has to answer
+        self.beats: list[AnyMessage] = []
         self.hush = False  # the exchange answers no reads
         self.feed(Started(0))
 
@@ -90,6 +93,10 @@ class Scene:
             case Tell(peer="writer", letter=letter) if isinstance(letter.body, Append):
                 if letter.id not in [a.id for a in self.appends]:
                     self.appends.append(letter)
+            case Tell(peer="supervisor", letter=letter):
+                self.beats.append(letter.body)
+            case SaveHalt():
+                self.saves.append(effect)
             case Answer(letter=letter):
                 self.answers.append(letter.body)
 
@@ -143,6 +150,13 @@ class Scene:
                 entry = Entry(self.n, letter.id, self.now // 1_000, "gateway", letter.body.fact)
                 self.feed(Heard(0, self.writer.seal("ledger", entry, 0)))
         return [letter.body.fact for letter in told]
+
+    def save(self, problem: str = "") -> None:
+        """The disk takes what the halt latch is to be."""
+        while self.saves:
+            wanted = self.saves.pop(0)
+            latch = wanted.over if problem else wanted.latch
+            self.feed(HaltSaved(self.now // 1_000, latch, problem))
 
     def reply(self, status: int, body: Any) -> None:
         """The exchange answers the oldest call that waits."""
