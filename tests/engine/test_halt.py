@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 import requests
 
-from protocol.messages import Halt, HaltAnswer, System
+from protocol.latch import Latch
+from protocol.messages import Halt, HaltAnswer, OrderAnswer, PlaceOrder, System
+from protocol.runtime.latch import LatchFile
+from protocol.units import Count, Price
 from tests.engine.running import ROOT, Engine
 from tests.engine.test_orders import busiest, signed
 
@@ -119,6 +122,20 @@ def test_a_halt_outlives_a_kill_and_is_shown(engine: Engine) -> None:
     assert (nameless.returncode, "--reason" in nameless.stderr) == (2, True)
     resumed = engine.sidecar("resume", "--reason", "back")
     assert (resumed.returncode, resumed.stdout) == (0, "resumed\n")
+
+
+def test_a_latch_that_the_core_has_not_looked_at_yet_stops_an_order(engine: Engine) -> None:
+    ticker = busiest(engine)
+    for n in range(4):
+        LatchFile(engine.settings.var_dir).write(Latch(True, "just now", wall()))
+        id = f"within-the-look-{n}"
+        placed = PlaceOrder(id, ticker, "bid", Price(10_000), Count(100), "immediate_or_cancel")
+        answer = engine.tell("gateway", placed)
+        assert isinstance(answer, OrderAnswer)
+        assert (answer.outcome, answer.code, answer.text) == ("denied", "halted", "just now")
+        assert id not in {r["client_order_id"] for r in engine.wire()}
+        assert engine.sidecar("resume", "--reason", "again").returncode == 0
+        engine.until_healthy()
 
 
 def test_a_gateway_that_hangs_sends_nothing_when_it_wakes_up(engine: Engine) -> None:
