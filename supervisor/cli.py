@@ -22,6 +22,11 @@ LEDGER_COMMANDS = {
     "ledger": "print the ledger's entries (--since N --json --follow)",
     "adopt": "tell the ledger that the key in the settings is a new one of the same account",
 }
+STOP_COMMANDS = {
+    "halt": "no new order from now on, until somebody resumes",
+    "resume": "lift a halt",
+    "panic": "halt, cancel everything, and look until nothing rests",
+}
 
 
 def main() -> NoReturn:
@@ -68,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         "say that ids chosen by clients may be used again after a restore from a backup",
     )
     confirm.add_argument("--by", default="", help="who says so (default: your login name)")
+    for name, text in STOP_COMMANDS.items():
+        stop = add(name, _stop, text)
+        stop.set_defaults(name=name)
+        by_default = None if name == "resume" else f"{name} by the operator"
+        stop.add_argument("--reason", required=by_default is None, default=by_default)
+        if name == "panic":
+            stop.add_argument("--timeout", type=float, default=0.0, help="give up after seconds")
     for name, text in LEDGER_COMMANDS.items():
         commands.add_parser(name, help=text)  # for the list only: main hands these over
     add("setup", _setup, "make the folders, keys and tokens that the profile needs")
@@ -211,6 +223,12 @@ def _confirm_restore(arguments: argparse.Namespace) -> int:
         return UNREACHABLE
 
 
+def _stop(arguments: argparse.Namespace) -> int:
+    from supervisor.stop import run
+
+    return run(arguments)
+
+
 def _detail(body: bytes) -> str:
     """What a problem+json says, or the beginning of whatever else it is."""
     try:
@@ -224,6 +242,9 @@ def _table(status: dict[str, Any]) -> list[str]:
     lines += [f"         {reason}" for reason in status["reasons"]]
     if status["processes"].get("gateway", {}).get("counters", {}).get("restore_unconfirmed"):
         lines.append("         a restore waits for you: sidecar confirm-restore")
+    hold = status["processes"].get("gateway", {}).get("counters", {}).get("hold_ms", 0)
+    if hold:
+        lines.append(f"         creates are held for {-(-hold // 1000)} s more, after a cancel-all")
     lines += ["", *(f"{'+' if on else '-'} {flag}" for flag, on in status["flags"].items()), ""]
     row = "{:<11} {:<8} {:>8} {:>8} {:>9}  {}"
     lines.append(row.format("process", "state", "pid", "restarts", "beat ms", "reason"))

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from protocol import topics
 from protocol.envelope import Letter, Outbox
+from protocol.latch import NO_LATCH, Latch, moment
 from protocol.limits import (
     GATE_INTERVAL,
     GATE_LEASE,
@@ -59,9 +60,10 @@ class Runner(Struct, frozen=True):
 
 
 class RunnersRead(Cause, frozen=True):
-    """The runners' files, by process."""
+    """The runners' files, by process, and the halt latch."""
 
     runners: dict[str, Runner]
+    latch: Latch = NO_LATCH
 
 
 class Declare(Effect, frozen=True):
@@ -88,6 +90,7 @@ class Supervisor:
         self._leases = {name: _Lease() for name in REQUIRED}
         self._others = others
         self._runners: Mapping[str, Runner] = {}
+        self._latch = NO_LATCH
         self._said: tuple[bool, str, tuple[str, ...], dict[str, bool]] | None = None
         self._gate_at = 0
 
@@ -96,8 +99,8 @@ class Supervisor:
         match cause:
             case Started() | Elapsed() | Heard() | Answered():
                 pass
-            case RunnersRead(runners=runners):
-                self._runners = runners
+            case RunnersRead(runners=runners, latch=latch):
+                self._runners, self._latch = runners, latch
             case Asked(letter=letter, sender=sender):
                 effects += self._hear(now, cause.at, sender, letter)
             case Stopping():
@@ -198,8 +201,8 @@ class Supervisor:
         read_only = offline and restored and not flags["rehydrated"]
         if read_only:
             reasons.append("read-only: the exchange can't be reached, the ledger is served")
-        if present["gateway"] and self._flag("gateway", "halted"):
-            reasons.append("gateway: halted")
+        if self._latch.halted or (present["gateway"] and self._flag("gateway", "halted")):
+            reasons.append(f"gateway: halted{_why(self._latch)}")
         return System(
             healthy,
             "closed" if reasons else "open",
@@ -232,3 +235,12 @@ class Supervisor:
             pid = lease.heartbeat.pid if runner is None else pid
             restarts = max(restarts, lease.heartbeat.generation)
         return ProcessHealth(state, reason, lease.epoch, pid, restarts, age, counters)
+
+
+def _why(latch: Latch) -> str:
+    """What the latch's file adds to the word; nothing if the disk didn't take it."""
+    if not latch.halted:
+        return ""
+    panic = "; a panic is not done yet" if latch.panic else ""
+    held = f"; creates are held until {moment(latch.hold_until)}" if latch.hold_until else ""
+    return f": {latch.reason} (since {moment(latch.at)}{held}{panic})"

@@ -32,6 +32,9 @@ def render(status: dict[str, Any]) -> str:
     said = list(status["reasons"])
     if status["processes"].get("gateway", {}).get("counters", {}).get("restore_unconfirmed"):
         said.append("a restore waits for you: sidecar confirm-restore")
+    hold = status["processes"].get("gateway", {}).get("counters", {}).get("hold_ms", 0)
+    if hold:
+        said.append(f"creates are held for {-(-hold // 1000)} s more, after a cancel-all")
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in said)
     flags = "".join(
         f'<li class="{"good" if on else "bad"}">{"✓" if on else "✗"} {html.escape(flag)}</li>'

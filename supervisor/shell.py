@@ -18,6 +18,7 @@ from protocol.machine import Effect
 from protocol.messages import System
 from protocol.runtime.bus import Bus
 from protocol.runtime.http import is_local, listen, server
+from protocol.runtime.latch import LatchFile
 from protocol.runtime.loop import Loop, wall
 from protocol.runtime.process import next_epoch
 from supervisor.core import FLAGS, REQUIRED, Declare, Runner, RunnersRead, Supervisor
@@ -51,6 +52,7 @@ async def serve(settings: Settings) -> int:
 
 async def _read_runners(settings: Settings, loop: Loop) -> None:
     """Each half second: small local files, replaced in one step by their writers."""
+    latch = LatchFile(settings.var_dir)
     while True:
         runners = {}
         for name in (*REQUIRED, "paper"):
@@ -59,7 +61,7 @@ async def _read_runners(settings: Settings, loop: Loop) -> None:
                     runners[name] = msgspec.json.decode(file.read(), type=Runner)
             except (FileNotFoundError, msgspec.DecodeError):
                 continue  # no runner, or none of ours: the heartbeat alone speaks
-        loop.feed(RunnersRead(wall(), runners))
+        loop.feed(RunnersRead(wall(), runners, latch.read()))
         await asyncio.sleep(RUNNERS_INTERVAL / SECOND)
 
 

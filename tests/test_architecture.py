@@ -29,6 +29,7 @@ LEDGER_IO = {
 }  # fmt: skip
 GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("callers", "latch", "panic", "wire")}
 PAPER_IO = {f"actors/paper/{name}.py" for name in ("control", "desk", "replies")}
+SUPERVISOR_IO = {"supervisor/stop.py"}
 MIGRATIONS = {path.relative_to(ROOT).as_posix() for path in (ROOT / LEDGER).rglob("versions/*.py")}
 # Who of the writer's process may open a file: see database.py. Of the database none of them does:
 # the lock, the anchor, /proc, and copies that nobody else knows yet.
@@ -81,7 +82,8 @@ def imports(path: Path) -> set[str]:
 def is_pure(path: Path) -> bool:
     if "runtime" in path.relative_to(ROOT).parts or path.name in IO_FILES:
         return False
-    return name_of(path) not in LEDGER_IO | GATEWAY_IO | PAPER_IO | MIGRATIONS
+    impure = LEDGER_IO | GATEWAY_IO | PAPER_IO | SUPERVISOR_IO | MIGRATIONS
+    return name_of(path) not in impure
 
 
 PURE = [path for path in FILES if is_pure(path)]

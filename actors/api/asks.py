@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from protocol import topics
 from protocol.facts import OrderSide, TimeInForce
+from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
     CLIENT_ORDER_ID_CHARS_MAX,
     CONFIRMED_BY_CHARS_MAX,
@@ -24,7 +25,6 @@ from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
 
 Scope = Literal["read", "trade"]
 PAGE_DEFAULT: Final = 100
-REASON_CHARS_MAX: Final = 200
 
 
 class Problem(Struct, frozen=True):
@@ -78,11 +78,18 @@ class SetHalt(Struct, frozen=True):
     reason: str
 
 
+class PressPanic(Struct, frozen=True):
+    reason: str
+
+
 class Confirm(Struct, frozen=True):
     confirmed_by: str
 
 
-Ask = GetBook | GetList | GetOrder | GetEvidence | GetStatus | Place | Cancel | SetHalt | Confirm
+Ask = (
+    GetBook | GetList | GetOrder | GetEvidence | GetStatus | Place | Cancel | SetHalt | PressPanic
+    | Confirm
+)  # fmt: skip
 
 
 class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -216,15 +223,14 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
     )  # fmt: skip
 
 
-def _halt(halted: bool) -> Read:
-    def set_halt(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+def _reason(make: Callable[[str], Ask]) -> Read:
+    def reason(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
         found = _decoded(_reason_body, body, "invalid_reason")
         if isinstance(found, Problem):
             return found
-        wrong = _unfit("reason", found.reason, REASON_CHARS_MAX)
-        return wrong or SetHalt(halted, found.reason)
+        return _unfit("reason", found.reason, REASON_CHARS_MAX) or make(found.reason)
 
-    return set_halt
+    return reason
 
 
 def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
@@ -265,7 +271,8 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/fills": {"GET": ("read", _list("fills"))},
     "/v1/positions": {"GET": ("read", _list("positions"))},
     "/v1/balance": {"GET": ("read", _list("balance"))},
-    "/v1/halt": {"POST": ("trade", _halt(True))},
-    "/v1/resume": {"POST": ("trade", _halt(False))},
+    "/v1/halt": {"POST": ("trade", _reason(lambda text: SetHalt(True, text)))},
+    "/v1/resume": {"POST": ("trade", _reason(lambda text: SetHalt(False, text)))},
+    "/v1/panic": {"POST": ("trade", _reason(PressPanic))},
     "/v1/restore/confirm": {"POST": ("trade", _confirm)},
 }

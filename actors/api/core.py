@@ -1,7 +1,7 @@
 """The front's core: requests in, letters to the engine, answers out.
 
-Nothing is served before the account is rehydrated, but a cancel, a halt and the word that a
-restore is confirmed, which wait for nothing. Orders are never guessed: without an answer in time
+Nothing is served before the account is rehydrated, but a cancel, a halt, a panic and the word that
+a restore is confirmed, which wait for nothing. Orders are never guessed: without an answer in time
 the word is 202, unknown.
 """
 
@@ -21,6 +21,7 @@ from actors.api.asks import (
     GetStatus,
     Page,
     Place,
+    PressPanic,
     Problem,
     SetHalt,
 )
@@ -54,6 +55,8 @@ from protocol.messages import (
     Halt,
     HaltAnswer,
     OrderAnswer,
+    Panic,
+    PanicAnswer,
     RestoreAnswer,
     Resume,
     System,
@@ -74,7 +77,7 @@ CANCEL_STATUS = {
 }
 NOT_NOW = frozenset(
     {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
-    | {"withdrawn", "rest_not_ready", "restore_unconfirmed"}
+    | {"withdrawn", "rest_not_ready", "restore_unconfirmed", "cancel_all_hold"}
 )
 
 
@@ -176,6 +179,8 @@ class Api:
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
+            case PressPanic(reason=reason):
+                return self._wait(now, at, id, ask, "gateway", f"panic:{id}", Panic(reason))
             case Confirm(confirmed_by=by):
                 return self._wait(now, at, id, ask, "gateway", f"restore:{id}", ConfirmRestore(by))
             case GetStatus():
@@ -219,7 +224,7 @@ class Api:
             if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
                 effects += self._evident(now, at, waiting, letter.body)
             else:
-                effects.append(self._translate(waiting.id, letter.body, at))
+                effects.append(self._translate(waiting, letter.body, at))
         return effects
 
     def _evident(self, now: int, at: int, waiting: _Open, body: AnyMessage) -> list[Effect]:
@@ -275,7 +280,8 @@ class Api:
         problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
         return refuse(waiting.id, problem)
 
-    def _translate(self, id: int, body: AnyMessage, at: int) -> Reply:
+    def _translate(self, waiting: _Open, body: AnyMessage, at: int) -> Reply:
+        id = waiting.id
         match body:
             case OrderAnswer():
                 return placed(id, body)
@@ -284,8 +290,14 @@ class Api:
                 if status >= 400:
                     return refuse(id, Problem(status, outcome, text))
                 return Reply(id, status, _json(body))
+            case HaltAnswer(halted=True, reason=reason) if not _halts(waiting.ask):
+                return refuse(id, Problem(409, "still_halted", reason))
+            case HaltAnswer(saved=False, reason=reason):
+                return refuse(id, Problem(503, "latch_not_saved", reason, retry_after_ms=1_000))
             case HaltAnswer() | RestoreAnswer(state="confirmed"):
                 return Reply(id, 200, _json(body))
+            case PanicAnswer(state=state):
+                return Reply(id, 200 if state == "done" else 202, _json(body))
             case RestoreAnswer(state=state, reason=reason):
                 code = "no_restore" if state == "none" else "restore_refused"
                 return refuse(id, Problem(409, code, reason))
@@ -303,6 +315,10 @@ class Api:
         if self._system is None:
             return refuse(id, Problem(503, "not_ready", "the supervisor has not been heard"))
         return Reply(id, 200, _json(self._system))
+
+
+def _halts(ask: Ask) -> bool:
+    return isinstance(ask, SetHalt) and ask.halted
 
 
 def placed(id: int, answer: OrderAnswer) -> Reply:

@@ -4,14 +4,14 @@ Each part of the work has its own file; here they meet: what comes in goes to th
 and whatever may leave does, most urgent first.
 """
 
-import collections
 import random
 
 from actors.gateway.acquire import Acquires
 from actors.gateway.cancels import Cancels
-from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
+from actors.gateway.desk import CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
+from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
 from actors.gateway.lanes import Waiting
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
@@ -19,12 +19,14 @@ from actors.gateway.reading import by_shard
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
 from actors.gateway.restore import Restores
+from actors.gateway.sweeper import KEY as PANIC
 from actors.gateway.tickets import Tickets
 from protocol import topics
 from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers
 from protocol.kalshi.answers import BalanceBody
+from protocol.latch import NO_LATCH, Latch
 from protocol.limits import GATE_LEASE, MS
 from protocol.machine import (
     Answer,
@@ -46,9 +48,9 @@ from protocol.messages import (
     ConfirmRestore,
     DoubtRequest,
     Halt,
-    HaltAnswer,
     MarketsRequest,
     OrderGlimpsed,
+    Panic,
     PlaceOrder,
     Reconcile,
     Refused,
@@ -58,26 +60,11 @@ from protocol.messages import (
 from protocol.pulse import Identity, Pulse, Vitals
 
 
-class HaltSaved(Cause, frozen=True):
-    """The halt latch is on disk as asked, or `problem` says why not."""
-
-    halted: bool
-    reason: str
-    problem: str = ""
-
-
-class SaveHalt(Effect, frozen=True):
-    """Write or remove the halt latch, so that it survives a restart."""
-
-    halted: bool
-    reason: str
-
-
 class Gateway:
-    """The core. `halt_reason` is what the latch said at boot, "" if there was none."""
+    """The core. `latch` is what the halt latch said at boot."""
 
     def __init__(
-        self, identity: Identity, now: int, dice: random.Random, halt_reason: str = ""
+        self, identity: Identity, now: int, dice: random.Random, latch: Latch = NO_LATCH
     ) -> None:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
@@ -92,8 +79,7 @@ class Gateway:
         self._reads = Reads(self._desk, self._markets)
         self._restores = Restores(self._desk)
         self._acquires = Acquires(self._desk)
-        self._halt = halt_reason
-        self._wishes: collections.deque[tuple[Asker | None, bool]] = collections.deque()
+        self._halts = Halts(self._desk, now, latch)
         self._gate_epoch = 0
         self._gate_until: int | None = None
         self._gate_reasons: tuple[str, ...] = ("no word from the supervisor yet",)
@@ -112,8 +98,10 @@ class Gateway:
         effects += self.orders.due(now, at)
         effects += self._cancels.due(now, at)
         if self._reads.rest_ready:
-            effects += self._reconciler.due(now, at, bool(self._halt))
-            effects += self._alarms()
+            effects += self._reconciler.due(now, at, self._halts.halted)
+            effects += self._alarms(at)
+        effects += self._hold_back(now, at)
+        effects += self._halts.due(now, at, self.orders.tickets)
         effects += self._acquires.close(now, at, self._no_tokens(now))
         effects += self._leave(now, at)
         effects += self._acquires.due(now, at)
@@ -143,6 +131,7 @@ class Gateway:
             self._cancels.deadline(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
+            self._halts.deadline(),
             self._desk.lanes.deadline(now),
             self._acquires.deadline(),
         ]
@@ -150,7 +139,9 @@ class Gateway:
 
     def _take(self, now: int, cause: Cause) -> list[Effect]:
         match cause:
-            case Started() | Elapsed():
+            case Started():
+                return self._halts.started(now, cause.at)
+            case Elapsed():
                 return []
             case Heard(envelope=envelope):
                 return self._hear(now, envelope)
@@ -160,8 +151,10 @@ class Gateway:
                 return self._answered(now, cause.at, letter)
             case CallAnswered() | CallFailed():
                 return self._ended(now, cause.at, cause)
-            case HaltSaved(halted=halted, reason=reason, problem=problem):
-                return self._latched(cause.at, halted, reason, problem)
+            case HaltSaved():
+                return self._halts.saved(now, cause.at, cause)
+            case LatchSeen(latch=latch):
+                return self._halts.seen(now, cause.at, latch)
             case Stopping():
                 self._stopping = True
                 return []
@@ -180,27 +173,28 @@ class Gateway:
             self._desk.ledger.hear(now, envelope)
         return []
 
-    def closed(self, now: int) -> tuple[str, str] | None:
-        """Code and text of why no new risk may be taken now; None if it may."""
-        if self._halt:
-            return "halted", self._halt
+    def closed(self, now: int) -> Closed | None:
+        """Why no new risk may be taken now; None if it may."""
+        halted = self._halts.closed(now)
+        if halted is not None:
+            return halted
         if self._stopping:
-            return "stopping", "the gateway is stopping"
+            return "stopping", "the gateway is stopping", 0
         if not self._reads.rest_ready:
-            return "rest_not_ready", self._reads.trouble
+            return "rest_not_ready", self._reads.trouble, 0
         if self._gate_until is None:
-            return "gate_closed", "; ".join(self._gate_reasons)
+            return "gate_closed", "; ".join(self._gate_reasons), 0
         if now >= self._gate_until:
-            return "gate_closed", "the supervisor is silent: the gate's lease has run out"
+            return "gate_closed", "the supervisor is silent: the gate's lease has run out", 0
         why = self._desk.ledger.why_not(now)
-        return ("account_stale", why) if why else None
+        return ("account_stale", why, 0) if why else None
 
     def _no_tokens(self, now: int) -> tuple[str, str]:
         """Why programs get no tokens now, for reads and for writes; "" if they do."""
         if not self._reads.limiter_ready:
             return ("the account's limits have not been read yet",) * 2
         closed = self.closed(now)
-        return "", ": ".join(closed) if closed else ""
+        return "", ": ".join(closed[:2]) if closed else ""
 
     def _asked(
         self, now: int, at: int, asker: tuple[tuple[bytes, ...], str], letter: Letter
@@ -223,31 +217,12 @@ class Gateway:
                 return self._acquires.ask(now, at, asker, letter, self._no_tokens(now))
             case MarketsRequest(follow=follow):
                 return self._reads.look_up(at, asker, follow)
-            case Halt(reason=reason):
-                self._halt = reason or "halted"  # at once: the disk may take its time
-                return self._latch(asker, True, self._halt)
-            case Resume(reason=reason):
-                return self._latch(asker, False, reason)
+            case Halt() | Resume() | Panic():
+                return self._halts.asked(now, at, asker, letter.epoch, letter.body)
             case ConfirmRestore(confirmed_by=confirmed_by):
                 return self._restores.confirm(now, at, asker, letter.epoch, confirmed_by)
         refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")
         return [Answer(asker[0], self._outbox.letter(asker[1], refusal, at))]
-
-    def _latch(
-        self, asker: tuple[tuple[bytes, ...], str], halted: bool, reason: str
-    ) -> list[Effect]:
-        self._wishes.append((asker, halted))
-        return [SaveHalt(halted, reason)]
-
-    def _latched(self, at: int, halted: bool, reason: str, problem: str) -> list[Effect]:
-        asker, _ = self._wishes.popleft()  # saved in the order in which they were wished
-        if not halted and not problem and not any(wish for _, wish in self._wishes):
-            self._halt = ""  # unless somebody has halted again meanwhile
-        answer = HaltAnswer(bool(self._halt), problem or self._halt, not problem)
-        word = "halted" if self._halt else "resumed"
-        report = Report(f"{word}: {problem or reason}", grave=bool(problem))
-        askers = [] if asker is None else [asker]
-        return [report, *self._desk.answer(askers, answer, at)]
 
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         told = self._desk.tells.answered(letter.id)
@@ -259,6 +234,11 @@ class Gateway:
             ]
         self._desk.ledger.answered(now, letter.body)
         return []
+
+    def _hold_back(self, now: int, at: int) -> list[Effect]:
+        """While no order may leave, those that wait for tokens are refused and draw none."""
+        stopped = self._halts.closed(now)
+        return [] if stopped is None else self.orders.deny_queued(now, at, *stopped)
 
     def _leave(self, now: int, at: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -300,7 +280,9 @@ class Gateway:
     def _settle(self, now: int, at: int, key: str, ended: Ended) -> list[Effect]:
         kind, _, name = key.partition(":")
         if kind == "order":
-            return self.orders.ended(now, at, name, ended)
+            return self.orders.ended(now, at, name, ended, self._halts.order_ended(now, ended))
+        if kind == PANIC:
+            return self._halts.ended(now, at, name, ended)
         if kind == "cancel":
             return self._cancels.ended(now, at, name, ended)
         if kind == KEY:
@@ -324,14 +306,10 @@ class Gateway:
         facts = self._reconciler.balances(found, at)
         return [effect for fact in facts for effect in self._desk.append(now, at, fact)]
 
-    def _alarms(self) -> list[Effect]:
+    def _alarms(self, at: int) -> list[Effect]:
         """Money that nothing explains: no new risk until somebody has looked."""
         alarms, self._reconciler.alarms = self._reconciler.alarms, []
-        if not alarms:
-            return []
-        self._halt = "; ".join(alarms)
-        self._wishes.append((None, True))
-        return [Report(self._halt, grave=True), SaveHalt(True, self._halt)]
+        return self._halts.alarm(at, "; ".join(alarms)) if alarms else []
 
     def _vitals(self, now: int) -> Vitals:
         reasons = []
@@ -345,13 +323,15 @@ class Gateway:
         flags = {
             "rest_ready": self._reads.rest_ready and not self._reads.trouble,
             "rate_limiter_ready": self._reads.limiter_ready,
-            "halted": bool(self._halt),
+            "halted": self._halts.halted,
             "offline": self._reads.offline(now),
         }
+        reasons += self._halts.vitals()
         return Vitals(tuple(reasons), flags)
 
     def _counters(self, now: int) -> dict[str, int]:
         extra = {"in_doubt": len(self._doubts)} | self._desk.lanes.allowance.counters(now)
         extra |= {"cancels_open": self._cancels.open, "differences": self._reconciler.differences}
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
+        extra |= self._halts.counters(now)
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

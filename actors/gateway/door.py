@@ -16,7 +16,8 @@ from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX
 from protocol.machine import Effect
 from protocol.messages import OrderAnswer, PlaceOrder
 
-Closed = Callable[[int], tuple[str, str] | None]  # code and text of why no risk may be taken
+Closed = Callable[[int], tuple[str, str, int] | None]
+"""Why no new risk may be taken: code, text, and after how many ms it is worth another try."""
 
 
 class Door:
@@ -51,8 +52,8 @@ class Door:
             return self._refuse([asker], order, at, wrong)
         if len(self._tickets) >= LANE_QUEUE_MAX or self._desk.tells.crowded:
             wait = self._desk.lanes.retry_after_ms(now, calls.create(order))
-            busy = Flaw("busy", "", "too many orders are waiting")
-            return self._refuse([asker], order, at, busy, wait)
+            busy = Flaw("busy", "", "too many orders are waiting", wait)
+            return self._refuse([asker], order, at, busy)
         ticket = self._tickets.open(order, hash_of(order), asker)
         self._tickets.enter(ticket, Stage.LOOKING, now + MARKET_LOOK_MAX)
         return self._look(now, at, ticket)
@@ -64,7 +65,7 @@ class Door:
         """
         closed = self._closed(now)
         if closed is not None:
-            return Flaw(closed[0], "", closed[1])
+            return Flaw(closed[0], "", closed[1], closed[2])
         doubtful = self._unresolved(order)
         if not doubtful:
             return None
@@ -151,12 +152,9 @@ class Door:
         )
         return self._desk.append(now, at, intent)
 
-    def _refuse(
-        self, askers: list[Asker], order: PlaceOrder, at: int, wrong: Flaw, wait_ms: int = 0
-    ) -> list[Effect]:
-        denied = OrderAnswer(
-            order.client_order_id, "denied", None, wrong.code, wrong.text, wait_ms, wrong.field
-        )
+    def _refuse(self, askers: list[Asker], order: PlaceOrder, at: int, wrong: Flaw) -> list[Effect]:
+        id = order.client_order_id
+        denied = OrderAnswer(id, "denied", None, wrong.code, wrong.text, wrong.wait_ms, wrong.field)
         return self._desk.answer(askers, denied, at)
 
 

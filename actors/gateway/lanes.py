@@ -98,9 +98,12 @@ class Lanes:
     def full(self, lane: Lane) -> bool:
         return self._waiting[lane] >= LANE_QUEUE_MAX
 
-    def submit(self, key: str, call: Call) -> Place:
-        """Put a call into its lane, if there is room and it can ever leave."""
-        if self.full(call.lane):
+    def submit(self, key: str, call: Call, first: bool = False) -> Place:
+        """Put a call into its lane, if there is room and it can ever leave.
+
+        `first`: before all others, and whatever waits. Of these there is one: a panic's.
+        """
+        if self.full(call.lane) and not first:
             return Place.FULL
         budget, cost = budget_of(call), self.allowance.cost(call)
         if not self.allowance.fits(call.lane, budget, cost):
@@ -109,7 +112,8 @@ class Lanes:
         self._waiting[call.lane] += 1
         kind = key.partition(":")[0]
         caller = CALLERS.get(kind, kind)
-        self._push(call.lane, Waiting(key, call, caller, budget, cost, self._number))
+        number = -1 if first else self._number
+        self._push(call.lane, Waiting(key, call, caller, budget, cost, number), first)
         return Place.TAKEN
 
     def wish(self, key: str, caller: str, budget: int, tokens: int) -> None:
@@ -118,11 +122,14 @@ class Lanes:
         self._number += 1
         self._push(WISH_LANE, Wish(key, caller, budget, tokens, self._number))
 
-    def _push(self, lane: Lane, item: Waiting | Wish) -> None:
+    def _push(self, lane: Lane, item: Waiting | Wish, first: bool = False) -> None:
         queues = self._queues[lane]
         if item.budget not in queues:
             queues[item.budget] = collections.deque()
-        queues[item.budget].append(item)
+        if first:
+            queues[item.budget].appendleft(item)
+        else:
+            queues[item.budget].append(item)
         self._owed[lane][item.budget] += item.cost
 
     def withdraw(self, key: str) -> bool:

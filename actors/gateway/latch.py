@@ -1,35 +1,41 @@
-"""The halt latch: a file that outlives every process."""
+"""The halt latch of the gateway: saved as the core asks, looked at for what others wrote.
 
-import contextlib
-import json
-import os
+Saves and looks run one after the other, on one thread, so that the core hears of them in the order
+in which they were true.
+"""
 
-from actors.gateway.core import HaltSaved
+from actors.gateway.halt import HaltSaved, LatchSeen, SaveHalt
+from protocol.latch import Latch
 from protocol.machine import Cause
+from protocol.runtime.latch import LatchFile, Overtaken
 from protocol.runtime.loop import wall
-from protocol.runtime.process import replace_file, sync_folder
 
 
-def read_latch(path: str) -> str:
-    """Why trading is halted; "" if it is not. A latch that can't be read halts."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return str(json.load(file)["reason"]) or "halted"
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        return f"halted: {path} can't be read: {e}"
+class LatchKeeper:
+    """Does the core's saves, and tells what changed by another hand."""
 
+    def __init__(self, file: LatchFile) -> None:
+        self._file = file
+        self.known: Latch = file.read()
 
-def save_latch(path: str, halted: bool, reason: str) -> Cause:
-    """Make the latch last, or remove it for good."""
-    try:
-        if halted:
-            replace_file(path, json.dumps({"reason": reason, "at": wall()}).encode())
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            sync_folder(os.path.dirname(path))
-    except OSError as e:
-        return HaltSaved(wall(), halted, reason, f"{path}: {e.strerror}")
-    return HaltSaved(wall(), halted, reason)
+    def save(self, wanted: SaveHalt) -> Cause:
+        """Make the latch last, or lift it for good."""
+        problem = ""
+        try:
+            if wanted.latch.halted:
+                self.known = self._file.write(wanted.latch, wanted.over)
+            else:
+                self.known = self._file.lift(wanted.latch, wanted.over)
+        except Overtaken as e:
+            self.known, problem = self._file.read(), str(e)
+        except OSError as e:
+            self.known, problem = self._file.read(), f"{self._file.path}: {e.strerror}"
+        return HaltSaved(wall(), self.known, problem)
+
+    def look(self) -> Cause | None:
+        """What the file says, if that is news."""
+        found = self._file.read()
+        if found == self.known:
+            return None
+        self.known = found
+        return LatchSeen(wall(), found)

@@ -35,6 +35,7 @@ class Flaw(Struct, frozen=True):
     code: str
     field: str
     text: str
+    wait_ms: int = 0  # it is worth another try after that; 0: nobody knows
 
 
 class _Market(Struct):

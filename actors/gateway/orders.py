@@ -16,6 +16,8 @@ from protocol.limits import OUTCOME_ACK_MAX, QUEUED_MAX
 from protocol.machine import Effect
 from protocol.messages import AnyMessage, Appended, OrderAnswer
 
+Stopped = tuple[str, str, int] | None  # code, text, and when to try again (ms)
+
 
 class Orders:
     """All orders under way, from their intent to their outcome."""
@@ -74,7 +76,7 @@ class Orders:
             return []
         wrong = self._door.barred(now, ticket.order)
         if wrong is not None:
-            return self.deny(now, at, ticket, wrong.code, wrong.text)
+            return self.deny(now, at, ticket, wrong.code, wrong.text, wrong.wait_ms)
         self.tickets.enter(ticket, Stage.SENT)
         self._desk.counters["sent"] += 1
         return None
@@ -94,12 +96,12 @@ class Orders:
                 return self._unqueue(now, at, ticket, "canceled", "before it was sent")
         return None
 
-    def deny_queued(self, now: int, at: int, code: str, text: str) -> list[Effect]:
+    def deny_queued(self, now: int, at: int, code: str, text: str, wait_ms: int) -> list[Effect]:
         """Nothing that waits for tokens will be sent."""
         effects: list[Effect] = []
         for _, ticket in self.tickets:
             if ticket.stage is Stage.QUEUED:
-                effects += self._unqueue(now, at, ticket, code, text)
+                effects += self._unqueue(now, at, ticket, code, text, wait_ms)
         return effects
 
     def _unqueue(
@@ -116,11 +118,18 @@ class Orders:
         answer = OrderAnswer(id, "denied", code=code, text=text, retry_after_ms=wait_ms)
         return self._settle(now, at, ticket, OrderDenied(id, f"{code}: {text}"), answer)
 
-    def ended(self, now: int, at: int, id: str, ended: Ended) -> list[Effect]:
-        """The call of an order has ended: settle it by table B2."""
+    def ended(
+        self, now: int, at: int, id: str, ended: Ended, stopped: Stopped = None
+    ) -> list[Effect]:
+        """The call of an order has ended: settle it by table B2.
+
+        `stopped` says why it never left after all, if the halt latch kept it.
+        """
         ticket = self.tickets.get(id)
         if ticket is None or ticket.stage is not Stage.SENT:
             return []
+        if stopped is not None:
+            return self.deny(now, at, ticket, *stopped)
         fact, answer = outcome(ticket.order, ended)
         self._desk.counters[answer.outcome] += 1
         if answer.outcome == "unknown":

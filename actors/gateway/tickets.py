@@ -47,6 +47,7 @@ class Tickets:
         self._settled: list[tuple[int, str]] = []  # a heap: once the account is at `n`, it knows
         self._in_doubt: dict[str, set[str]] = {}  # ids by ticker: answered unknown in this life
         self._unfinished = 0
+        self.sent = 0  # how many are on the wire, or perhaps
 
     def __len__(self) -> int:
         return len(self._open)
@@ -68,6 +69,7 @@ class Tickets:
     def enter(self, ticket: Ticket, stage: Stage, deadline: int | None = None) -> None:
         """Take a ticket to a stage that may last until `deadline`."""
         self._unfinished += (stage in UNFINISHED) - (ticket.stage in UNFINISHED)
+        self.sent += (stage is Stage.SENT) - (ticket.stage is Stage.SENT)
         ticket.stage, ticket.deadline = stage, deadline
         if deadline is not None:
             heapq.heappush(self._alarms, (deadline, ticket.order.client_order_id))
@@ -76,6 +78,7 @@ class Tickets:
         """Forget one: from now on the account is asked, or nothing has happened at all."""
         id = ticket.order.client_order_id
         self._unfinished -= ticket.stage in UNFINISHED
+        self.sent -= ticket.stage is Stage.SENT
         del self._open[id]
         doubtful = self._in_doubt.get(ticket.order.ticker)
         if doubtful is not None:

@@ -26,6 +26,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from actors.gateway.desk import CallAnswered, CallFailed
+from actors.gateway.halt import STOPPED
 from protocol.config import Settings, check_exchange
 from protocol.kalshi.calls import Call
 from protocol.kalshi.signing import Signer
@@ -45,12 +46,20 @@ PIECE: Final = 64 * 1024  # bytes read at a time
 AGENT: Final = "kalshi-sidecar"
 
 
+class Stopped(Exception):
+    """The halt latch keeps an order from leaving; the text says why."""
+
+
 class Wire:
-    """Sends signed calls: no redirects, no retries, no proxies, certificates always verified."""
+    """Sends signed calls: no redirects, no retries, no proxies, certificates always verified.
+
+    `stopped` is asked right before the first byte of an order would leave; it says why it may not.
+    """
 
     def __init__(
         self,
         settings: Settings,
+        stopped: Callable[[], str] = str,
         *,
         connect_max: int = CALL_CONNECT_MAX,
         read_max: int = CALL_READ_MAX,
@@ -65,6 +74,7 @@ class Wire:
         check_exchange(settings.exchange, "settings")
         key_file = settings.exchange.key_file
         self._signer = Signer(settings.exchange.key_id, read_private(key_file), key_file)
+        self._stopped = stopped
         self._url = settings.exchange.rest_url
         self._path = urlsplit(self._url).path
         self._patience = (connect_max / SECOND, read_max / SECOND)
@@ -76,9 +86,12 @@ class Wire:
     def send(self, id: int, call: Call) -> Cause:
         """Send once. What is not an answer is told as it is, never tried again."""
         line = self._line()
-        line.begin(self._total_max)
+        line.begin(self._total_max, self._stopped if call.lane == "order" else str)
         try:
             status, body = self._exchange(line, call)
+        except Stopped as e:
+            line.hang_up()
+            return CallFailed(wall(), id, f"{STOPPED}{e}", sent=False)
         except Exception as e:  # whatever it is, what counts is whether it may have been sent
             line.hang_up()
             return CallFailed(wall(), id, _brief(e, line.begun), sent=line.begun)
@@ -124,9 +137,11 @@ class Line:
         self.used_at = 0  # monotonic nanoseconds
         self._piece_max_s = piece_max_s
         self._deadline = 0.0
+        self._stopped: Callable[[], str] = str
 
-    def begin(self, total_max: int) -> None:
+    def begin(self, total_max: int, stopped: Callable[[], str]) -> None:
         self.begun = False
+        self._stopped = stopped
         self._deadline = time.monotonic() + total_max / SECOND
 
     def hang_up(self) -> None:
@@ -157,6 +172,10 @@ class Line:
     def about_to_send(self, connection: http.client.HTTPConnection) -> None:
         if connection.sock is None:
             connection.connect()
+        if not self.begun:
+            why = self._stopped()  # after connecting, which may take its time
+            if why:
+                raise Stopped(why)
         connection.sock.settimeout(self.left())
         self.begun = True
 

@@ -6,12 +6,14 @@ to ROUTER as one frame, behind an empty delimiter if the asker is a REQ socket.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import zmq
 
 from protocol.config import Settings
-from protocol.envelope import Envelope, Letter, encode, encode_letter
+from protocol.envelope import Envelope, Letter, decode_letter, encode, encode_letter
+from protocol.errors import RemoteProtocolError
 from protocol.limits import (
     DRAIN_BUDGET,
     LETTER_BYTES_MAX,
@@ -21,6 +23,7 @@ from protocol.limits import (
     SEND_QUEUE_MAX,
     TELL_QUEUE_MAX,
 )
+from protocol.messages import AnyMessage
 
 RECONNECT_FIRST_MS = 50
 RECONNECT_LAST_MS = 500
@@ -237,3 +240,47 @@ def tap(endpoints: Sequence[str], prefixes: Sequence[str]) -> Iterator[bytes]:
                 yield socket.recv()
     finally:
         context.destroy(linger=0)
+
+
+class Line:
+    """Asks one process, one letter after another, without an event loop: for commands."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.IMMEDIATE, 1)  # nothing waits here for a process that is not there
+        self._socket.set(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
+        self._socket.set(zmq.MAXMSGSIZE, LETTER_BYTES_MAX)
+        self._socket.connect(endpoint)
+
+    def ask(self, letter: Letter, seconds: float) -> AnyMessage | None:
+        """The answer to a letter; None if there is none in time. The letter is told once."""
+        deadline = time.monotonic() + seconds
+        told = False
+        while (left := deadline - time.monotonic()) > 0:
+            if not told:
+                told = self._told(letter, left)
+            elif self._socket.poll(int(left * 1_000) + 1):
+                try:
+                    answer = decode_letter(self._socket.recv_multipart()[-1])
+                except RemoteProtocolError:
+                    continue
+                if answer.id == letter.id:  # else it comes too late for an earlier one
+                    return answer.body
+        return None
+
+    def _told(self, letter: Letter, left: float) -> bool:
+        if not self._socket.poll(int(left * 1_000) + 1, zmq.POLLOUT):
+            return False
+        self._socket.send(encode_letter(letter), zmq.DONTWAIT)
+        return True
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+
+    def __enter__(self) -> "Line":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

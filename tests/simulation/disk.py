@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from actors.writer.anchor import End
 from actors.writer.store import Store
+from protocol.latch import NO_LATCH
 from protocol.runtime.process import LockHeld
 from tests.simulation.rot import rot
 
@@ -36,12 +37,17 @@ class Disk:
 
     def __init__(self, image: bytes, ends: tuple[End, ...]) -> None:
         self.image = image
-        self.halt = ""
+        self.latch = NO_LATCH
         self.version = 0  # another one, perhaps other content
         self.holder: Life | None = None  # who has the writer's lock
         self.ends = list(ends)  # what the anchor said, the last one counts
         self._raw: sqlite3.Connection | None = None  # that of the writer, or a copy to look at
         self._lent = False
+
+    @property
+    def halt(self) -> str:
+        """Why trading is halted, by the latch; "" if it is not."""
+        return self.latch.reason if self.latch.halted else ""
 
     def lend(self) -> sqlite3.Connection:
         """The database, to the one who writes it."""

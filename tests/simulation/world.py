@@ -14,8 +14,9 @@ import random
 from collections.abc import Callable
 
 from actors.api.core import Api, Reply
-from actors.gateway.core import Gateway, HaltSaved, SaveHalt
+from actors.gateway.core import Gateway
 from actors.gateway.desk import MakeCall
+from actors.gateway.halt import HaltSaved, SaveHalt
 from actors.rehydrator.core import AuditPage, LoadAccount, Rehydrator
 from actors.stream.core import Stream
 from actors.stream.wire import CloseSocket, OpenSocket, SendFrame
@@ -128,7 +129,7 @@ class World:
             case "rehydrator":
                 return Rehydrator(identity)
             case "gateway":
-                return Gateway(identity, self.now, dice, self.disk.halt)
+                return Gateway(identity, self.now, dice, self.disk.latch)
             case "api":
                 self.client.hung_up()
                 return Api(identity)
@@ -216,9 +217,9 @@ class World:
                 process.disk.perform(effect)
             case MakeCall(id, call):
                 self.wire.call(process, id, call)
-            case SaveHalt(halted, reason):
-                self.disk.halt = reason if halted else ""
-                self.feed_later(process, HaltSaved(self.wall, halted, reason))
+            case SaveHalt(latch):
+                self.disk.latch = latch
+                self.feed_later(process, HaltSaved(self.wall, latch))
             case OpenSocket(link):
                 self.wire.open(process, link)
             case SendFrame(link, raw):

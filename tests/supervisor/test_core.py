@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from protocol.envelope import Outbox
+from protocol.latch import NO_LATCH, Latch
 from protocol.limits import HEARTBEAT_MISSING, HEARTBEAT_SUSPECT, SECOND
 from protocol.machine import Answer, Asked, Elapsed, Publish, Started
 from protocol.messages import EntriesRequest, Health, Heartbeat, Refused, Signal, System
@@ -105,6 +106,22 @@ def test_a_halt_closes_the_gate_of_a_healthy_whole() -> None:
     scene.beat("gateway", halted=True)
     assert (scene.system.healthy, scene.system.gate) == (True, "closed")
     assert scene.system.reasons == ("gateway: halted",)
+
+
+def test_the_latch_says_why_and_since_when_even_of_a_dead_gateway() -> None:
+    scene = all_well()
+    latch = Latch(True, "lunch <b>", 0, 60_000_000, True)
+    scene.feed(RunnersRead(0, {}, latch))
+    said = (
+        "gateway: halted: lunch <b> (since 1970-01-01 00:00:00Z; creates are held until "
+        "1970-01-01 00:01:00Z; a panic is not done yet)"
+    )
+    assert (scene.system.healthy, scene.system.gate) == (True, "closed")
+    assert scene.system.reasons == (said,)
+    scene.pass_time(HEARTBEAT_MISSING)
+    assert said in scene.system.reasons
+    scene.feed(RunnersRead(0, {}, NO_LATCH))
+    assert said not in scene.system.reasons
 
 
 def test_a_ghost_of_a_former_life_is_not_believed() -> None:

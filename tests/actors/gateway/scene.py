@@ -7,9 +7,11 @@ from typing import Any
 
 from actors.gateway.core import Gateway
 from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
+from actors.gateway.halt import HaltSaved, SaveHalt
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
 from protocol.kalshi.calls import Call
+from protocol.latch import NO_LATCH, Latch
 from protocol.limits import MS, SECOND
 from protocol.machine import Answer, Answered, Asked, Cause, Effect, Elapsed, Heard, Started, Tell
 from protocol.messages import (
@@ -73,9 +75,15 @@ def order(id: str = "c1", **terms: Any) -> PlaceOrder:
 class Scene:
     """Reads are answered at once; orders, cancels and the writer wait for the story."""
 
-    def __init__(self, halt: str = "", listing: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        halt: str = "",
+        listing: list[dict[str, Any]] | None = None,
+        latch: Latch = NO_LATCH,
+    ) -> None:
         self.now = SECOND
-        self.core = Gateway(Identity("gateway", 7), self.now, random.Random(1), halt)
+        latch = Latch(reason=halt) if halt else latch
+        self.core = Gateway(Identity("gateway", 7), self.now, random.Random(1), latch)
         self.writer = Outbox("writer", 3)
         self.supervisor = Outbox("supervisor", 4)
         self.n = 0
@@ -83,7 +91,9 @@ class Scene:
         self.calls: list[MakeCall] = []  # that the story has to answer
         self.made: list[MakeCall] = []
         self.appends: list[Letter] = []  # that the story has to acknowledge
+        self.saves: list[SaveHalt] = []  # of the halt latch, that the story has to answer
         self.answers: list[AnyMessage] = []
+        self.beats: list[AnyMessage] = []
         self.listing = listing or []
         self.hush = False  # the exchange answers no reads
         self.instead: dict[str, Any] = {}  # by path: what it answers instead of the usual
@@ -105,6 +115,10 @@ class Scene:
             case Tell(peer="writer", letter=letter) if isinstance(letter.body, Append):
                 if letter.id not in [a.id for a in self.appends]:
                     self.appends.append(letter)
+            case Tell(peer="supervisor", letter=letter):
+                self.beats.append(letter.body)
+            case SaveHalt():
+                self.saves.append(effect)
             case Answer(letter=letter):
                 self.answers.append(letter.body)
 
@@ -181,6 +195,13 @@ class Scene:
                 entry = Entry(self.n, letter.id, self.now // 1_000, "gateway", letter.body.fact)
                 self.feed(Heard(0, self.writer.seal("ledger", entry, 0)))
         return [letter.body.fact for letter in told]
+
+    def save(self, problem: str = "") -> None:
+        """The disk takes what the halt latch is to be."""
+        while self.saves:
+            wanted = self.saves.pop(0)
+            latch = wanted.over if problem else wanted.latch
+            self.feed(HaltSaved(self.at, latch, problem))
 
     def reply(self, status: int, body: Any) -> None:
         """The exchange answers the oldest call that waits."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.gateway.core import HaltSaved
+from actors.gateway.halt import HaltSaved
 from protocol.facts import (
     OrderAbsent,
     OrderAccepted,
@@ -15,6 +15,7 @@ from protocol.facts import (
     OrderUnknown,
     OrderWithdrawn,
 )
+from protocol.latch import NO_LATCH, Latch
 from protocol.limits import (
     ABSENCE_AFTER,
     CANCEL_TOLD_AFTER,
@@ -277,8 +278,8 @@ def test_a_halt_after_a_resume_that_is_still_being_saved_holds() -> None:
     scene = Scene(halt="first").ready()
     scene.ask(Resume("go"), "q1")
     scene.ask(Halt("second"), "q2")
-    scene.feed(HaltSaved(0, False, "go"))
-    scene.feed(HaltSaved(0, True, "second"))
+    scene.feed(HaltSaved(0, NO_LATCH))
+    scene.feed(HaltSaved(0, Latch(reason="second")))
     first, second = (a for a in scene.answers if isinstance(a, HaltAnswer))
     assert (first.halted, second.halted) == (True, True)
     scene.ask(order())

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from actors.gateway.core import SaveHalt
 from actors.gateway.desk import CallAnswered
 from protocol.facts import (
     CashDiffers,
@@ -22,7 +21,6 @@ from protocol.limits import (
     SECOND,
     SETTLING_MAX,
 )
-from protocol.machine import Effect
 from protocol.messages import Reconcile, Resume
 from protocol.units import Count, Money, Price
 from tests.actors.gateway.scene import MARKET, Scene, rfc
@@ -43,17 +41,12 @@ MINUTE = RECONCILE_INTERVAL + 2 * SECOND
 
 
 class House(Scene):
-    """An exchange with money in it; remembers what the gateway wanted saved."""
+    """An exchange with money in it."""
 
-    def __init__(self) -> None:
-        self.halts: list[SaveHalt] = []
-        super().__init__()
-
-    def _take(self, effect: Effect) -> None:
-        if isinstance(effect, SaveHalt):
-            self.halts.append(effect)
-        else:
-            super()._take(effect)
+    @property
+    def halts(self) -> list[str]:
+        """Why trading was halted, each time."""
+        return [saved.latch.reason for saved in self.saves if saved.latch.halted]
 
     def shows(self, held: Any = (), balance: str = "100.0000", **lists: Any) -> "House":
         """What the exchange's reads say from now on."""
@@ -138,23 +131,20 @@ def test_a_position_that_nothing_explains_halts_once_until_somebody_accepts_it()
     booked = live(scene, MINUTE + 2 * DIFFER_AGAIN)
     [differs] = of(PositionDiffers, booked)
     assert differs.cause == "unexplained"
-    [halt] = scene.halts
-    assert "KXA-1: the ledger holds 0.00, the exchange shows 10.00" in halt.reason
+    [reason] = scene.halts
+    assert "KXA-1: the ledger holds 0.00, the exchange shows 10.00" in reason
     assert of(PositionDiffers, live(scene, 3 * MINUTE)) == [], "said once"
     resume(scene)
     [accepted] = of(PositionDiffers, live(scene, MINUTE + 2 * DIFFER_AGAIN))
     assert accepted.cause == "accepted"
-    assert len(scene.halts) == 2, "the alarm, and the resume"
+    assert scene.halts == []
     assert scene.core.ledger.account.position("KXA-1").position == 1_000  # type: ignore[attr-defined]
 
 
 def resume(scene: House) -> None:
-    from actors.gateway.core import HaltSaved
-
-    for halt in list(scene.halts):
-        scene.feed(HaltSaved(scene.at, halt.halted, halt.reason))
+    scene.save()
     scene.ask(Resume("seen"), "resume")
-    scene.feed(HaltSaved(scene.at, False, "seen"))
+    scene.save()
 
 
 def test_positions_lag_behind_fills_and_that_is_no_difference() -> None:
@@ -205,7 +195,7 @@ def test_cash_that_nothing_explains_halts() -> None:
     scene.shows(balance="99.0000")
     booked = live(scene, MINUTE + 2 * DIFFER_AGAIN)
     assert [f.cause for f in of(CashDiffers, booked)] == ["unexplained"]
-    assert "make 100.0000, the exchange shows 99.0000" in scene.halts[0].reason
+    assert "make 100.0000, the exchange shows 99.0000" in scene.halts[0]
 
 
 def test_a_deposit_explains_the_cash() -> None:
