@@ -66,7 +66,6 @@ def test_a_name_is_one_part_of_a_path_and_never_none() -> None:
         (Call("x", "DELETE", f"{calls.ORDERS_PATH}/batched", "cancel"), 4),
         (calls.get_order("o1", "cancel"), 5),
         (calls.list_orders("reconcile"), 10),
-        (Call("x", "GET", "/cfbenchmarks", "read"), 150),
         (Call("x", "GET", "/cfbenchmarks/a/b", "read"), 150),
         (calls.BALANCE, 10),
     ],

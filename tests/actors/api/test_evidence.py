@@ -148,6 +148,7 @@ def test_of_an_order_in_doubt_the_gateway_says_how_far_it_is() -> None:
     assert body["resolving"] == {
         "type": "DoubtAnswer", "open": True, "since": AT, "settles_at": AT + 35_000_000,
         "misses": 1, "misses_needed": 2, "user_data_at": AT, "next_at": AT + 5, "trouble": "",
+        "glimpsed": False,
     }  # fmt: skip
 
 

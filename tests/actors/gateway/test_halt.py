@@ -322,7 +322,7 @@ def test_a_resume_gives_a_panic_up() -> None:
     before = cancel_alls(scene)
     live(scene, 5 * SECOND)
     assert cancel_alls(scene) == before
-    scene.ask(order())
+    scene.ask(order("c9"))
     assert scene.told.code == "cancel_all_hold"
 
 

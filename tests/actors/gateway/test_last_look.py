@@ -38,6 +38,8 @@ class Exchange:
                 first = file.readline().decode()
                 while file.readline().strip():
                     continue
+                if not first:
+                    continue  # connected, and not a byte came
                 self.heard.append(" ".join(first.split()[:2]))
                 line.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
 
