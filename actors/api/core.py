@@ -5,9 +5,6 @@ a restore is confirmed, which wait for nothing. Orders are never guessed: withou
 the word is 202, unknown.
 """
 
-from typing import Any
-
-import msgspec
 from msgspec import Struct
 
 from actors.api.asks import (
@@ -19,15 +16,14 @@ from actors.api.asks import (
     GetList,
     GetOrder,
     GetStatus,
-    Page,
     Place,
     PressPanic,
     Problem,
     SetHalt,
 )
 from actors.api.evidence import evidence_body, flaw, in_doubt
+from actors.api.replies import Reply, as_json, look_up, refuse, translate
 from protocol import topics
-from protocol.account import Account
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
 from protocol.limits import REQUEST_MAX, REQUESTS_MAX, SECOND
@@ -44,41 +40,22 @@ from protocol.machine import (
 )
 from protocol.messages import (
     AnyMessage,
-    BookAnswer,
     BookRequest,
-    CancelAnswer,
     CancelOrder,
     ConfirmRestore,
     DoubtRequest,
     EvidenceAnswer,
     EvidenceRequest,
     Halt,
-    HaltAnswer,
-    OrderAnswer,
     Panic,
-    PanicAnswer,
-    RestoreAnswer,
     Resume,
     System,
 )
 from protocol.pulse import Identity, Pulse, Vitals
 from protocol.telling import Outstanding
-from protocol.units import encode_unit
 
 BOOK_MAX = 2 * SECOND
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
-ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409}
-CANCEL_STATUS = {
-    "canceled": 200,
-    "gone": 409,
-    "not_found": 404,
-    "unknown": 202,
-    "unavailable": 503,
-}
-NOT_NOW = frozenset(
-    {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
-    | {"withdrawn", "rest_not_ready", "restore_unconfirmed", "cancel_all_hold"}
-)
 
 
 class Requested(Cause, frozen=True):
@@ -86,15 +63,6 @@ class Requested(Cause, frozen=True):
 
     id: int
     ask: Ask
-
-
-class Reply(Effect, frozen=True):
-    """The answer to one request: JSON, and where to look further."""
-
-    id: int
-    status: int
-    body: bytes
-    location: str = ""
 
 
 class _Open(Struct):
@@ -224,7 +192,7 @@ class Api:
             if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
                 effects += self._evident(now, at, waiting, letter.body)
             else:
-                effects.append(self._translate(waiting, letter.body, at))
+                effects.append(translate(waiting.id, waiting.ask, letter.body, at))
         return effects
 
     def _evident(self, now: int, at: int, waiting: _Open, body: AnyMessage) -> list[Effect]:
@@ -234,16 +202,16 @@ class Api:
         id, name = waiting.id, waiting.ask.client_order_id
         order = self._ledger.account.order(name)
         if waiting.found is not None:
-            return [Reply(id, 200, _json(evidence_body(name, order, waiting.found, body)))]
+            return [Reply(id, 200, as_json(evidence_body(name, order, waiting.found, body)))]
         assert isinstance(body, EvidenceAnswer)
         problem = flaw(body, order)
         if problem is not None:
             return [refuse(id, problem)]
         if not in_doubt(order):
-            return [Reply(id, 200, _json(evidence_body(name, order, body, "")))]
+            return [Reply(id, 200, as_json(evidence_body(name, order, body, "")))]
         if self._tells.full:
             late = "too many letters are waiting"
-            return [Reply(id, 200, _json(evidence_body(name, order, body, late)))]
+            return [Reply(id, 200, as_json(evidence_body(name, order, body, late)))]
         letter = f"doubt:{id}"
         self._open[letter] = [_Open(id, waiting.ask, now + DOUBT_MAX, body)]
         return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
@@ -266,126 +234,21 @@ class Api:
                 name = order.client_order_id
                 text = "no answer in time: ask again with the same client_order_id"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
-                return Reply(waiting.id, 202, _json(body), f"/v1/orders/{name}")
+                return Reply(waiting.id, 202, as_json(body), f"/v1/orders/{name}")
             case Cancel(client_order_id=name):
                 text = "no answer in time: ask again"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
-                return Reply(waiting.id, 202, _json(body))
+                return Reply(waiting.id, 202, as_json(body))
             case GetEvidence(client_order_id=name) if waiting.found is not None:
                 assert self._ledger.account is not None
                 known = self._ledger.account.order(name)
                 late = "the gateway did not answer in time"
                 evidence = evidence_body(name, known, waiting.found, late)
-                return Reply(waiting.id, 200, _json(evidence))
+                return Reply(waiting.id, 200, as_json(evidence))
         problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
         return refuse(waiting.id, problem)
-
-    def _translate(self, waiting: _Open, body: AnyMessage, at: int) -> Reply:
-        id = waiting.id
-        match body:
-            case OrderAnswer():
-                return placed(id, body)
-            case CancelAnswer(outcome=outcome, text=text):
-                status = CANCEL_STATUS[outcome]
-                if status >= 400:
-                    return refuse(id, Problem(status, outcome, text))
-                return Reply(id, status, _json(body))
-            case HaltAnswer(halted=True, reason=reason) if not _halts(waiting.ask):
-                return refuse(id, Problem(409, "still_halted", reason))
-            case HaltAnswer(saved=False, reason=reason):
-                return refuse(id, Problem(503, "latch_not_saved", reason, retry_after_ms=1_000))
-            case HaltAnswer() | RestoreAnswer(state="confirmed"):
-                return Reply(id, 200, _json(body))
-            case PanicAnswer(state=state):
-                return Reply(id, 200 if state == "done" else 202, _json(body))
-            case RestoreAnswer(state=state, reason=reason):
-                code = "no_restore" if state == "none" else "restore_refused"
-                return refuse(id, Problem(409, code, reason))
-            case BookAnswer(state="live", received_at=received_at):
-                fields = msgspec.to_builtins(body, enc_hook=encode_unit)
-                age = max(at - received_at, 0) // 1_000
-                return Reply(id, 200, _json(fields | {"as_of": received_at, "age_ms": age}))
-            case BookAnswer(state="lost", reason=reason):
-                return refuse(id, Problem(409, "book_lost", reason, retry_after_ms=1_000))
-            case BookAnswer(ticker=ticker):
-                return refuse(id, Problem(404, "not_followed", f"{ticker} is not followed"))
-        return refuse(id, Problem(502, "unexpected_answer", type(body).__name__))
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:
             return refuse(id, Problem(503, "not_ready", "the supervisor has not been heard"))
-        return Reply(id, 200, _json(self._system))
-
-
-def _halts(ask: Ask) -> bool:
-    return isinstance(ask, SetHalt) and ask.halted
-
-
-def placed(id: int, answer: OrderAnswer) -> Reply:
-    """201, 202, 409, 422 or 503, by what became of an order."""
-    where = f"/v1/orders/{answer.client_order_id}"
-    status = ORDER_STATUS.get(answer.outcome, 503)
-    if answer.outcome == "denied" and answer.code not in NOT_NOW:
-        status = 422
-    if status in (201, 202):
-        return Reply(id, status, _json(answer), where)
-    code = answer.code or answer.outcome
-    text = answer.text or answer.outcome
-    return refuse(id, Problem(status, code, text, "", answer.retry_after_ms))
-
-
-def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Reply:
-    """Orders, fills, positions or balances as of the last entry folded."""
-    if isinstance(ask, GetOrder):
-        order = account.order(ask.client_order_id)
-        if order is None:
-            return refuse(id, Problem(404, "not_found", "no such order"))
-        return Reply(id, 200, _json({"order": order, "n": account.n, "as_of": at}))
-    rows: dict[str, Any] = {
-        "orders": account.orders,
-        "fills": account.fills,
-        "positions": account.positions,
-        "balance": account.balances,
-    }
-    found, cursor = cut(list(rows[ask.what]()), ask.page)
-    return Reply(id, 200, _json({ask.what: found, "cursor": cursor, "n": account.n, "as_of": at}))
-
-
-def cut(rows: list[Any], page: Page) -> tuple[list[Any], str]:
-    """A page, newest first, and the cursor of the next ("" at the end).
-
-    The cursor is the ledger number behind the last row, so rows that change meanwhile move to
-    the front and none is passed over.
-    """
-    rows.sort(key=lambda row: row.n, reverse=True)
-    if page.before:
-        rows = [row for row in rows if row.n < page.before]
-    found = rows[: page.limit]
-    while len(found) < len(rows) and found and rows[len(found)].n == found[-1].n:
-        found.append(rows[len(found)])  # rows of one entry stay together
-    return found, str(found[-1].n) if len(found) < len(rows) else ""
-
-
-def refuse(id: int, problem: Problem) -> Reply:
-    """A problem as an answer."""
-    return Reply(id, problem.status, problem_body(problem))
-
-
-def problem_body(problem: Problem) -> bytes:
-    """application/problem+json (RFC 9457) with our stable code."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": problem.code.replace("_", " "),
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.detail,
-    }
-    if problem.field:
-        body["field"] = problem.field
-    if problem.retry_after_ms:
-        body["retry_after_ms"] = problem.retry_after_ms
-    return _json(body)
-
-
-def _json(body: Any) -> bytes:
-    return msgspec.json.encode(body, enc_hook=encode_unit)
+        return Reply(id, 200, as_json(self._system))

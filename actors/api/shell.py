@@ -4,7 +4,8 @@ import asyncio
 import os
 
 from actors.api.asks import Ask, Scope
-from actors.api.core import Api, Reply, Requested
+from actors.api.core import Api, Requested
+from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.config import Settings
 from protocol.machine import Effect

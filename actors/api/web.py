@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from actors.api.asks import Ask, Problem, Scope, read, scope_of
-from actors.api.core import Reply, problem_body
+from actors.api.replies import Reply, problem_body
 from protocol.limits import BODY_BYTES_MAX, PREFIXES_MAX, SOCKET_QUEUE_MAX, SOCKETS_MAX
 from protocol.runtime.bus import Relay
 from protocol.runtime.http import HEADERS_BYTES_MAX, is_local

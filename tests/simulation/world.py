@@ -13,7 +13,8 @@ import json
 import random
 from collections.abc import Callable
 
-from actors.api.core import Api, Reply
+from actors.api.core import Api
+from actors.api.replies import Reply
 from actors.gateway.core import Gateway
 from actors.gateway.desk import MakeCall
 from actors.gateway.halt import HaltSaved, SaveHalt

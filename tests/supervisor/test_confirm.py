@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from actors.api.asks import Ask
-from actors.api.core import Api, Reply, Requested
+from actors.api.core import Api, Requested
+from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.envelope import Letter
 from protocol.machine import Answered, Cause, Tell

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.api.asks import Cancel, GetBook, GetList, Page, Place, Problem, SetHalt, read, scope_of
-from actors.api.core import cut, placed
+from actors.api.replies import cut, placed
 from protocol.messages import Balance, OrderAnswer, PlaceOrder
 from protocol.units import Count, Money, Price
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from actors.api.asks import GetEvidence, GetOrder, Problem, read, scope_of
-from actors.api.core import DOUBT_MAX, Api, Reply, Requested
+from actors.api.core import DOUBT_MAX, Api, Requested
+from actors.api.replies import Reply
 from protocol import topics
 from protocol.account import Account
 from protocol.envelope import Envelope, Letter

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from actors.api.asks import Ask, PressPanic, Problem, SetHalt, read, scope_of
-from actors.api.core import Api, Reply, Requested, placed
+from actors.api.core import Api, Requested
+from actors.api.replies import Reply, placed
 from protocol.envelope import Letter
 from protocol.machine import Answered, Started, Tell
 from protocol.messages import Halt, HaltAnswer, OrderAnswer, Panic, PanicAnswer, Refused, Resume

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from actors.api.asks import Confirm, Place, Problem, read, scope_of
-from actors.api.core import Api, Reply, Requested, placed
+from actors.api.core import Api, Requested
+from actors.api.replies import Reply, placed
 from protocol.envelope import Letter
 from protocol.limits import REQUEST_MAX, SECOND
 from protocol.machine import Answered, Elapsed, Started, Tell

@@ -1,0 +1,166 @@
+"""Answers over HTTP: which status, which JSON; problems as application/problem+json (RFC 9457)."""
+
+from typing import Any
+
+import msgspec
+
+from actors.api.asks import Ask, GetList, GetOrder, Page, Problem, SetHalt
+from protocol.account import Account
+from protocol.machine import Effect
+from protocol.messages import (
+    AnyMessage,
+    BookAnswer,
+    BookedFill,
+    CancelAnswer,
+    HaltAnswer,
+    Order,
+    OrderAnswer,
+    PanicAnswer,
+    RestoreAnswer,
+)
+from protocol.units import encode_unit
+
+ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409}
+CANCEL_STATUS = {
+    "canceled": 200,
+    "gone": 409,
+    "not_found": 404,
+    "unknown": 202,
+    "unavailable": 503,
+}
+NOT_NOW = frozenset(
+    {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
+    | {"withdrawn", "rest_not_ready", "restore_unconfirmed", "cancel_all_hold"}
+    | {"unresolved_order", "market_not_read"}
+)
+
+
+class Reply(Effect, frozen=True):
+    """The answer to one request: JSON, and where to look further."""
+
+    id: int
+    status: int
+    body: bytes
+    location: str = ""
+
+
+def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
+    """What the engine's answer to a request is over HTTP."""
+    match body:
+        case OrderAnswer():
+            return placed(id, body)
+        case CancelAnswer(outcome=outcome, text=text):
+            status = CANCEL_STATUS[outcome]
+            if status >= 400:
+                return refuse(id, Problem(status, outcome, text))
+            return Reply(id, status, as_json(body))
+        case HaltAnswer(halted=True, reason=reason) if not _halts(ask):
+            return refuse(id, Problem(409, "still_halted", reason))
+        case HaltAnswer(saved=False, reason=reason):
+            return refuse(id, Problem(503, "latch_not_saved", reason, retry_after_ms=1_000))
+        case HaltAnswer() | RestoreAnswer(state="confirmed"):
+            return Reply(id, 200, as_json(body))
+        case PanicAnswer(state=state):
+            return Reply(id, 200 if state == "done" else 202, as_json(body))
+        case RestoreAnswer(state=state, reason=reason):
+            code = "no_restore" if state == "none" else "restore_refused"
+            return refuse(id, Problem(409, code, reason))
+        case BookAnswer(state="live", received_at=received_at):
+            fields = msgspec.to_builtins(body, enc_hook=encode_unit)
+            age = max(at - received_at, 0) // 1_000
+            return Reply(id, 200, as_json(fields | {"as_of": received_at, "age_ms": age}))
+        case BookAnswer(state="lost", reason=reason):
+            return refuse(id, Problem(409, "book_lost", reason, retry_after_ms=1_000))
+        case BookAnswer(ticker=ticker):
+            return refuse(id, Problem(404, "not_followed", f"{ticker} is not followed"))
+    return refuse(id, Problem(502, "unexpected_answer", type(body).__name__))
+
+
+def _halts(ask: Ask) -> bool:
+    return isinstance(ask, SetHalt) and ask.halted
+
+
+def placed(id: int, answer: OrderAnswer) -> Reply:
+    """201, 202, 409, 422 or 503, by what became of an order."""
+    where = f"/v1/orders/{answer.client_order_id}"
+    status = ORDER_STATUS.get(answer.outcome, 503)
+    if answer.outcome == "denied" and answer.code not in NOT_NOW:
+        status = 422
+    if status in (201, 202):
+        return Reply(id, status, as_json(answer), where)
+    code = answer.code or answer.outcome
+    text = answer.text or answer.outcome
+    return refuse(id, Problem(status, code, text, answer.field, answer.retry_after_ms))
+
+
+def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Reply:
+    """Orders, fills, positions or balances as of the last entry folded."""
+    if isinstance(ask, GetOrder):
+        order = account.order(ask.client_order_id)
+        if order is None:
+            return refuse(id, Problem(404, "not_found", "no such order"))
+        return Reply(
+            id, 200, as_json({"order": shown(account, order), "n": account.n, "as_of": at})
+        )
+    rows: dict[str, Any] = {
+        "orders": account.orders,
+        "fills": account.fills,
+        "positions": account.positions,
+        "balance": account.balances,
+    }
+    page, cursor = cut(list(rows[ask.what]()), ask.page)
+    found = [shown(account, row) for row in page]
+    return Reply(id, 200, as_json({ask.what: found, "cursor": cursor, "n": account.n, "as_of": at}))
+
+
+def shown(account: Account, row: Any) -> Any:
+    """A row as people see it: of orders and fills, whether they are `external`.
+
+    An order is ours if its intent is on record here; whatever else trades on the account (another
+    program, the exchange's own pages) is external.
+    """
+    order = account.order_by_id(row.order_id) if isinstance(row, BookedFill) else row
+    if not isinstance(row, Order | BookedFill):
+        return row
+    external = not isinstance(order, Order) or not order.body_hash
+    return msgspec.to_builtins(row, enc_hook=encode_unit) | {"external": external}
+
+
+def cut(rows: list[Any], page: Page) -> tuple[list[Any], str]:
+    """A page, newest first, and the cursor of the next ("" at the end).
+
+    The cursor is the ledger number behind the last row, so rows that change meanwhile move to
+    the front and none is passed over.
+    """
+    rows.sort(key=lambda row: row.n, reverse=True)
+    if page.before:
+        rows = [row for row in rows if row.n < page.before]
+    found = rows[: page.limit]
+    while len(found) < len(rows) and found and rows[len(found)].n == found[-1].n:
+        found.append(rows[len(found)])  # rows of one entry stay together
+    return found, str(found[-1].n) if len(found) < len(rows) else ""
+
+
+def refuse(id: int, problem: Problem) -> Reply:
+    """A problem as an answer."""
+    return Reply(id, problem.status, problem_body(problem))
+
+
+def problem_body(problem: Problem) -> bytes:
+    """application/problem+json (RFC 9457) with our stable code."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.code.replace("_", " "),
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+    }
+    if problem.field:
+        body["field"] = problem.field
+    if problem.retry_after_ms:
+        body["retry_after_ms"] = problem.retry_after_ms
+    return as_json(body)
+
+
+def as_json(body: Any) -> bytes:
+    return msgspec.json.encode(body, enc_hook=encode_unit)
