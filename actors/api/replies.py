@@ -99,9 +99,8 @@ def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Repl
         order = account.order(ask.client_order_id)
         if order is None:
             return refuse(id, Problem(404, "not_found", "no such order"))
-        return Reply(
-            id, 200, as_json({"order": shown(account, order), "n": account.n, "as_of": at})
-        )
+        found = {"order": shown(account, order)}
+        return Reply(id, 200, as_json({**found, "n": account.n, "as_of": at}))
     rows: dict[str, Any] = {
         "orders": account.orders,
         "fills": account.fills,
@@ -109,8 +108,8 @@ def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Repl
         "balance": account.balances,
     }
     page, cursor = cut(list(rows[ask.what]()), ask.page)
-    found = [shown(account, row) for row in page]
-    return Reply(id, 200, as_json({ask.what: found, "cursor": cursor, "n": account.n, "as_of": at}))
+    listed = {ask.what: [shown(account, row) for row in page], "cursor": cursor}
+    return Reply(id, 200, as_json({**listed, "n": account.n, "as_of": at}))
 
 
 def shown(account: Account, row: Any) -> Any:
