@@ -1,0 +1,187 @@
+"""Letters to the gateway: orders, cancels, halts, tokens, reconciliation."""
+
+from typing import Literal
+
+from protocol.facts import OrderSide, TimeInForce
+from protocol.messages.account import Order
+from protocol.messages.message import Message
+from protocol.units import Count, Price
+
+
+class PlaceOrder(Message, frozen=True):
+    """Asks for an order. The same id with the same terms is answered again, never sent again."""
+
+    client_order_id: str
+    ticker: str
+    side: OrderSide
+    price: Price
+    count: Count
+    time_in_force: TimeInForce
+    post_only: bool = False
+    minted: bool = False  # the front made the id up: nobody can have used it before
+
+
+class OrderAnswer(Message, frozen=True):
+    """What became of an order.
+
+    accepted, rejected and unknown are the exchange's word or its silence. denied: we refused it,
+    nothing was sent. conflict: the id is taken by other terms. unavailable: it was not recorded
+    in time and will not be sent; ask again with a new id.
+    """
+
+    client_order_id: str
+    outcome: Literal["accepted", "rejected", "unknown", "denied", "conflict", "unavailable"]
+    order: Order | None = None
+    code: str = ""
+    text: str = ""
+    retry_after_ms: int = 0
+    field: str = ""  # of the order, that is wrong
+
+
+class CancelOrder(Message, frozen=True):
+    """Asks for an order's cancellation. Needs no gate and waits behind no order."""
+
+    client_order_id: str
+
+
+class CancelAnswer(Message, frozen=True):
+    """canceled: the exchange confirmed. gone: it has no such resting order any more.
+
+    not_found: nobody knows the id. unknown: no answer that settles it; ask again.
+    """
+
+    client_order_id: str
+    outcome: Literal["canceled", "gone", "not_found", "unknown", "unavailable"]
+    order_id: str = ""
+    reduced_by: Count = Count(0)
+    text: str = ""
+
+
+class Halt(Message, frozen=True):
+    """Latches the halt: no new order until somebody resumes. Survives restarts."""
+
+    reason: str
+
+
+class Resume(Message, frozen=True):
+    """Lifts the halt."""
+
+    reason: str
+
+
+class Panic(Message, frozen=True):
+    """Halts, cancels everything that rests, and looks until nothing does.
+
+    Creates are held for a minute after the last cancel-all, because it may take orders of that
+    minute, too (FACTS.md section 6.2).
+    """
+
+    reason: str
+
+
+class PanicAnswer(Message, frozen=True):
+    """running: halted, and something may still rest: ask again. done: nothing rests any more."""
+
+    state: Literal["running", "done"]
+    resting: int = -1  # orders of the last complete listing; -1: none was complete yet
+    cancel_alls: int = 0  # sent so far
+    hold_ms: int = 0  # how long creates are still held, once trading is resumed
+    reason: str = ""  # what keeps it from being done
+    saved: bool = True  # the halt is on disk
+
+
+class HaltAnswer(Message, frozen=True):
+    """Whether trading is halted now, and why; `saved` unless that could not be put on disk."""
+
+    halted: bool
+    reason: str = ""
+    saved: bool = True
+
+
+class ConfirmRestore(Message, frozen=True):
+    """After a restore from a backup: ids chosen by clients may be used again, says somebody."""
+
+    confirmed_by: str
+
+
+class RestoreAnswer(Message, frozen=True):
+    """confirmed: it is on record. none: no restore waits for it. refused: not yet, or not so."""
+
+    state: Literal["confirmed", "none", "refused"]
+    reason: str = ""
+
+
+class DoubtRequest(Message, frozen=True):
+    """Asks the gateway how far it is with settling an order that may or may not be there."""
+
+    client_order_id: str
+
+
+class DoubtAnswer(Message, frozen=True):
+    """What has been looked at so far. Times are microseconds; 0: not yet, or not known."""
+
+    open: bool  # False: the order is not in doubt
+    since: int = 0  # its call ended, or was found to have
+    settles_at: int = 0  # no request of ours can land after this
+    misses: int = 0  # complete listings after that which did not have it
+    misses_needed: int = 0
+    user_data_at: int = 0  # how fresh the exchange says that its listings are
+    next_at: int = 0  # the next listing
+    trouble: str = ""  # what keeps listings from being complete
+    glimpsed: bool = False  # a change of a book has named it: it is there, whatever listings say
+
+
+class AcquireTokens(Message, frozen=True):
+    """Asks for tokens of the account's budget, for calls that the asker makes itself."""
+
+    budget: Literal["read", "write"]
+    tokens: int
+    shard: int = 0  # >= 1: of the write budget of this shard
+    wait_ms: int = 0  # how long the answer may wait for them
+
+
+class TokensAnswer(Message, frozen=True):
+    """granted: spend them within `valid_ms`. later: ask again after `retry_after_ms`.
+
+    never: the bucket can't hold so many.
+    """
+
+    state: Literal["granted", "later", "never"]
+    retry_after_ms: int = 0
+    valid_ms: int = 0
+    reason: str = ""
+
+
+class MarketsRequest(Message, frozen=True):
+    """Asks the gateway which market tickers a list of tickers, events, series or "*" means."""
+
+    follow: tuple[str, ...]
+
+
+class MarketsAnswer(Message, frozen=True):
+    """The tickers, or why they can't be told yet."""
+
+    tickers: tuple[str, ...]
+    complete: bool
+    reason: str = ""
+
+
+class OrderGlimpsed(Message, frozen=True):
+    """The stream tells the gateway: a change of a book names an order of ours as its cause.
+
+    So the exchange has it. Nobody answers; it may be lost, and only makes things quicker.
+    """
+
+    client_order_id: str
+
+
+class Reconcile(Message, frozen=True):
+    """Asks the gateway to read orders, fills and balance of the exchange into the ledger."""
+
+    reason: str
+
+
+class ReconcileAnswer(Message, frozen=True):
+    """All that was read is committed, up to ledger number `n`."""
+
+    n: int
