@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.api.asks import Ask, GetList, GetOrder, Page, Problem, SetHalt
 from protocol.account import Account
@@ -16,9 +17,10 @@ from protocol.messages import (
     Order,
     OrderAnswer,
     PanicAnswer,
+    Position,
     RestoreAnswer,
 )
-from protocol.units import encode_unit
+from protocol.units import encode_unit, format_money
 
 ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409}
 CANCEL_STATUS = {
@@ -104,7 +106,7 @@ def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Repl
     rows: dict[str, Any] = {
         "orders": account.orders,
         "fills": account.fills,
-        "positions": account.positions,
+        "positions": lambda: held(account),
         "balance": account.balances,
     }
     page, cursor = cut(list(rows[ask.what]()), ask.page)
@@ -112,13 +114,29 @@ def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Repl
     return Reply(id, 200, as_json({**listed, "n": account.n, "as_of": at}))
 
 
+def held(account: Account) -> list[Position]:
+    """Every market in which something is held or may still fill."""
+    found = {position.ticker: position for position in account.positions()}
+    for order in account.open_orders():
+        if order.ticker not in found:
+            found[order.ticker] = replace(account.position(order.ticker), n=order.n)
+    return list(found.values())
+
+
 def shown(account: Account, row: Any) -> Any:
-    """A row as people see it: of orders and fills, whether they are `external`.
+    """A row as people see it: of positions their `exposure`, of orders and fills whether they are
+    `external`.
+
+    Exposure is the most that a market can still cost, as if every resting, intended and unknown
+    order filled (`protocol/exposure.py`).
 
     An order is ours if its intent is on record here; whatever else trades on the account (another
     program, the exchange's own pages) is external.
     """
     order = account.order_by_id(row.order_id) if isinstance(row, BookedFill) else row
+    if isinstance(row, Position):
+        exposure = format_money(account.exposure(row.ticker))
+        return msgspec.to_builtins(row, enc_hook=encode_unit) | {"exposure": exposure}
     if not isinstance(row, Order | BookedFill):
         return row
     external = not isinstance(order, Order) or not order.body_hash

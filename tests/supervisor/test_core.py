@@ -181,3 +181,16 @@ def test_the_page_shows_text_and_never_markup() -> None:
     )
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 7
+
+
+def test_without_the_exchange_the_boot_ends_read_only() -> None:
+    scene = all_well()
+    scene.beat("rehydrator", "waiting for gateway", restored=True, rehydrated=False)
+    scene.beat("gateway", "rest: no connection", offline=False, rest_ready=False)
+    assert not scene.system.read_only, "it may only be slow"
+    scene.beat("gateway", "rest: no connection", offline=True, rest_ready=False)
+    assert (scene.system.read_only, scene.system.gate) == (True, "closed")
+    assert any(reason.startswith("read-only: ") for reason in scene.system.reasons)
+    scene.beat("gateway")
+    scene.beat("rehydrator", restored=True)
+    assert (scene.system.read_only, scene.system.healthy) == (False, True)
