@@ -49,12 +49,11 @@ class Doubts:
         if seen == self._looked_at:
             return []  # nothing can have changed
         self._looked_at = seen
-        under_way = self._orders.under_way()
         effects: list[Effect] = []
         open_now: set[str] = set()
         for order in account.unsettled():
             id = order.client_order_id
-            if id in under_way:
+            if self._orders.under_way(id):
                 continue
             open_now.add(id)
             if id not in self._open:

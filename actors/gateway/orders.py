@@ -161,14 +161,11 @@ class Orders:
             self.tickets.close_shown(account.n)
         return effects
 
-    def under_way(self) -> set[str]:
-        """Orders that no other evidence is wanted for: on their way, or settled by an entry that
-        the account does not show yet."""
-        return {
-            id
-            for id, ticket in self.tickets
-            if ticket.stage is not Stage.DONE or not self._shown(ticket)
-        }
+    def under_way(self, id: str) -> bool:
+        """Whether no other evidence is wanted for an order: it is on its way, or settled by an
+        entry that the account does not show yet."""
+        ticket = self.tickets.get(id)
+        return ticket is not None and (ticket.stage is not Stage.DONE or not self._shown(ticket))
 
     def _shown(self, ticket: Ticket) -> bool:
         account = self._desk.ledger.account
