@@ -78,6 +78,7 @@ CANCEL_STATUS = {
 NOT_NOW = frozenset(
     {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
     | {"withdrawn", "rest_not_ready", "restore_unconfirmed", "cancel_all_hold"}
+    | {"unresolved_order", "market_not_read"}
 )
 
 
@@ -331,7 +332,7 @@ def placed(id: int, answer: OrderAnswer) -> Reply:
         return Reply(id, status, _json(answer), where)
     code = answer.code or answer.outcome
     text = answer.text or answer.outcome
-    return refuse(id, Problem(status, code, text, "", answer.retry_after_ms))
+    return refuse(id, Problem(status, code, text, answer.field, answer.retry_after_ms))
 
 
 def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Reply:
