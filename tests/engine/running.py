@@ -123,7 +123,7 @@ class Engine:
         }
         self.log = self.folder / "log"
         self._honcho: subprocess.Popen[bytes] | None = None
-        self._beside: list[subprocess.Popen[bytes]] = []
+        self._launched: dict[str, subprocess.Popen[bytes]] = {}  # beside honcho, by name
         self.sidecar("setup")
 
     def sidecar(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -145,10 +145,16 @@ class Engine:
         """honcho start, with all processes but these."""
         self.start(*(name for name in ACTORS if name not in names))
 
+    def strike(self, name: str) -> None:
+        """kill -9 of a process that was launched beside honcho; returns once it is gone."""
+        child = self._launched[name]
+        child.kill()
+        child.wait()
+
     def launch(self, name: str) -> "subprocess.Popen[bytes]":
         """One process beside honcho and without a runner: nobody restarts it."""
         child = self._spawn(self.environment["SIDECAR_BIN"], "actor", name)
-        self._beside.append(child)
+        self._launched[name] = child
         return child
 
     def _spawn(self, *command: str) -> "subprocess.Popen[bytes]":
@@ -182,7 +188,7 @@ class Engine:
         """Stop what still runs and remove the folder."""
         if self._honcho is not None and self._honcho.poll() is None:
             self.stop()
-        for child in self._beside:
+        for child in self._launched.values():
             if child.poll() is None:
                 child.kill()
             child.wait()

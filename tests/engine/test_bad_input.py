@@ -1,5 +1,5 @@
-"""Everything wrong that a client can send as an order: one problem that says what and where, and the
-exchange sees none of it."""
+"""Everything wrong that a client can send as an order: one problem that says what and where, and
+the exchange sees none of it."""
 
 import json
 from collections.abc import Iterator
