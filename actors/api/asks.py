@@ -4,6 +4,7 @@ Pure: the web layer hands in what came over the wire and gets back either a requ
 with one stable code.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeVar
@@ -98,7 +99,7 @@ class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
     price: Price
     count: Count
     time_in_force: TimeInForce = "good_till_canceled"
-    client_order_id: str = ""
+    client_order_id: str | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
     post_only: bool = False
 
 
@@ -214,11 +215,13 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
     if not 0 < order.count <= COUNT_MAX:
         detail = f"more than 0 contracts, at most {format_count(COUNT_MAX)}"
         return Problem(422, "invalid_count", detail, "count")
-    id = order.client_order_id or fresh_id
+    id, minted = order.client_order_id, False
+    if isinstance(id, msgspec.UnsetType):
+        id, minted = fresh_id, True
     return _named(id) or Place(
         PlaceOrder(
             id, order.ticker, order.side, order.price, order.count, order.time_in_force,
-            order.post_only, minted=not order.client_order_id,
+            order.post_only, minted=minted,
         )
     )  # fmt: skip
 
@@ -243,11 +246,21 @@ def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) ->
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Problem:
     try:
-        return decoder.decode(body)
+        found = decoder.decode(body)
+        twice = _twice(body)
     except msgspec.ValidationError as e:
         return Problem(422, code, str(e)[:300], _field(str(e)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         return Problem(400, "malformed_json", str(e)[:300])
+    return Problem(422, code, f"`{twice}` is said twice", twice) if twice else found
+
+
+def _twice(body: bytes) -> str:
+    """A field that a body names twice: which of the two was meant is not ours to guess."""
+    pairs: list[tuple[str, object]]
+    pairs = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
+    names = [name for name, _ in pairs]
+    return next((name for name in names if names.count(name) > 1), "")
 
 
 def _unfit(field: str, text: str, chars_max: int) -> Problem | None:

@@ -14,7 +14,7 @@ from protocol.facts import OrderIntended
 from protocol.kalshi import calls
 from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX
 from protocol.machine import Effect
-from protocol.messages import OrderAnswer, PlaceOrder
+from protocol.messages import Order, OrderAnswer, PlaceOrder
 
 Closed = Callable[[int], tuple[str, str, int] | None]
 """Why no new risk may be taken: code, text, and after how many ms it is worth another try."""
@@ -106,15 +106,20 @@ class Door:
             text = "this id belongs to an order with other terms"
             conflict = OrderAnswer(id, "conflict", None, "order_id_taken", text, 0, _ID)
             return self._desk.answer([asker], conflict, at)
-        if ticket is not None and ticket.answer is None:
+        if ticket is not None and (ticket.answer is None or ticket.stage is Stage.SETTLING):
             if asker not in ticket.askers:
                 ticket.askers.append(asker)
             return []
-        if booked is not None and (ticket is None or booked.n >= ticket.n):
+        if booked is not None and (ticket is None or self._knows_more(booked, ticket)):
             return self._desk.answer([asker], answer_from(booked), at)
         assert ticket is not None
         assert ticket.answer is not None
         return self._desk.answer([asker], ticket.answer, at)
+
+    @staticmethod
+    def _knows_more(booked: Order, ticket: Ticket) -> bool:
+        """Whether the ledger is past what was last told: an intent alone never is."""
+        return booked.state != "intended" and booked.n >= ticket.n
 
     def _unresolved(self, order: PlaceOrder) -> str:
         """An unknown order in the market of one that would add risk there; "" if there is none."""

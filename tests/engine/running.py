@@ -1,5 +1,6 @@
 """A running engine of its own: a profile in a short folder, free ports, honcho around it all."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -66,6 +67,19 @@ class Ear:
                     return found
         raise AssertionError(f"not heard within {seconds} s; the last message was {last}")
 
+    def rest(self) -> list[Envelope]:
+        """All that has come by now."""
+        found = []
+        while self._socket.poll(0):
+            found.append(decode(self._socket.recv()))
+        return found
+
+    def pause(self, seconds: float) -> None:
+        """Until the next message has come, at most so long; then what came is let go."""
+        self._socket.poll(int(seconds * 1000) + 1)
+        while self._socket.poll(0):
+            self._socket.recv()
+
     def close(self) -> None:
         self._context.destroy(linger=0)
 
@@ -109,6 +123,7 @@ class Engine:
         }
         self.log = self.folder / "log"
         self._honcho: subprocess.Popen[bytes] | None = None
+        self._launched: dict[str, subprocess.Popen[bytes]] = {}  # beside honcho, by name
         self.sidecar("setup")
 
     def sidecar(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -124,10 +139,28 @@ class Engine:
 
     def start(self, *names: str) -> None:
         """honcho start, with all processes of the Procfile or only these."""
-        honcho = Path(sys.executable).parent / "honcho"
+        self._honcho = self._spawn(str(Path(sys.executable).parent / "honcho"), "start", *names)
+
+    def start_without(self, *names: str) -> None:
+        """honcho start, with all processes but these."""
+        self.start(*(name for name in ACTORS if name not in names))
+
+    def strike(self, name: str) -> None:
+        """kill -9 of a process that was launched beside honcho; returns once it is gone."""
+        child = self._launched[name]
+        child.kill()
+        child.wait()
+
+    def launch(self, name: str) -> "subprocess.Popen[bytes]":
+        """One process beside honcho and without a runner: nobody restarts it."""
+        child = self._spawn(self.environment["SIDECAR_BIN"], "actor", name)
+        self._launched[name] = child
+        return child
+
+    def _spawn(self, *command: str) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:
-            self._honcho = subprocess.Popen(
-                [str(honcho), "start", *names],
+            return subprocess.Popen(
+                command,
                 env=self.environment,
                 cwd=ROOT,
                 stdout=log,
@@ -155,6 +188,10 @@ class Engine:
         """Stop what still runs and remove the folder."""
         if self._honcho is not None and self._honcho.poll() is None:
             self.stop()
+        for child in self._launched.values():
+            if child.poll() is None:
+                child.kill()
+            child.wait()
         shutil.rmtree(self.folder)
 
     def __enter__(self) -> "Engine":
@@ -189,6 +226,16 @@ class Engine:
 
     def until_healthy(self, seconds: float = HEALTHY_MAX_S) -> System:
         return self.until_system(lambda s: s.healthy and s.gate == "open", seconds)
+
+    def until(self, found: Callable[[], T], seconds: float, what: str = "") -> T:
+        """Look again at each message about money or readiness, until there is something."""
+        deadline = time.monotonic() + seconds
+        with self.ear("ledger.pub", "ledger", "mark ") as ear:
+            while not (seen := found()):
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"not within {seconds} s: {what}\n{self.tail()}")
+                ear.pause(0.25)
+        return seen
 
     def pids(self) -> dict[str, int]:
         """The actors' pids, by what their runners wrote."""
@@ -237,6 +284,22 @@ class Engine:
         """Every order request that the exchange has received."""
         answer = requests.get(f"{self.exchange}/paper/wire", timeout=10).json()
         return list(answer["requests"])
+
+    def until_exchange(self) -> None:
+        """Until the paper exchange answers, whoever else is there."""
+
+        def answers() -> bool:
+            with contextlib.suppress(requests.ConnectionError):
+                return requests.get(f"{self.exchange}/paper/health", timeout=5).ok
+            return False
+
+        self.until(answers, 10, "the exchange answers")
+
+    def deed(self, name: str, **body: Any) -> Any:
+        """What the account's owner or the exchange's staff does there (docs/PAPER.md)."""
+        answer = requests.post(f"{self.exchange}/paper/{name}", json=body, timeout=10)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
 
     def faults(self, **faults: Any) -> None:
         answer = requests.post(f"{self.exchange}/paper/faults", json=faults, timeout=10)

@@ -1,5 +1,6 @@
 """What may be asked: strictly read, and one problem with a stable code for everything else."""
 
+import json
 from typing import Any
 
 import pytest
@@ -50,6 +51,9 @@ def test_an_order_without_a_name_gets_one() -> None:
         (b'"KXA-1"', b"null", 422, "ticker"),
         (b'"c1"', b'"../../etc"', 422, "client_order_id"),
         (b'"c1"', b'"' + b"c" * 65 + b'"', 422, "client_order_id"),
+        (b'"c1"', b'""', 422, "client_order_id"),
+        (b'"c1"', b"null", 422, "client_order_id"),
+        (b'"bid"', b'"bid","price":"0.9900"', 422, "price"),
         (b'"ticker"', b'"tikcer"', 422, "tikcer"),
         (b"}", b"", 400, ""),
         (b"{", b"[" * 50_000, 422, ""),
@@ -132,3 +136,14 @@ def test_pages_are_newest_first_and_nothing_is_passed_over() -> None:
 )
 def test_the_status_of_an_order_s_answer(outcome: Any, code: str, status: int) -> None:
     assert placed(1, OrderAnswer("c1", outcome, code=code)).status == status
+
+
+def test_the_answer_names_the_field_that_the_gateway_found_wrong() -> None:
+    answer = OrderAnswer("c1", "denied", code="off_grid_price", text="steps", field="price")
+    found = json.loads(placed(1, answer).body)
+    assert (found["status"], found["code"], found["field"]) == (422, "off_grid_price", "price")
+
+
+@pytest.mark.parametrize("code", ["unresolved_order", "market_not_read"])
+def test_what_passes_by_itself_means_not_now(code: str) -> None:
+    assert placed(1, OrderAnswer("c1", "denied", code=code)).status == 503

@@ -49,8 +49,11 @@ def test_a_wrong_confirmation_names_the_field(body: bytes, status: int, field: s
 
 @pytest.mark.parametrize(
     ("id", "name", "minted"),
-    [({}, "fresh", True), ({"client_order_id": ""}, "fresh", True)]
-    + [({"client_order_id": "c1"}, "c1", False), ({"client_order_id": "fresh"}, "fresh", False)],
+    [
+        ({}, "fresh", True),
+        ({"client_order_id": "c1"}, "c1", False),
+        ({"client_order_id": "fresh"}, "fresh", False),
+    ],
 )
 def test_only_an_id_that_the_front_made_up_is_minted(id: Any, name: str, minted: bool) -> None:
     found = read("POST", "/v1/orders", {}, json.dumps(ORDER | id).encode(), "fresh")
