@@ -1,9 +1,9 @@
 """Cancels: always allowed, in the first lane, repeated until something proves that nothing rests.
 
-They need no gate, no halt lifted and not even the account: an order that we don't know the
-exchange's id of is looked for among what rests there. Whoever asked is told "unknown" after a
-while; the cancel itself goes on until there is evidence. A 404 is none: a canceled, an executed
-and an unknown order look alike (captures `orders__cancel_*`).
+They need no gate, no halt lifted and not even the account: orders that we don't know the
+exchange's id of are looked for, all in one listing, among what rests there. Whoever asked is told
+"unknown" after a while; the cancel itself goes on until there is evidence. A 404 is none: a
+canceled, an executed and an unknown order look alike (captures `orders__cancel_*`).
 """
 
 import enum
@@ -14,6 +14,7 @@ from msgspec import Struct
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
+from actors.gateway.terms import is_client_order_id
 from actors.gateway.tickets import Stage
 from protocol.account import FINISHED
 from protocol.errors import RemoteProtocolError
@@ -21,11 +22,14 @@ from protocol.facts import OrderCanceled
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import Canceled, OneOrder, OrderPage
 from protocol.limits import (
+    CANCEL_ASKERS_MAX,
     CANCEL_RETRY_MAX,
     CANCEL_RETRY_MIN,
     CANCEL_TOLD_AFTER,
     LANE_QUEUE_MAX,
     PAGES_MAX,
+    SEARCH_INTERVAL,
+    SEARCHED_FOR,
 )
 from protocol.machine import Effect
 from protocol.messages import CancelAnswer, Order
@@ -38,7 +42,7 @@ class Step(enum.Enum):
     """What a cancel waits for."""
 
     ORDER = enum.auto()  # the order's own call: before it, there is no id to cancel by
-    FINDING = enum.auto()  # a page of what rests
+    FINDING = enum.auto()  # a listing of what rests
     CANCELING = enum.auto()
     CHECKING = enum.auto()  # what the exchange shows of the order
     PAUSE = enum.auto()  # between two tries
@@ -49,13 +53,20 @@ class Cancel(Struct):
 
     askers: list[Asker]
     tell_at: int  # then the askers are told that it is unknown, and it goes on
+    since: int
     step: Step = Step.ORDER
     order_id: str = ""
     ticker: str = ""
     again_at: int = 0
     pause: int = CANCEL_RETRY_MIN
     reason: str = "the order is on its way"
-    cursors: set[str] = set()
+
+
+class _Search(Struct):
+    """One listing of what rests, for all cancels without an order id."""
+
+    wanted: set[str]  # those that waited when it began
+    cursors: set[str]
 
 
 class Cancels:
@@ -68,34 +79,61 @@ class Cancels:
         self._open: dict[str, Cancel] = {}
         self._looked_at = -1
         self._due_at: int | None = None
+        self._search: _Search | None = None
+        self._search_at = 0  # not before
 
     def cancel(self, now: int, at: int, asker: Asker, id: str) -> list[Effect]:
         """Take a cancel. Asked again while it is under way, it is one cancel.
 
         An order that has not left yet never does.
         """
+        if not is_client_order_id(id):
+            nobody = CancelAnswer(id, "not_found", text="no order can have this id")
+            return self._desk.answer([asker], nobody, at)
         running = self._open.get(id)
         if running is not None:
-            if asker not in running.askers:
-                running.askers.append(asker)
-                running.tell_at = max(running.tell_at, now + CANCEL_TOLD_AFTER)
-                self._due_at = now
-            return []
+            return self._join(now, at, id, running, asker)
         unsent = self._orders.stop_unsent(now, at, id)
         if unsent is not None:
             gone = CancelAnswer(id, "gone", text="canceled before it was sent")
             return [*unsent, *self._desk.answer([asker], gone, at)]
-        if len(self._open) >= LANE_QUEUE_MAX:
+        if len(self._open) >= LANE_QUEUE_MAX and not self._make_room():
             busy = CancelAnswer(id, "unavailable", text="too many cancels are under way")
             return self._desk.answer([asker], busy, at)
         order = self._order(id)
         if order is not None and order.state in FINISHED:
             gone = CancelAnswer(id, "gone", order.order_id, text=order.state)
             return self._desk.answer([asker], gone, at)
-        cancel = Cancel([asker], now + CANCEL_TOLD_AFTER, cursors=set())
+        cancel = Cancel([asker], now + CANCEL_TOLD_AFTER, now)
         self._open[id] = cancel
         self._due_at = now
         return self._go_on(now, id, cancel)
+
+    def _join(self, now: int, at: int, id: str, running: Cancel, asker: Asker) -> list[Effect]:
+        """One more who waits for a cancel that is under way."""
+        if asker in running.askers:
+            return []
+        if len(running.askers) >= CANCEL_ASKERS_MAX:
+            many = CancelAnswer(id, "unknown", running.order_id, text="many wait for this cancel")
+            return self._desk.answer([asker], many, at)
+        if not running.askers:
+            running.tell_at = now + CANCEL_TOLD_AFTER
+        running.askers.append(asker)
+        self._due_at = now
+        return []
+
+    def _make_room(self) -> bool:
+        """Give up one that nobody waits for and of which nobody knows an order id."""
+        for id, cancel in self._open.items():
+            if not cancel.askers and not cancel.order_id:
+                del self._open[id]
+                return True
+        return False
+
+    def wake(self, now: int) -> None:
+        """The call of an order has ended: its cancel may have waited for the id."""
+        if self._open:
+            self._due_at = now
 
     @property
     def unfinished(self) -> bool:
@@ -126,8 +164,20 @@ class Cancels:
                 unsure = CancelAnswer(id, "unknown", cancel.order_id, text=cancel.reason)
                 effects += self._desk.answer(cancel.askers, unsure, at)
                 cancel.askers = []
+            if (
+                not cancel.askers
+                and now >= cancel.since + SEARCHED_FOR
+                and self._nobodys(cancel, order)
+            ):
+                del self._open[id]
+        self._look_for(now)
         self._due_at = self._next()
         return effects
+
+    @staticmethod
+    def _nobodys(cancel: Cancel, order: Order | None) -> bool:
+        """Whether neither the ledger nor what rests has shown an order of this name."""
+        return not cancel.order_id and order is None
 
     def deadline(self) -> int | None:
         return self._due_at
@@ -135,6 +185,8 @@ class Cancels:
     def _next(self) -> int | None:
         found = [c.again_at for c in self._open.values() if c.step is Step.PAUSE]
         found += [c.tell_at for c in self._open.values() if c.askers]
+        if self._search is None and any(c.step is Step.FINDING for c in self._open.values()):
+            found.append(self._search_at)
         return min(found, default=None)
 
     def _order(self, id: str) -> Order | None:
@@ -158,16 +210,21 @@ class Cancels:
             cancel.order_id, cancel.ticker = order.order_id, order.ticker
         if cancel.order_id:
             return self._send(now, id, cancel)
-        cancel.cursors.clear()
-        return self._find(now, id, cancel, "")
+        cancel.step = Step.FINDING
+        self._look_for(now)
+        return []
 
     def ended(self, now: int, at: int, id: str, ended: Ended) -> list[Effect]:
-        """A call of this cancel has ended."""
+        """A call of this cancel has ended; without an id, that of the search for all."""
+        if not id:
+            return self._searched(now, at, ended)
         cancel = self._open.get(id)
         if cancel is None:
             return []
         if not isinstance(ended, CallAnswered):
             return self._again(now, cancel, ended.reason)
+        if self._desk.tells.full:
+            return self._again(now, cancel, "the writer is behind")
         try:
             return self._read(now, at, id, cancel, ended)
         except RemoteProtocolError as e:
@@ -177,8 +234,6 @@ class Cancels:
         self, now: int, at: int, id: str, cancel: Cancel, ended: CallAnswered
     ) -> list[Effect]:
         match cancel.step, ended.status:
-            case Step.FINDING, 200:
-                return self._found(now, at, id, cancel, answers.read(ended.body, OrderPage))
             case Step.CANCELING, 200:
                 done = answers.canceled(cancel.order_id, 200, ended.body)
                 if not isinstance(done, Canceled) or done.reduced_by == 0:
@@ -191,6 +246,8 @@ class Cancels:
                 return self._check(now, id, cancel)
             case Step.CHECKING, 200:
                 row = answers.read(ended.body, OneOrder).order
+                if row.order_id != cancel.order_id:
+                    return self._again(now, cancel, "the exchange answered for another order")
                 if row.status == "resting":
                     return self._again(now, cancel, "the exchange still shows it as resting")
                 return [
@@ -203,25 +260,76 @@ class Cancels:
         code = f" {said.code}" if said else ""
         return self._again(now, cancel, f"status {ended.status}{code}")
 
-    def _found(self, now: int, at: int, id: str, cancel: Cancel, page: OrderPage) -> list[Effect]:
-        for row in page.orders:
-            if row.client_order_id == id:
-                cancel.order_id, cancel.ticker = row.order_id, row.ticker
-                return self._send(now, id, cancel)
-        if page.cursor:
-            if page.cursor in cancel.cursors or len(cancel.cursors) >= PAGES_MAX:
-                return self._again(now, cancel, "the exchange's listing goes round")
-            cancel.cursors.add(page.cursor)
-            return self._find(now, id, cancel, page.cursor)
-        account = self._desk.ledger.account
-        if account is not None and self._order(id) is None:
-            return self._finish(at, id, "not_found", "no such order")
-        return self._again(now, cancel, "it does not rest now; whether it will is not known yet")
+    # Orders that we know no id of
 
-    def _find(self, now: int, id: str, cancel: Cancel, cursor: str) -> list[Effect]:
-        cancel.step = Step.FINDING
+    def _look_for(self, now: int) -> None:
+        """List what rests, once for all that wait for it."""
+        if self._search is not None or now < self._search_at:
+            return
+        wanted = {id for id, cancel in self._open.items() if cancel.step is Step.FINDING}
+        if wanted:
+            self._search_at = now + SEARCH_INTERVAL
+            self._search = _Search(wanted, set())
+            self._turn_page(now, "")
+
+    def _turn_page(self, now: int, cursor: str) -> None:
         call = calls.list_orders("cancel", status="resting", cursor=cursor)
-        return self._submit(now, id, cancel, call)
+        if not self._desk.lanes.submit("cancel:", call):
+            self._search_failed(now, "too many cancels are waiting")
+
+    def _search_failed(self, now: int, reason: str) -> None:
+        assert self._search is not None
+        wanted, self._search = self._search.wanted, None
+        for id in wanted:
+            cancel = self._open.get(id)
+            if cancel is not None and cancel.step is Step.FINDING:
+                self._again(now, cancel, reason)
+
+    def _searched(self, now: int, at: int, ended: Ended) -> list[Effect]:
+        """A page of what rests, or none."""
+        search = self._search
+        assert search is not None
+        try:
+            if not isinstance(ended, CallAnswered):
+                raise RemoteProtocolError(ended.reason)
+            if ended.status != 200:
+                raise RemoteProtocolError(f"status {ended.status}")
+            page: OrderPage = answers.read(ended.body, OrderPage)
+            if page.cursor and (page.cursor in search.cursors or len(search.cursors) >= PAGES_MAX):
+                raise RemoteProtocolError("the exchange's listing goes round")
+        except RemoteProtocolError as e:
+            self._search_failed(now, str(e))
+            return []
+        effects: list[Effect] = []
+        for row in page.orders:
+            cancel = self._open.get(row.client_order_id)
+            if cancel is not None and cancel.step is Step.FINDING:
+                search.wanted.discard(row.client_order_id)
+                cancel.order_id, cancel.ticker = row.order_id, row.ticker
+                effects += self._send(now, row.client_order_id, cancel)
+        if page.cursor:
+            search.cursors.add(page.cursor)
+            self._turn_page(now, page.cursor)
+            return effects
+        self._search = None
+        return [*effects, *self._not_found(now, at, search.wanted)]
+
+    def _not_found(self, now: int, at: int, wanted: set[str]) -> list[Effect]:
+        """A complete listing without them: nobody's, if the ledger does not know them either."""
+        effects: list[Effect] = []
+        sure = self._desk.ledger.current(now)
+        for id in wanted:
+            cancel = self._open.get(id)
+            if cancel is None or cancel.step is not Step.FINDING:
+                continue
+            if sure and self._order(id) is None:
+                effects += self._finish(at, id, "not_found", "no such order")
+            else:
+                unsure = "it does not rest now; whether it will is not known yet"
+                effects += self._again(now, cancel, unsure)
+        return effects
+
+    # Calls
 
     def _send(self, now: int, id: str, cancel: Cancel) -> list[Effect]:
         cancel.step = Step.CANCELING

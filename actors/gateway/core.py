@@ -8,7 +8,7 @@ import random
 
 from actors.gateway.acquire import Acquires
 from actors.gateway.cancels import Cancels
-from actors.gateway.desk import CallAnswered, CallFailed, Desk, Ended, MakeCall
+from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
@@ -29,7 +29,6 @@ from protocol.kalshi.answers import BalanceBody
 from protocol.latch import NO_LATCH, Latch
 from protocol.limits import GATE_LEASE, MS
 from protocol.machine import (
-    Answer,
     Answered,
     Asked,
     Cause,
@@ -146,7 +145,7 @@ class Gateway:
             case Heard(envelope=envelope):
                 return self._hear(now, envelope)
             case Asked(sender=sender, letter=letter):
-                return self._asked(now, cause.at, (sender, letter.id), letter)
+                return self._asked(now, cause.at, Asker(sender, letter.id, letter.epoch), letter)
             case Answered(letter=letter):
                 return self._answered(now, cause.at, letter)
             case CallAnswered() | CallFailed():
@@ -196,9 +195,7 @@ class Gateway:
         closed = self.closed(now)
         return "", ": ".join(closed[:2]) if closed else ""
 
-    def _asked(
-        self, now: int, at: int, asker: tuple[tuple[bytes, ...], str], letter: Letter
-    ) -> list[Effect]:
+    def _asked(self, now: int, at: int, asker: Asker, letter: Letter) -> list[Effect]:
         match letter.body:
             case PlaceOrder():
                 return self._door.place(now, at, asker, letter.body, self._restores.unproved)
@@ -218,11 +215,11 @@ class Gateway:
             case MarketsRequest(follow=follow):
                 return self._reads.look_up(at, asker, follow)
             case Halt() | Resume() | Panic():
-                return self._halts.asked(now, at, asker, letter.epoch, letter.body)
+                return self._halts.asked(now, at, asker, letter.body)
             case ConfirmRestore(confirmed_by=confirmed_by):
-                return self._restores.confirm(now, at, asker, letter.epoch, confirmed_by)
+                return self._restores.confirm(now, at, asker, confirmed_by)
         refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")
-        return [Answer(asker[0], self._outbox.letter(asker[1], refusal, at))]
+        return self._desk.answer([asker], refusal, at)
 
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         told = self._desk.tells.answered(letter.id)
@@ -280,6 +277,7 @@ class Gateway:
     def _settle(self, now: int, at: int, key: str, ended: Ended) -> list[Effect]:
         kind, _, name = key.partition(":")
         if kind == "order":
+            self._cancels.wake(now)
             return self.orders.ended(now, at, name, ended, self._halts.order_ended(now, ended))
         if kind == PANIC:
             return self._halts.ended(now, at, name, ended)

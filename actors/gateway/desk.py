@@ -1,6 +1,7 @@
 """What the parts of the gateway share: its letters, its lanes, its copy of the account."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from actors.gateway.lanes import Lanes
 from protocol.envelope import Outbox
@@ -11,7 +12,16 @@ from protocol.machine import Answer, Cause, Effect
 from protocol.messages import AnyMessage, Append
 from protocol.telling import Outstanding
 
-Asker = tuple[tuple[bytes, ...], str]  # where an answer goes, and the id of the letter it answers
+
+class Asker(NamedTuple):
+    """Where an answer goes, the id of the letter that it answers, and the life that wrote it.
+
+    The same letter told again has the same one: it is the same wish.
+    """
+
+    sender: tuple[bytes, ...]
+    id: str
+    epoch: int
 
 
 class CallAnswered(Cause, frozen=True):
@@ -57,4 +67,4 @@ class Desk:
         return self.tells.tell(now, at, "writer", natural_id(fact), Append(fact))
 
     def answer(self, askers: Iterable[Asker], body: AnyMessage, at: int) -> list[Effect]:
-        return [Answer(sender, self.outbox.letter(id, body, at)) for sender, id in askers]
+        return [Answer(sender, self.outbox.letter(id, body, at)) for sender, id, _ in askers]

@@ -1,7 +1,8 @@
 """An order's way in: known or new, right or wrong by itself, by its market and by the account.
 
 Nothing is recorded before all of this has been looked at; whatever is refused here has left no
-trace, and the same id may be used again.
+trace in the ledger, and the same id may be used again, by another letter. The same letter told
+again gets the same refusal: its asker may have been told that nothing was sent.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import OrderIntended
 from protocol.kalshi import calls
-from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX
+from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX, REFUSALS_KEPT
 from protocol.machine import Effect
 from protocol.messages import Order, OrderAnswer, PlaceOrder
 
@@ -28,6 +29,7 @@ class Door:
         self._tickets = tickets
         self._markets = markets
         self._closed = closed
+        self._refused: dict[Asker, OrderAnswer] = {}  # the last ones, oldest first
 
     def place(
         self, now: int, at: int, asker: Asker, order: PlaceOrder, unproved: str
@@ -37,6 +39,9 @@ class Door:
         `unproved` says why an id that the ledger doesn't know may have been used all the same,
         "" if it can't have been.
         """
+        refused = self._refused.get(asker)
+        if refused is not None and refused.client_order_id == order.client_order_id:
+            return self._desk.answer([asker], refused, at)
         known = self._known(asker, order, at)
         if known is not None:
             return known
@@ -160,6 +165,10 @@ class Door:
     def _refuse(self, askers: list[Asker], order: PlaceOrder, at: int, wrong: Flaw) -> list[Effect]:
         id = order.client_order_id
         denied = OrderAnswer(id, "denied", None, wrong.code, wrong.text, wrong.wait_ms, wrong.field)
+        for asker in askers:
+            self._refused[asker] = denied
+        while len(self._refused) > REFUSALS_KEPT:
+            del self._refused[next(iter(self._refused))]
         return self._desk.answer(askers, denied, at)
 
 

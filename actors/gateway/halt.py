@@ -14,7 +14,7 @@ from msgspec import Struct
 from actors.gateway.desk import Asker, CallFailed, Desk, Ended
 from actors.gateway.sweeper import Sweeper
 from actors.gateway.tickets import Tickets
-from protocol.latch import NO_LATCH, Latch, unfit_reason
+from protocol.latch import NO_LATCH, REASON_CHARS_MAX, Latch, unfit_reason
 from protocol.limits import (
     HALT_ASKERS_MAX,
     HOLD_AFTER_CANCEL_ALL,
@@ -52,13 +52,16 @@ class SaveHalt(Effect, frozen=True):
     over: Latch
 
 
+_Who = tuple[Asker, str]  # and what was asked: one id may have been used for two wishes
+
+
 class _Wish(Struct, frozen=True):
     """A save under way, and who waits for it."""
 
     kind: Literal["halt", "resume", "panic", "keep"]
     latch: Latch
     reason: str = ""
-    asker: tuple[Asker, int] | None = None  # with the epoch of the asker's life
+    who: _Who | None = None
 
 
 class Halts:
@@ -69,13 +72,13 @@ class Halts:
         self._latch = latch  # in force
         self._file = latch  # what is on disk once all wishes are saved
         self._wishes: collections.deque[_Wish] = collections.deque()
-        self._told: collections.deque[tuple[Asker, int]] = collections.deque(maxlen=HALT_ASKERS_MAX)
+        self._told: collections.deque[_Who] = collections.deque(maxlen=HALT_ASKERS_MAX)
         self._problem = ""  # why the last save failed
         self._unsaved = False  # the hold or the panic has changed
         self._save_at = now
         self._hold_until = now
         self._sweeper = Sweeper(desk, now)
-        self._askers: dict[tuple[Asker, int], int] = {}  # of the panic; when they hear "running"
+        self._askers: dict[_Who, int] = {}  # of the panic; when they hear "running"
 
     @property
     def halted(self) -> bool:
@@ -98,15 +101,16 @@ class Halts:
 
     # Letters
 
-    def asked(
-        self, now: int, at: int, asker: Asker, epoch: int, body: Halt | Resume | Panic
-    ) -> list[Effect]:
+    def asked(self, now: int, at: int, asker: Asker, body: Halt | Resume | Panic) -> list[Effect]:
         """Take a letter. The same letter again is the same wish, answered or not."""
-        who = (asker, epoch)
-        if any(wish.asker == who for wish in self._wishes) or who in self._askers:
+        who = (asker, f"{type(body).__name__}:{body.reason}")
+        if any(wish.who == who for wish in self._wishes) or who in self._askers:
+            return []
+        panic = isinstance(body, Panic)
+        if panic and self._sweeper.running and len(self._askers) < HALT_ASKERS_MAX:
+            self._askers[who] = now + PANIC_ANSWER  # told "running" before: it waits once more
             return []
         if who in self._told:
-            panic = isinstance(body, Panic)
             state = self._panic_state(now) if panic else self._state(now, self._problem)
             return self._desk.answer([asker], state, at)
         match body:
@@ -127,7 +131,7 @@ class Halts:
         """At once: the disk may take its time."""
         since = self._latch.at if self._latch.halted else at
         self._latch = msgspec.structs.replace(
-            self._latch, halted=True, reason=reason or "halted", at=since
+            self._latch, halted=True, reason=_fit(reason) or "halted", at=since
         )
 
     def alarm(self, at: int, reason: str) -> list[Effect]:
@@ -156,9 +160,9 @@ class Halts:
             if cause.problem:  # what we could not save of a panic is no panic of others
                 found = msgspec.structs.replace(found, panic=False)
             effects += self._adopt(now, at, found)
-        if wish.asker is not None:
-            self._told.append(wish.asker)
-            effects += self._desk.answer([wish.asker[0]], self._state(now, cause.problem), at)
+        if wish.who is not None:
+            self._told.append(wish.who)
+            effects += self._desk.answer([wish.who[0]], self._state(now, cause.problem), at)
         return effects
 
     def _report(self, wish: _Wish, problem: str) -> list[Effect]:
@@ -218,7 +222,7 @@ class Halts:
 
     # The panic
 
-    def _panic(self, now: int, at: int, who: tuple[Asker, int], reason: str) -> list[Effect]:
+    def _panic(self, now: int, at: int, who: _Who, reason: str) -> list[Effect]:
         last, fresh = self._sweeper.last, now < self._sweeper.last_at + PANIC_FRESH
         if last is not None and last.state == "done" and self.halted and fresh:
             self._told.append(who)
@@ -247,7 +251,7 @@ class Halts:
     def due(self, now: int, at: int, tickets: Tickets) -> list[Effect]:
         """The panic's next call, its answers, and the save of what has changed."""
         self._sweeper.look_at_orders(tickets)
-        waits = any(wish.kind in ("panic", "resume") for wish in self._wishes)
+        waits = any(wish.kind == "resume" for wish in self._wishes)
         if not waits and self._sweeper.due(now):
             self._hold(now, at)
         effects = self._answer(now, at)
@@ -277,10 +281,10 @@ class Halts:
         return None
 
     def _answer(self, now: int, at: int) -> list[Effect]:
-        """Tell whoever asked: at the end, or that it is running; once the latch is on disk."""
-        if not self._askers or any(wish.kind == "panic" for wish in self._wishes):
+        """Tell whoever asked: at the end and once the latch is on disk, or that it is running."""
+        if not self._askers:
             return []
-        over = not self._sweeper.running
+        over = not self._sweeper.running and not self._saving
         due = [who for who, late in self._askers.items() if over or now >= late]
         for who in due:
             del self._askers[who]
@@ -289,18 +293,22 @@ class Halts:
 
     def _panic_state(self, now: int) -> PanicAnswer:
         hold = max(self._hold_until - now, 0) // MS
-        return msgspec.structs.replace(self._sweeper.state(), hold_ms=hold, saved=not self._problem)
+        saved = not self._problem and not self._saving
+        return msgspec.structs.replace(self._sweeper.state(), hold_ms=hold, saved=saved)
+
+    @property
+    def _saving(self) -> bool:
+        """Whether the disk has not answered yet that it has the panic's latch."""
+        return any(wish.kind == "panic" for wish in self._wishes)
 
     # What is told of it
 
     def deadline(self) -> int | None:
-        if self._wishes:  # first the disk: what it answers is a cause
-            return None
         found = [*self._askers.values()]
         sweeping = self._sweeper.deadline()
         if sweeping is not None:
             found.append(sweeping)
-        if self._unsaved:
+        if self._unsaved and not self._wishes:  # else first the disk: what it answers is a cause
             found.append(self._save_at)
         return min(found, default=None)
 
@@ -318,3 +326,8 @@ class Halts:
             "cancel_alls": state.cancel_alls,
             "hold_ms": max(self._hold_until - now, 0) // MS,
         }
+
+
+def _fit(reason: str) -> str:
+    """A reason from a program, fit for the latch's file and one line of the log."""
+    return "".join(c if c.isprintable() else "?" for c in reason[:REASON_CHARS_MAX])

@@ -11,6 +11,7 @@ configuration, 130 Ctrl-C.
 import argparse
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -30,6 +31,7 @@ from protocol.runtime.process import MISCONFIGURED, load_settings
 
 NOT_DONE: Final = 1
 INTERRUPTED: Final = 130
+LATCH_WAIT_S: Final = 1.0  # for the disk, before the exchange is told all the same
 SAY_AGAIN: Final = 10 * SECOND  # what has not changed is said again after this
 
 
@@ -44,7 +46,18 @@ class Alone:
         self.saved = True
 
     def latch(self, panic: bool) -> None:
-        """Halt, and hold creates for a minute from now; `panic`: this is not done yet."""
+        """Halt, and hold creates for a minute from now; `panic`: this is not done yet.
+
+        A disk that hangs holds up nothing: canceling is what counts.
+        """
+        writing = threading.Thread(target=self._write, args=(panic,), daemon=True)
+        writing.start()
+        writing.join(LATCH_WAIT_S)
+        if writing.is_alive():
+            self.saved = False
+            self.say(f"the disk does not take the halt latch: {self._file.path}")
+
+    def _write(self, panic: bool) -> None:
         found = self._file.read()
         since = found.at if found.halted and found.at else wall()
         hold = wall() + HOLD_AFTER_CANCEL_ALL // US if panic else found.hold_until

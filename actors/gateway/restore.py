@@ -23,10 +23,8 @@ class Restores:
         self._desk = desk
         self._confirmed = ""  # the restore whose confirmation is on disk, folded or not yet
         self._reported = ""
-        self._waiting: dict[Asker, int] = {}  # with the epoch of the asker's life
-        self._told: collections.deque[tuple[Asker, int]] = collections.deque(
-            maxlen=CONFIRM_ASKERS_MAX
-        )
+        self._waiting: dict[Asker, None] = {}
+        self._told: collections.deque[Asker] = collections.deque(maxlen=CONFIRM_ASKERS_MAX)
 
     @property
     def unconfirmed(self) -> Restored | None:
@@ -61,20 +59,18 @@ class Restores:
         )
         return [Report(text, grave=True)]
 
-    def confirm(
-        self, now: int, at: int, asker: Asker, epoch: int, confirmed_by: str
-    ) -> list[Effect]:
+    def confirm(self, now: int, at: int, asker: Asker, confirmed_by: str) -> list[Effect]:
         """Record the confirmation; the asker is told once it is on disk, or why it can't be."""
-        if (asker, epoch) in self._told:  # the letter again: its answer was lost
+        if asker in self._told:  # the letter again: its answer was lost
             return self._desk.answer([asker], RestoreAnswer("confirmed"), at)
-        if self._waiting.get(asker) == epoch:
+        if asker in self._waiting:
             return []
         refusal = self._refusal(now, at, confirmed_by)
         if refusal is not None:
             return self._desk.answer([asker], refusal, at)
         restored = self.unconfirmed
         assert restored is not None
-        self._waiting[asker] = epoch
+        self._waiting[asker] = None
         return self._desk.append(now, at, RestoreConfirmed(restored.restore_id, confirmed_by))
 
     def _refusal(self, now: int, at: int, confirmed_by: str) -> RestoreAnswer | None:
@@ -106,7 +102,7 @@ class Restores:
         askers, self._waiting = self._waiting, {}
         if isinstance(answer, Appended) and answer.verdict in ("NEW", "REPEAT"):
             self._confirmed = told.restore_id
-            self._told.extend(askers.items())
+            self._told.extend(askers)
             report = Report(f"the restore was confirmed by {told.confirmed_by}")
             return [report, *self._desk.answer(askers, RestoreAnswer("confirmed"), at)]
         reason = getattr(answer, "reason", "") or type(answer).__name__

@@ -94,8 +94,7 @@ class Sweeper:
         """How far it is, but for the hold and the disk."""
         sweep = self._sweep
         if sweep is None:
-            assert self.last is not None
-            return self.last
+            return self.last or PanicAnswer("running", reason="no panic has been asked for")
         if sweep.done:
             return PanicAnswer("done", sweep.resting, sweep.cancel_alls)
         return PanicAnswer("running", sweep.resting, sweep.cancel_alls, reason=sweep.trouble)

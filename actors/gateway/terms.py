@@ -42,10 +42,16 @@ def hash_of(order: PlaceOrder) -> str:
     return hashlib.sha256(_encode(terms)).hexdigest()
 
 
+def is_client_order_id(id: str) -> bool:
+    """Whether an order may have this id."""
+    fits = 1 <= len(id) <= CLIENT_ORDER_ID_CHARS_MAX
+    return fits and id.isascii() and id.isprintable() and " " not in id
+
+
 def flaw(order: PlaceOrder) -> Flaw | None:
     """What is wrong with an order's terms. Neither the market nor the exchange is asked."""
-    id, chars = order.client_order_id, CLIENT_ORDER_ID_CHARS_MAX
-    if not 1 <= len(id) <= chars or not id.isascii() or not id.isprintable() or " " in id:
+    if not is_client_order_id(order.client_order_id):
+        chars = CLIENT_ORDER_ID_CHARS_MAX
         return _wrong("client_order_id", f"1 to {chars} printable ASCII characters, no space")
     if not topics.is_ticker(order.ticker):
         return _wrong("ticker", "not the name of a market")

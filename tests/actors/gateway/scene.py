@@ -86,6 +86,7 @@ class Scene:
         self.core = Gateway(Identity("gateway", 7), self.now, random.Random(1), latch)
         self.writer = Outbox("writer", 3)
         self.supervisor = Outbox("supervisor", 4)
+        self.letters = 0
         self.n = 0
         self.numbers: dict[str, int] = {}  # of the entries, by id
         self.calls: list[MakeCall] = []  # that the story has to answer
@@ -178,7 +179,10 @@ class Scene:
             self.feed(Elapsed(self.now // 1_000))
         return self
 
-    def ask(self, body: AnyMessage, id: str = "q") -> None:
+    def ask(self, body: AnyMessage, id: str = "") -> None:
+        """A letter; without an id it is a new one."""
+        self.letters += 1
+        id = id or f"letter-{self.letters}"
         self.feed(Asked(self.now // 1_000, (b"api",), Letter("api", 1, id, 0, body)))
 
     def acknowledge(self, verdict: Any = "NEW") -> list[Any]:
