@@ -55,6 +55,7 @@ from protocol.pulse import Identity, Pulse, Vitals
 from protocol.telling import Outstanding
 
 BOOK_MAX = 2 * SECOND
+URGENT_MAX = 200  # more requests in flight that only cancels, halts and panics may be
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 
 
@@ -175,7 +176,9 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        if len(self._open) >= REQUESTS_MAX or self._tells.full:
+        urgent = isinstance(ask, Cancel | SetHalt | PressPanic)
+        most = REQUESTS_MAX + (URGENT_MAX if urgent else 0)
+        if len(self._open) >= most or self._tells.full:
             self._counters["refused"] += 1
             busy = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
             return [refuse(id, busy)]

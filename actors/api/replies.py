@@ -33,7 +33,7 @@ CANCEL_STATUS = {
 NOT_NOW = frozenset(
     {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
     | {"withdrawn", "rest_not_ready", "restore_unconfirmed", "cancel_all_hold"}
-    | {"unresolved_order", "market_not_read"}
+    | {"unresolved_order", "market_not_read", "exchange_paused"}
 )
 
 

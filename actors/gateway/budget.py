@@ -70,6 +70,11 @@ class Budget:
         if self._wary and lane != "cancel":
             self._probe = id
 
+    def unsent(self, id: int) -> None:
+        """A call did not leave after all: if it was to try, the next one does."""
+        if self._probe == id:
+            self._probe = None
+
     def ended(self, id: int) -> None:
         """A call has ended; if it was refused, `refused` says so next."""
         if self._probe == id:

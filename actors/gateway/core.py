@@ -27,7 +27,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers
 from protocol.kalshi.answers import BalanceBody
 from protocol.latch import NO_LATCH, Latch
-from protocol.limits import GATE_LEASE, MS
+from protocol.limits import GATE_LEASE, MS, SECOND, SLEPT_MIN, US
 from protocol.machine import (
     Answered,
     Asked,
@@ -83,6 +83,7 @@ class Gateway:
         self._gate_until: int | None = None
         self._gate_reasons: tuple[str, ...] = ("no word from the supervisor yet",)
         self._stopping = False
+        self._ahead: int | None = None  # the wall clock's lead over the monotonic one
         self._alarm_at: int | None = None
 
     @property
@@ -91,8 +92,8 @@ class Gateway:
         return self._desk.ledger
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
-        effects = self._take(now, cause)
         at = cause.at
+        effects = self._slept(now, at) + self._take(now, cause)
         effects += self._reads.due(now, at, self._desk.ledger.account is not None)
         effects += self.orders.due(now, at)
         effects += self._cancels.due(now, at)
@@ -112,6 +113,18 @@ class Gateway:
             effects.append(Finish(0))
         self._alarm_at = self._next_alarm(now)
         return effects
+
+    def _slept(self, now: int, at: int) -> list[Effect]:
+        """If the host slept (or its clock was set), what waited meanwhile is not sent any more."""
+        ahead = at * US - now
+        slept, self._ahead = ahead - (ahead if self._ahead is None else self._ahead), ahead
+        if slept < SLEPT_MIN:
+            return []
+        self._gate_until = None
+        self._gate_reasons = ("the host slept: no word from the supervisor since",)
+        text = f"the wall clock went on by {slept // SECOND} s more than this process"
+        denied = self.orders.deny_queued(now, at, "gate_closed", text, 0)
+        return [Report(text, grave=True), *denied]
 
     @property
     def _settled(self) -> bool:
@@ -143,7 +156,7 @@ class Gateway:
             case Elapsed():
                 return []
             case Heard(envelope=envelope):
-                return self._hear(now, envelope)
+                return self._hear(now, cause.at, envelope)
             case Asked(sender=sender, letter=letter):
                 return self._asked(now, cause.at, Asker(sender, letter.id, letter.epoch), letter)
             case Answered(letter=letter):
@@ -159,14 +172,14 @@ class Gateway:
                 return []
         raise AssertionError(f"unexpected cause: {cause}")
 
-    def _hear(self, now: int, envelope: Envelope) -> list[Effect]:
+    def _hear(self, now: int, at: int, envelope: Envelope) -> list[Effect]:
         if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
             system = envelope.body
             if envelope.epoch < self._gate_epoch:
                 return []  # a ghost of a former supervisor
             self._gate_epoch = envelope.epoch
-            lease = min(system.lease_ms * MS, GATE_LEASE)
-            self._gate_until = now + lease if system.gate == "open" else None
+            lease = min(system.lease_ms * MS, GATE_LEASE) - max(at - envelope.at, 0) * US
+            self._gate_until = now + lease if system.gate == "open" and lease > 0 else None
             self._gate_reasons = system.reasons
         else:
             self._desk.ledger.hear(now, envelope)
@@ -181,6 +194,8 @@ class Gateway:
             return "stopping", "the gateway is stopping", 0
         if not self._reads.rest_ready:
             return "rest_not_ready", self._reads.trouble, 0
+        if self._reads.paused:
+            return "exchange_paused", self._reads.paused, 0
         if self._gate_until is None:
             return "gate_closed", "; ".join(self._gate_reasons), 0
         if now >= self._gate_until:
@@ -244,7 +259,7 @@ class Gateway:
             if kind == "order":
                 denied = self.orders.may_go(now, at, name)
                 if denied is not None:
-                    self._desk.lanes.back(id)
+                    self._desk.lanes.unsent(id)
                     effects += denied
                     continue
             self._desk.counters["calls"] += 1

@@ -95,6 +95,9 @@ class Door:
     def turn_away(self, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
         """Refuse an order of which nothing is recorded."""
         self._tickets.close(ticket)
+        ticker = ticket.order.ticker
+        if not any(t.stage is Stage.LOOKING and t.order.ticker == ticker for _, t in self._tickets):
+            self._markets.forget_reading(ticker)
         return self._refuse(ticket.askers, ticket.order, at, wrong)
 
     def _known(self, asker: Asker, order: PlaceOrder, at: int) -> list[Effect] | None:

@@ -63,6 +63,9 @@ class Doubts:
                     effects += self._desk.append(now, at, fact)
         for id in [id for id in self._open if id not in open_now]:
             del self._open[id]
+        ended_at = self._orders.ended_at
+        for id in [id for id in ended_at if id not in self._orders.tickets]:
+            del ended_at[id]  # settled by the stream before it came into doubt
         if not self._open:
             self.resolve_at = None
         elif self.resolve_at is None:

@@ -20,7 +20,7 @@ from protocol.kalshi.calls import LANES, Call, Lane
 from protocol.limits import CALLS_IN_FLIGHT_MAX, LANE_QUEUE_MAX, MS, TOKENS_VALID
 
 CANCEL_SLOTS: Final = 2  # calls in flight that only cancels may use, one of them no look-up
-SLOW_SLOTS: Final = 4  # at most so many for reconciliation, reads and audits, one for the first
+SLOW_SLOTS: Final = 4  # at most so many for all other reads, one for what trading waits for
 CALLERS: Final = {"order": "orders", "cancel": "cancels", "poll": "reads", "markets": "reads"}
 
 
@@ -156,10 +156,14 @@ class Lanes:
         leaving: list[tuple[int, Waiting]] = []
         held: set[int] = set()  # budgets for which somebody more urgent waits
         for lane, queues in self._queues.items():
+            stuck: set[int] = set()  # budgets of this lane's calls that find no place in flight
             while queues:
-                item = _oldest(queues, held)
+                item = _oldest(queues, held | stuck)
                 if item is None:
                     break
+                if isinstance(item, Waiting) and not self._slot(lane, item.call.writes):
+                    stuck.add(item.budget)  # others may have a place: it holds no tokens back
+                    continue
                 if isinstance(item, Waiting):
                     may_leave = self._draw(now, lane, item)
                 else:
@@ -217,6 +221,12 @@ class Lanes:
             self.allowance.budgets[item.budget].ended(id)
         return item
 
+    def unsent(self, id: int) -> None:
+        """A call that had its tokens was not sent after all; the tokens count as spent."""
+        item = self._in_flight.pop(id)
+        self._slow -= item.call.lane not in ("cancel", "order")
+        self.allowance.budgets[item.budget].unsent(id)
+
     def refused(self, now: int, item: Waiting) -> str:
         """A 429: somebody else spends from the same budget, or our tier went down.
 
@@ -238,11 +248,10 @@ class Lanes:
         seen: set[int] = set()
         for lane, queues in self._queues.items():
             for key, queue in queues.items():
-                if key not in seen:
+                ready_at = None if key in seen else self._ready_at(now, lane, queue[0])
+                if ready_at is not None:
                     seen.add(key)
-                    ready_at = self._ready_at(now, lane, queue[0])
-                    if ready_at is not None:
-                        found.append(ready_at)
+                    found.append(ready_at)
         return min(found, default=None)
 
     def _ready_at(self, now: int, lane: Lane, item: Waiting | Wish) -> int | None:
@@ -289,7 +298,7 @@ class Lanes:
             return False
         if lane == "order":
             return True
-        return self._slow < (SLOW_SLOTS if lane == "reconcile" else SLOW_SLOTS - 1)
+        return self._slow < (SLOW_SLOTS if lane in ("reconcile", "market") else SLOW_SLOTS - 1)
 
 
 def _oldest(queues: Queues, held: set[int]) -> Waiting | Wish | None:

@@ -14,7 +14,7 @@ from actors.gateway.desk import CallAnswered, Desk, Ended
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import MarketRow, MarketRows, OneMarket
-from protocol.limits import MARKET_FRESH, MARKET_KEPT, MARKETS_KNOWN_MAX
+from protocol.limits import MARKET_FRESH, MARKET_KEPT, MARKETS_KNOWN_MAX, SHARDS_MAX
 from protocol.units import DOLLAR, Price, format_price
 
 KEY = "market"
@@ -66,7 +66,8 @@ class Markets:
     def shard(self, ticker: str) -> int:
         """The shard that a market lives on; 0 if that is not known, or the default one."""
         known = self._known.get(ticker)
-        return 0 if known is None or known.row is None else known.row.exchange_index
+        shard = 0 if known is None or known.row is None else known.row.exchange_index
+        return shard if shard <= SHARDS_MAX else 0  # the exchange finds it by the ticker
 
     def look(self, now: int, at: int, ticker: str, price: Price) -> tuple[Standing, Flaw | None]:
         """Whether an order at this price may go to this market."""
@@ -84,10 +85,15 @@ class Markets:
         """Ask the exchange about a market. False if too many calls are waiting."""
         if ticker in self._reading:
             return True
-        if self._desk.lanes.submit(f"{KEY}:{ticker}", calls.get_market(ticker, "order")):
+        if self._desk.lanes.submit(f"{KEY}:{ticker}", calls.get_market(ticker, "market")):
             self._reading.add(ticker)
             return True
         return False
+
+    def forget_reading(self, ticker: str) -> None:
+        """Nobody waits for it any more: if it has not left, it need not."""
+        if self._desk.lanes.withdraw(f"{KEY}:{ticker}"):
+            self._reading.discard(ticker)
 
     def ended(self, now: int, ticker: str, ended: Ended) -> str:
         """A reading has ended. Returns why nothing was learned, "" if something was."""

@@ -53,8 +53,8 @@ class Orders:
             self.tickets.enter(ticket, Stage.QUEUED, now + QUEUED_MAX)
             call = calls.create(ticket.order, self._markets.shard(ticket.order.ticker))
             place = self._desk.lanes.submit(f"order:{id}", call)
-            assert place is not Place.FULL, "there are no more tickets than places in the lane"
-            return [] if place else self.deny(now, at, ticket, "budget", place.value)
+            code = "busy" if place is Place.FULL else "budget"
+            return [] if place else self.deny(now, at, ticket, code, place.value)
         text = answer.reason
         if answer.verdict == "REPEAT":
             text = "a former life may have sent it"

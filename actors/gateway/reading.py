@@ -164,6 +164,8 @@ class Reading(Struct):
             self.steps.insert(self.steps.index(Step.BALANCE), Step.VANISHED)
 
     def _go_on(self, cursor: str) -> None:
+        if cursor and self.step in (Step.MISSING, Step.VANISHED):
+            return  # one by one: the list grows shorter with each
         if not cursor:
             self.steps.pop(0)
             self.cursor = ""
@@ -204,7 +206,10 @@ class Reading(Struct):
                 page: OrderPage = answers.read(body, OrderPage)
                 return self._orders(page.orders), page.cursor or ""
             case Step.MISSING:
-                found = self._orders((answers.read(body, OneOrder).order,))
+                row = answers.read(body, OneOrder).order
+                if row.order_id != self.missing[-1]:
+                    raise RemoteProtocolError("the exchange answered for another order")
+                found = self._orders((row,))
                 self.missing.pop()
                 return found, self.missing[-1] if self.missing else ""
             case Step.FILLS:
@@ -220,8 +225,11 @@ class Reading(Struct):
                     self.positions[row.ticker] = Held(row.position_fp, row.market_exposure_dollars)
                 return [], held.cursor or ""
             case Step.VANISHED:
-                if answers.read(body, OneMarket).market.status not in TRADING:
-                    self.settling.add(self.vanished[-1])
+                market = answers.read(body, OneMarket).market
+                if market.ticker != self.vanished[-1]:
+                    raise RemoteProtocolError("the exchange answered for another market")
+                if market.status not in TRADING:
+                    self.settling.add(market.ticker)
                 self.vanished.pop()
                 return [], self.vanished[-1] if self.vanished else ""
             case Step.DEPOSITS:

@@ -9,6 +9,8 @@ from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import CostsBody, LimitsBody, MarketPage
 from protocol.kalshi.calls import Call
+from protocol.kalshi.status import StatusBody
+from protocol.latch import moment
 from protocol.limits import (
     BALANCE_INTERVAL,
     LIMITS_AGAIN,
@@ -16,12 +18,22 @@ from protocol.limits import (
     MARKETS_MAX,
     OFFLINE_AFTER,
     PAGES_MAX,
+    PAUSE_LOOK,
     RECONCILE_RETRY,
 )
 from protocol.machine import Effect
 from protocol.messages import MarketsAnswer
 
 MARKET_LOOKUPS_MAX = 16  # under way at once
+
+
+def _pause(status: StatusBody) -> str:
+    """Why no orders are taken, "" if they are (FACTS.md section 9)."""
+    if status.exchange_active and status.trading_active:
+        return ""
+    what = "trading" if status.exchange_active else "the exchange"
+    resumes = "" if status.resumes_at is None else f", it hopes until {moment(status.resumes_at)}"
+    return f"{what} pauses{resumes}"
 
 
 class Poll(Struct):
@@ -50,6 +62,8 @@ class Reads:
         self._desk = desk
         self._markets = markets
         self._began: int | None = None
+        self._account_known = False
+        self.paused = ""  # why the exchange takes no orders now, by its own word
         self._polls = {
             "costs": Poll(calls.COSTS, LIMITS_INTERVAL),
             "limits": Poll(calls.LIMITS, LIMITS_INTERVAL),
@@ -86,6 +100,7 @@ class Reads:
 
     def due(self, now: int, at: int, account_known: bool) -> list[Effect]:
         """Start the polls whose time has come."""
+        self._account_known = account_known
         if self._began is None or self.rest_ready:
             self._began = now
         if self._desk.lanes.expire(now, at):
@@ -101,7 +116,9 @@ class Reads:
         return []
 
     def deadline(self) -> int | None:
-        return min((p.due_at for p in self._polls.values() if not p.running), default=None)
+        """The balance is of no use before there is an account to compare it with."""
+        waits = [p for name, p in self._polls.items() if self._account_known or name != "balance"]
+        return min((p.due_at for p in waits if not p.running), default=None)
 
     def ended(self, now: int, name: str, ended: Ended) -> bytes | None:
         """A poll's call has ended. Returns the balance's body, for the ledger."""
@@ -122,6 +139,8 @@ class Reads:
             self.trouble = f"rest: {e}"
             return None
         poll.done, poll.due_at = True, now + (poll.interval if sure else LIMITS_AGAIN)
+        if name == "status" and self.paused:
+            poll.due_at = now + PAUSE_LOOK
         if all(p.done for n, p in self._polls.items() if n != "balance"):
             self.trouble = ""
         return ended.body if name == "balance" else None
@@ -135,6 +154,8 @@ class Reads:
         if name == "limits":
             lanes.learn_limits(now, ended.at, answers.read(ended.body, LimitsBody))
             return lanes.allowance.limits_sure
+        if name == "status":
+            self.paused = _pause(answers.read(ended.body, StatusBody))
         return True
 
     # Which markets

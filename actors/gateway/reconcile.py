@@ -18,6 +18,7 @@ from protocol.limits import (
     DIFFER_AGAIN,
     PAGE_TRIES,
     RECONCILE_AGAIN,
+    RECONCILE_ASKERS_MAX,
     RECONCILE_INTERVAL,
     RECONCILE_OVERLAP_US,
     RECONCILE_RETRY,
@@ -69,7 +70,8 @@ class Reconciler:
         running = self._reading
         if asker in self._waiting or (running is not None and asker in running.askers):
             return
-        self._waiting.append(asker)
+        if len(self._waiting) < RECONCILE_ASKERS_MAX:  # unanswered, others ask again
+            self._waiting.append(asker)
 
     def due(self, now: int, at: int, halted: bool) -> list[Effect]:
         """Start a round if it is time for one, or go on with the one that runs."""

@@ -4,7 +4,7 @@ How answers are read stands in `answers.py`.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -14,8 +14,8 @@ from protocol.limits import MARKETS_PAGE, PAGE_LIMIT
 from protocol.messages import PlaceOrder
 from protocol.units import Count, Price, encode_unit
 
-Lane = Literal["cancel", "reconcile", "order", "read", "audit"]
-LANES: Final[tuple[Lane, ...]] = ("cancel", "reconcile", "order", "read", "audit")  # urgent first
+Lane = Literal["cancel", "reconcile", "order", "market", "read", "audit"]
+LANES: Final[tuple[Lane, ...]] = get_args(Lane)  # most urgent first
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
 

@@ -98,7 +98,7 @@ class Scene:
         self.listing = listing or []
         self.hush = False  # the exchange answers no reads
         self.instead: dict[str, Any] = {}  # by path: what it answers instead of the usual
-        self.feed(Started(0))
+        self.feed(Started(self.at))
 
     def feed(self, cause: Cause) -> None:
         for effect in self.core.step(self.now, cause):
@@ -148,15 +148,15 @@ class Scene:
             self.n += 1
             account.apply(Entry(self.n, f"e{self.n}", 1_000_000, "test", fact))
         answer = AccountAnswer("restored", account.state())
-        self.feed(Answered(0, "rehydrator", Letter("rehydrator", 2, "account:1", 0, answer)))
+        self.feed(Answered(self.at, "rehydrator", Letter("rehydrator", 2, "account:1", 0, answer)))
         return self
 
     def beat(self, gate: Any = "open") -> "Scene":
         """The writer's mark and the supervisor's word, as each second brings them."""
-        for envelope in self.writer.marks(self.now, 0, self.n):
-            self.feed(Heard(0, envelope))
+        for envelope in self.writer.marks(self.now, self.at, self.n):
+            self.feed(Heard(self.at, envelope))
         system = System(gate == "open", gate, 10_000, ("test",), {}, {})
-        self.feed(Heard(0, self.supervisor.seal("system", system, 0)))
+        self.feed(Heard(self.at, self.supervisor.seal("system", system, self.at)))
         return self
 
     def ready(self) -> "Scene":
@@ -176,14 +176,14 @@ class Scene:
             deadline = self.core.deadline()
             assert deadline is not None
             self.now = min(max(deadline, self.now + MS), until)
-            self.feed(Elapsed(self.now // 1_000))
+            self.feed(Elapsed(self.at))
         return self
 
     def ask(self, body: AnyMessage, id: str = "") -> None:
         """A letter; without an id it is a new one."""
         self.letters += 1
         id = id or f"letter-{self.letters}"
-        self.feed(Asked(self.now // 1_000, (b"api",), Letter("api", 1, id, 0, body)))
+        self.feed(Asked(self.at, (b"api",), Letter("api", 1, id, 0, body)))
 
     def acknowledge(self, verdict: Any = "NEW") -> list[Any]:
         """The writer answers everything it was told; what is NEW is published as well."""
@@ -194,10 +194,10 @@ class Scene:
                 self.n += 1
                 self.numbers[letter.id] = self.n
             said = Appended("REPEAT", known) if known else Appended(verdict, self.n)
-            self.feed(Answered(0, "writer", Letter("writer", 3, letter.id, 0, said)))
+            self.feed(Answered(self.at, "writer", Letter("writer", 3, letter.id, 0, said)))
             if verdict == "NEW" and not known:
-                entry = Entry(self.n, letter.id, self.now // 1_000, "gateway", letter.body.fact)
-                self.feed(Heard(0, self.writer.seal("ledger", entry, 0)))
+                entry = Entry(self.n, letter.id, self.at, "gateway", letter.body.fact)
+                self.feed(Heard(self.at, self.writer.seal("ledger", entry, self.at)))
         return [letter.body.fact for letter in told]
 
     def save(self, problem: str = "") -> None:
@@ -210,10 +210,10 @@ class Scene:
     def reply(self, status: int, body: Any) -> None:
         """The exchange answers the oldest call that waits."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.feed(CallAnswered(self.now // 1_000, self.calls.pop(0).id, status, raw))
+        self.feed(CallAnswered(self.at, self.calls.pop(0).id, status, raw))
 
     def fail(self, sent: bool) -> None:
-        self.feed(CallFailed(self.now // 1_000, self.calls.pop(0).id, "no answer", sent))
+        self.feed(CallFailed(self.at, self.calls.pop(0).id, "no answer", sent))
 
     @property
     def told(self) -> OrderAnswer:

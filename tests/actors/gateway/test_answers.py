@@ -18,7 +18,7 @@ SEEN = OrderSeen(
 
 def answer(scene: Scene, letter: Letter, said: Appended) -> None:
     """The writer answers one letter; the entry itself does not come yet."""
-    scene.feed(Answered(0, "writer", Letter("writer", 3, letter.id, 0, said)))
+    scene.feed(Answered(scene.at, "writer", Letter("writer", 3, letter.id, 0, said)))
 
 
 def facts(scene: Scene) -> list[Any]:

@@ -142,7 +142,7 @@ def test_a_halt_that_somebody_else_wrote_is_not_lifted_unseen() -> None:
     scene = Scene(halt="yesterday").ready()
     scene.ask(Resume("go"), "r")
     scene.saves.clear()
-    scene.feed(HaltSaved(0, Latch(True, "fire"), "another process has halted meanwhile"))
+    scene.feed(HaltSaved(scene.at, Latch(True, "fire"), "another process has halted meanwhile"))
     assert halts(scene) == [HaltAnswer(True, "another process has halted meanwhile", False)]
     scene.ask(Resume("go"), "r2")
     [wanted] = scene.saves
@@ -151,14 +151,14 @@ def test_a_halt_that_somebody_else_wrote_is_not_lifted_unseen() -> None:
 
 def test_a_latch_that_another_process_wrote_halts() -> None:
     scene = Scene().ready()
-    scene.feed(LatchSeen(0, Latch(True, "by hand", 5)))
+    scene.feed(LatchSeen(scene.at, Latch(True, "by hand", 5)))
     scene.ask(order())
     assert (scene.told.code, scene.told.text) == ("halted", "by hand")
 
 
 def test_a_latch_removed_by_hand_is_no_resume() -> None:
     scene = Scene(halt="yesterday").ready()
-    scene.feed(LatchSeen(0, NO_LATCH))
+    scene.feed(LatchSeen(scene.at, NO_LATCH))
     scene.ask(order())
     assert scene.told.code == "halted"
     assert "removed by hand" in scene.told.text
@@ -171,7 +171,7 @@ def test_an_order_that_the_latch_stopped_in_the_last_moment_was_not_sent() -> No
     scene.ask(order())
     scene.acknowledge()
     [made] = scene.calls
-    scene.feed(CallFailed(0, made.id, f"{STOPPED}by hand", sent=False))
+    scene.feed(CallFailed(scene.at, made.id, f"{STOPPED}by hand", sent=False))
     facts = scene.acknowledge()
     assert facts == [OrderDenied("c1", "halted: by hand")]
     assert (scene.told.outcome, scene.told.code) == ("denied", "halted")

@@ -85,7 +85,7 @@ def test_an_order_that_waited_too_long_says_when_to_come_again() -> None:
     scene.ask(order("c1"))
     scene.acknowledge()
     call = scene.calls.pop(0)
-    scene.feed(CallAnswered(0, call.id, 429, TOO_MANY))
+    scene.feed(CallAnswered(scene.at, call.id, 429, TOO_MANY))
     scene.acknowledge()
     for i in range(2, 9):  # the first may try, alone; no answer comes
         scene.ask(order(f"c{i}"), f"q{i}")

@@ -48,7 +48,7 @@ class Story(Scene):
                 self.beats.append(beat)
 
     def confirm(self, id: str = "q", by: str = "alice", epoch: int = 1) -> None:
-        self.feed(Asked(0, (b"api",), Letter("api", epoch, id, 0, ConfirmRestore(by))))
+        self.feed(Asked(self.at, (b"api",), Letter("api", epoch, id, 0, ConfirmRestore(by))))
 
     def reconcile(self) -> list[Any]:
         self.ask(Reconcile("boot"), "boot")
