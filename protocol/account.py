@@ -169,9 +169,18 @@ class Account:
         """Positions that nothing explains: ours and the exchange's, by ticker."""
         return dict(self._holdings.differs)
 
+    def settled_at(self, ticker: str) -> int:
+        """When a market was settled, microseconds; 0 if it was not, or long ago."""
+        found = self._holdings.settled.get(ticker)
+        return 0 if found is None else found[0]
+
+    def last_settled_at(self) -> int:
+        """When the latest settlement on record was, microseconds; 0 if there is none."""
+        return max((at for at, *_ in self._holdings.settled.values()), default=0)
+
     @property
     def cash_differs(self) -> Money | None:
-        """The balance that nothing explains, None if there is none."""
+        """How much more the exchange shows than we expect, unexplained; None if nothing is."""
         return self._holdings.cash_differs
 
     # Risk

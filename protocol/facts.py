@@ -168,13 +168,14 @@ class PositionDiffers(Fact, frozen=True):
 
     opened: the ledger's first complete reading; what was held before it is taken over.
     unexplained: trading halts. accepted: somebody resumed it; what the exchange shows counts.
+    resolved: both show the same again.
     """
 
     ticker: str
     ours: Count
     theirs: Count
     cost: Money  # of what the exchange shows, by its own word
-    cause: Literal["opened", "unexplained", "accepted"]
+    cause: Literal["opened", "unexplained", "accepted", "resolved"]
     epoch: int  # of the gateway that read it
     round: int
 
@@ -184,12 +185,12 @@ class CashDiffers(Fact, frozen=True):
 
     opened: the first. unexplained: fills, settlements and transfers since the base don't make
     it, and trading halts. accepted: somebody resumed it; what the exchange shows counts.
-    rounded: within what the exchange's rounding of each fill can come to.
+    rounded: within what the exchange's rounding of each fill can come to. resolved: as expected.
     """
 
     balance: Money  # what the exchange shows
     expected: Money  # what the ledger makes it
-    cause: Literal["opened", "rounded", "unexplained", "accepted"]
+    cause: Literal["opened", "rounded", "unexplained", "accepted", "resolved"]
     epoch: int
     round: int
 
@@ -239,6 +240,7 @@ _INCIDENTAL: dict[type, dict[str, object]] = {
     OrderDenied: {"reason": ""},
     OrderUnknown: {"reason": ""},
     OrderAbsent: {"evidence": ""},
+    MoneyMoved: {"moved_at": 0},
     RestoreConfirmed: {"confirmed_by": ""},
 }
 

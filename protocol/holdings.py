@@ -139,7 +139,9 @@ class Holdings:
 
     def compare_position(self, n: int, fact: PositionDiffers) -> list[Position]:
         """The exchange holds another position for us than we do. Unexplained: it is remembered.
-        Otherwise the exchange's counts, and the base moves along: no cash was paid for it."""
+        Resolved: it is not so any more. Otherwise the exchange's counts, and the base moves
+        along: no cash was paid for it. But if ours is not what it was when they were compared,
+        nothing is concluded: the next comparison sees."""
         for count in (fact.ours, fact.theirs):
             _bounded("a position", count, COUNT_MAX)
         _bounded("cost", fact.cost, MONEY_MAX)
@@ -148,7 +150,11 @@ class Holdings:
                 raise RemoteProtocolError(f"more than {POSITIONS_DIFFER_MAX} positions differ")
             self.differs[fact.ticker] = (fact.ours, fact.theirs)
             return []
+        if fact.cause != "resolved" and self.position(fact.ticker).position != fact.ours:
+            return []
         self.differs.pop(fact.ticker, None)
+        if fact.cause == "resolved":
+            return []
         before, flows = self.position(fact.ticker), self._flows
         after = self._put(
             Position(fact.ticker, fact.theirs, fact.cost, before.realized, before.fees, n)
@@ -160,16 +166,22 @@ class Holdings:
         return [after]
 
     def compare_cash(self, n: int, fact: CashDiffers) -> None:
-        """The balances are other than expected, or the first. Unexplained: they are remembered.
-        Otherwise they are the new base."""
+        """The balances are other than expected, or the first. Unexplained: by how much is
+        remembered. Resolved: they are as expected again. Otherwise they are the new base, with
+        what has been booked since they were compared."""
         _bounded("balance", fact.balance, MONEY_MAX)
         _bounded("expected", fact.expected, MONEY_MAX)
         if fact.cause == "unexplained":
-            self.cash_differs = fact.balance
+            self.cash_differs = Money(fact.balance - fact.expected)
             return
-        _bounded("what all positions have brought", self._flows, MONEY_MAX)
-        self.cash = CashBase(fact.balance, self.flows(), self.moved, n)
         self.cash_differs = None
+        if fact.cause == "resolved":
+            return
+        expected = self.expected_cash()
+        first = expected is None or fact.cause == "opened"
+        since = 0 if first else int(expected or 0) - int(fact.expected)
+        _bounded("what all positions have brought", self._flows, MONEY_MAX)
+        self.cash = CashBase(Money(fact.balance + since), self.flows(), self.moved, n)
 
     def _put(self, after: Position) -> Position:
         before = self.positions.get(after.ticker)

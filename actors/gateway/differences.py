@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from actors.gateway.reading import Held, Reading
 from protocol.account import Account
 from protocol.facts import AnyFact, CashDiffers, PositionDiffers
-from protocol.limits import CASH_ROUNDING, DIFFER_AGAIN, LAG_MAX, SETTLING_MAX
+from protocol.limits import CASH_ROUNDING, DIFFER_AGAIN, LAG_MAX, SETTLING_MAX, US
+from protocol.messages import Position
 from protocol.units import Count, Money, format_count, format_money
 
 CASH = "cash"
@@ -51,6 +52,11 @@ class Differences:
         held = (p.ticker for p in account.positions() if p.position)
         return sorted(ticker for ticker in held if ticker not in reading.positions)
 
+    def moved(self, account: Account, reading: Reading) -> bool:
+        """Whether what the reading showed of positions is not what the ledger holds by now."""
+        held = {p.ticker: p.position for p in account.positions() if p.position}
+        return held != {t: shown.position for t, shown in reading.positions.items()}
+
     def wants_transfers(self, account: Account) -> bool:
         """Whether deposits and withdrawals have to be read, to explain the cash or to open it."""
         return account.cash is None or CASH in self._suspects
@@ -58,7 +64,7 @@ class Differences:
     def compare(self, account: Account, reading: Reading, halted: bool) -> Compared:
         """Hold a complete reading, all of it on record, against the account."""
         found = Compared([], [])
-        seen = set(self._positions(account, reading, halted, found))
+        seen = self._positions(account, reading, halted, found)
         if seen:  # the cash can't be right before the positions are
             found.again = found.again or account.cash is None
         elif not account.open_orders():
@@ -69,38 +75,41 @@ class Differences:
 
     def _positions(
         self, account: Account, reading: Reading, halted: bool, found: Compared
-    ) -> list[str]:
-        ours = {p.ticker: p.position for p in account.positions() if p.position}
-        seen = []
-        for ticker in sorted(ours.keys() | reading.positions.keys()):
-            mine = ours.get(ticker, Count(0))
+    ) -> set[str]:
+        ours = {p.ticker: p for p in account.positions() if p.position}
+        seen = set()
+        for ticker in sorted(ours.keys() | reading.positions.keys() | account.differs.keys()):
+            mine = account.position(ticker)
             theirs = reading.positions.get(ticker, Held(Count(0), Money(0)))
-            if mine == theirs.position:
+            if mine.position == theirs.position and ticker not in account.differs:
                 continue
-            seen.append(ticker)
-            settling = ticker in reading.settling and account.reconciled_to > 0
-            patience = SETTLING_MAX if settling else DIFFER_AGAIN
-            if not self._again(ticker, (mine, theirs.position), reading, patience):
+            seen.add(ticker)
+            shown = (mine.position, theirs.position, mine.n)
+            if not self._again(ticker, shown, reading, self._patience(account, reading, ticker)):
                 found.again = True
                 found.hold = account.reconciled_to == 0
                 continue
-            self._position(account, reading, halted, found, ticker, mine, theirs)
+            self._position(account, reading, halted, found, mine, theirs)
         return seen
 
     def _position(
-        self, account: Account, reading: Reading, halted: bool, found: Compared, ticker: str,
-        mine: Count, theirs: Held,
+        self, account: Account, reading: Reading, halted: bool, found: Compared, mine: Position,
+        theirs: Held,
     ) -> None:  # fmt: skip
         fact = PositionDiffers(
-            ticker, mine, theirs.position, theirs.cost, "opened", self._epoch, reading.number
-        )
+            mine.ticker, mine.position, theirs.position, theirs.cost, "opened", self._epoch,
+            reading.number,
+        )  # fmt: skip
+        known = account.differs.get(mine.ticker)
         if account.reconciled_to == 0:
             found.facts.append(fact)
-        elif account.differs.get(ticker) != (mine, theirs.position):
+        elif mine.position == theirs.position:
+            found.facts.append(replace(fact, cause="resolved"))
+        elif known is None or known[1] - known[0] != theirs.position - mine.position:
             found.facts.append(replace(fact, cause="unexplained"))
             found.alarms.append(
-                f"{ticker}: the ledger holds {format_count(mine)}, the exchange shows "
-                f"{format_count(theirs.position)}, and nothing explains it"
+                f"{mine.ticker}: the ledger holds {format_count(mine.position)}, the exchange "
+                f"shows {format_count(theirs.position)}, and nothing explains it"
             )
         elif not halted:
             found.facts.append(replace(fact, cause="accepted"))
@@ -110,18 +119,20 @@ class Differences:
         expected = account.expected_cash()
         mine = theirs if expected is None else expected
         fact = CashDiffers(theirs, mine, "opened", self._epoch, reading.number)
-        base = account.cash
-        drift = theirs - mine
-        if base is not None and abs(drift) <= self._rounding(account, base.n):
+        base, known, drift = account.cash, account.cash_differs, theirs - mine
+        rounding = 0 if base is None else self._rounding(account, base.n)
+        if base is not None and abs(drift) <= rounding and (drift or known is None):
             if drift:
                 found.facts.append(replace(fact, cause="rounded"))
             return set()
-        if not self._again(CASH, (theirs, mine), reading, DIFFER_AGAIN):
+        shown = (drift, account.flows(), account.moved)
+        if not self._again(CASH, shown, reading, self._patience(account, reading)):
             found.again = True
-            return {CASH}
-        if base is None:
+        elif base is None:
             found.facts.append(fact)
-        elif account.cash_differs != theirs:
+        elif drift == 0:
+            found.facts.append(replace(fact, cause="resolved"))
+        elif known is None or abs(known - drift) > rounding:
             found.facts.append(replace(fact, cause="unexplained"))
             found.alarms.append(
                 f"cash: fills, settlements and transfers make {format_money(mine)}, the exchange "
@@ -130,6 +141,20 @@ class Differences:
         elif not halted:
             found.facts.append(replace(fact, cause="accepted"))
         return {CASH}
+
+    @staticmethod
+    def _patience(account: Account, reading: Reading, ticker: str = "") -> int:
+        """How long a difference may last before it counts.
+
+        A market's end, the settlement's row, the position and the money don't change at one
+        moment. `ticker`: of this position; without one, of the cash.
+        """
+        if account.reconciled_to == 0:
+            return DIFFER_AGAIN
+        at = account.settled_at(ticker) if ticker else account.last_settled_at()
+        settling = ticker in reading.settling if ticker else bool(reading.settling)
+        recent = at > 0 and reading.started_at - at < SETTLING_MAX // US
+        return SETTLING_MAX if settling or recent else DIFFER_AGAIN
 
     @staticmethod
     def _rounding(account: Account, since: int) -> int:

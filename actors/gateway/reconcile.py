@@ -231,6 +231,8 @@ class Reconciler:
                 return effects
         else:
             effects = []
+        if account.reconciled_to == 0 and self._differences.moved(account, reading):
+            return [*effects, *self._give_up(now, "positions moved meanwhile", DIFFER_AGAIN)]
         effects += self._doubts.absent(now, at, reading)
         self._sealing = True
         fact = Reconciled(

@@ -95,7 +95,7 @@ def list_orders(
     """`min_ts` in Unix seconds, 0 for no bound. `historical`: those older than the cut-off."""
     filters = {"status": status, "min_ts": str(min_ts) if min_ts > 0 else "", "cursor": cursor}
     path = "/historical/orders" if historical else "/portfolio/orders"
-    return Call("orders", "GET", path, lane, _query(filters, PAGE_LIMIT))
+    return Call("orders", "GET", path, lane, _mine(filters))
 
 
 def list_fills(*, min_ts: int = 0, cursor: str = "") -> Call:
@@ -111,18 +111,19 @@ def list_settlements(*, min_ts: int = 0, cursor: str = "") -> Call:
 def list_positions(*, cursor: str = "") -> Call:
     """Markets of which something is held."""
     filters = {"count_filter": "position", "cursor": cursor}
-    query = _query(filters, PAGE_LIMIT)
-    return Call("positions", "GET", "/portfolio/positions", "reconcile", query)
+    return Call("positions", "GET", "/portfolio/positions", "reconcile", _mine(filters))
 
 
 def list_transfers(kind: Literal["deposits", "withdrawals"], *, cursor: str = "") -> Call:
     """Money that came from outside, or went there, newest first."""
-    return _pages(kind, f"/portfolio/{kind}", 0, cursor)
+    return Call(
+        kind, "GET", f"/portfolio/{kind}", "reconcile", _query({"cursor": cursor}, PAGE_LIMIT)
+    )
 
 
 def _pages(name: str, path: str, min_ts: int, cursor: str) -> Call:
     filters = {"min_ts": str(min_ts) if min_ts > 0 else "", "cursor": cursor}
-    return Call(name, "GET", path, "reconcile", _query(filters, PAGE_LIMIT))
+    return Call(name, "GET", path, "reconcile", _mine(filters))
 
 
 def list_markets(filters: Mapping[str, str], cursor: str = "") -> Call:
@@ -150,3 +151,9 @@ def _name(text: str) -> str:
 
 def _query(filters: Mapping[str, str], limit: int) -> tuple[tuple[str, str], ...]:
     return (("limit", str(limit)), *((k, v) for k, v in filters.items() if v))
+
+
+def _mine(filters: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Filters of a listing of ours: of the main account alone, as positions and balance are. Left
+    out, orders, fills and settlements would be those of all subaccounts (FACTS.md section 6.4)."""
+    return _query({**filters, "subaccount": "0"}, PAGE_LIMIT)

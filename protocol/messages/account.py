@@ -110,7 +110,7 @@ class AccountState(Message, frozen=True):
     cash: CashBase | None = None  # what the next balances are compared with
     moved: Money = Money(0)  # deposits and withdrawals, all together
     differs: dict[str, tuple[Count, Count]] = {}  # unexplained: ours and theirs, by ticker
-    cash_differs: Money | None = None  # unexplained: the balance that the exchange showed
+    cash_differs: Money | None = None  # unexplained: by how much the exchange showed more
     settled: dict[str, tuple[int, Money, Money]] = {}  # when, revenue, fee: the last, by ticker
     filled_at_cancel: dict[str, Count] = {}  # by order id, where fills are still on their way
 

@@ -52,12 +52,14 @@ def moved(amount: int, id: str = "d1") -> MoneyMoved:
     return MoneyMoved("deposit" if amount > 0 else "withdrawal", id, Money(amount), 1)
 
 
-def differs(cause: Any, theirs: int, cost: int = 0, ticker: str = T, round: int = 1) -> AnyFact:
-    return PositionDiffers(ticker, Count(0), Count(theirs), Money(cost), cause, 1, round)
+def differs(
+    cause: Any, theirs: int, cost: int = 0, ticker: str = T, round: int = 1, ours: int = 0
+) -> AnyFact:
+    return PositionDiffers(ticker, Count(ours), Count(theirs), Money(cost), cause, 1, round)
 
 
-def cash(cause: Any, balance: int, round: int = 1) -> CashDiffers:
-    return CashDiffers(Money(balance), Money(0), cause, 1, round)
+def cash(cause: Any, balance: int, round: int = 1, expected: int = 0) -> CashDiffers:
+    return CashDiffers(Money(balance), Money(expected), cause, 1, round)
 
 
 # Settlements
@@ -129,10 +131,27 @@ def test_the_first_balances_are_the_base_and_the_next_follow_from_it() -> None:
 
 def test_unexplained_cash_is_remembered_until_somebody_accepts_it() -> None:
     account = Account()
-    take(account, cash("opened", 100), cash("unexplained", 90, 2))
-    assert (account.expected_cash(), account.cash_differs) == (100, 90)
-    take(account, cash("accepted", 91, 3))
+    take(account, cash("opened", 100), cash("unexplained", 90, 2, expected=100))
+    assert (account.expected_cash(), account.cash_differs) == (100, -10)
+    take(account, cash("accepted", 91, 3, expected=100))
     assert (account.expected_cash(), account.cash_differs) == (91, None)
+
+
+def test_what_is_booked_between_a_comparison_and_its_entry_counts_as_well() -> None:
+    account = Account()
+    take(account, cash("opened", 100), moved(7), cash("accepted", 90, 2, expected=100))
+    assert account.expected_cash() == 97
+    take(account, fill("t1", 1_000), differs("accepted", 400, 9, ours=300))
+    assert account.position(T).position == 1_000, "it was compared before the fill"
+
+
+def test_what_is_so_no_more_is_forgotten() -> None:
+    account = Account()
+    take(account, cash("opened", 100), cash("unexplained", 90, 2, expected=100))
+    take(account, differs("unexplained", 400), cash("resolved", 100, 3, expected=100))
+    assert (account.expected_cash(), account.cash_differs) == (100, None)
+    assert take(account, differs("resolved", 0, round=2)) == []
+    assert (account.differs, account.position(T).position) == ({}, 0)
 
 
 @pytest.mark.parametrize("cause", ["opened", "accepted"])
@@ -140,7 +159,7 @@ def test_a_position_that_is_taken_over_moves_no_cash(cause: Any) -> None:
     account = Account()
     take(account, fill("t1", 1_000), cash("opened", 100 * DOLLAR))
     before = account.position(T)
-    [position] = take(account, differs(cause, -400, 2 * DOLLAR))
+    [position] = take(account, differs(cause, -400, 2 * DOLLAR, ours=1_000))
     assert position == Position(T, Count(-400), Money(2 * DOLLAR), before.realized, before.fees, 3)
     assert account.expected_cash() == 100 * DOLLAR
     take(account, fill("t2", 400, "bid", 300_000))
@@ -156,7 +175,7 @@ def test_an_unexplained_position_changes_nothing_and_is_remembered() -> None:
     assert account.differs == {T: (0, 400), "KXB": (0, 5)}
     take(account, fill("t2", 100), settled(5))
     assert T in account.differs, "no fact but somebody's word settles it"
-    take(account, differs("accepted", 500, 9, round=2))
+    take(account, differs("accepted", 500, 9, round=2, ours=0))
     assert account.differs == {"KXB": (0, 5)}
 
 
@@ -257,7 +276,8 @@ def test_what_is_expected_is_the_cash_there_is(deeds: list[tuple[Any, ...]]) -> 
                 cost = cost if theirs else 0
                 flows -= cost - account.position(ticker).cost  # counted as paid; cash is as it was
                 purse.yes[ticker], purse.no[ticker] = max(theirs, 0), max(-theirs, 0)
-                take(account, differs("accepted", theirs, cost, ticker, i))
+                ours = account.position(ticker).position
+                take(account, differs("accepted", theirs, cost, ticker, i, ours))
             case ("base",):
                 take(account, cash("opened", purse.cash, i))
                 based = 1

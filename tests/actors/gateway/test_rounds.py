@@ -13,6 +13,7 @@ from protocol.facts import (
     PositionDiffers,
     Reconciled,
     Settled,
+    essence,
 )
 from protocol.limits import (
     DIFFER_AGAIN,
@@ -252,3 +253,75 @@ def test_without_word_on_freshness_a_round_goes_on(status: int) -> None:
         scene.feed(CallAnswered(scene.at, scene.calls.pop(0).id, status, raw))
         live(scene, 2 * SECOND)
     assert scene.core._reconciler.done == 3, "boot, the cash looked at twice, and this one"
+
+
+def trade(n: int, side: str, size: str) -> dict[str, Any]:
+    at = f"1970-01-01T00:00:{n:02d}Z"
+    return {**FILL, "trade_id": f"n{n}", "book_side": side, "count_fp": size, "fee_cost": "0.0000",
+            "created_time": at}  # fmt: skip
+
+
+def test_after_a_resume_trading_goes_on_beside_the_difference_that_was_accepted() -> None:
+    scene = House().open()
+    scene.shows([HELD])
+    live(scene, MINUTE + 2 * DIFFER_AGAIN)
+    resume(scene)
+    one_more = {**HELD, "position_fp": "20.00", "market_exposure_dollars": "10.0000"}
+    scene.shows([one_more], "95.0000", fills=[trade(9, "bid", "10.00")])
+    booked = live(scene, 2 * MINUTE)
+    assert [f.cause for f in of(PositionDiffers, booked)] == ["accepted"]
+    assert scene.halts == []
+    assert scene.core.ledger.account.position("KXA-1").position == 2_000  # type: ignore[attr-defined]
+
+
+def test_a_difference_that_resolves_itself_is_forgotten_and_sounds_anew() -> None:
+    scene = House().open()
+    scene.shows([HELD])
+    live(scene, MINUTE + 2 * DIFFER_AGAIN)
+    resume(scene)
+    scene.shows([])
+    assert [f.cause for f in of(PositionDiffers, live(scene, 2 * MINUTE))] == ["resolved"]
+    scene.shows([HELD])
+    assert [f.cause for f in of(PositionDiffers, live(scene, 2 * MINUTE))] == ["unexplained"]
+    assert len(scene.halts) == 1
+
+
+def test_cash_that_comes_back_by_itself_is_forgotten() -> None:
+    scene = House().open()
+    scene.shows(balance="99.0000")
+    live(scene, MINUTE + 2 * DIFFER_AGAIN)
+    scene.shows(balance="100.0000")
+    booked = live(scene, 2 * MINUTE)
+    assert [f.cause for f in of(CashDiffers, booked)] == ["resolved"]
+
+
+def test_a_position_that_moves_between_two_readings_is_no_difference() -> None:
+    """Bought one, sold one: both readings are a fill behind, and show the same pair."""
+    scene = House().open()
+    first, *more = trade(1, "bid", "10.00"), trade(2, "ask", "10.00"), trade(3, "bid", "10.00")
+    scene.shows([], "100.0000", fills=[first])
+    scene.ask(Reconcile("now"))
+    live(scene, SECOND)
+    scene.shows([], "100.0000", fills=[first, *more])
+    live(scene, DIFFER_AGAIN)
+    scene.shows([HELD], "95.0000", fills=[first, *more])
+    live(scene, 2 * DIFFER_AGAIN)
+    assert scene.halts == []
+
+
+def test_money_of_a_settlement_may_come_later_than_its_row() -> None:
+    scene = House()
+    scene.shows([HELD], "94.8250", fills=[FILL])
+    scene.open()
+    now = rfc(scene.at)
+    scene.shows([], "94.8250", fills=[FILL], settlements=[{**SETTLED, "settled_time": now}])
+    live(scene, 5 * MINUTE)
+    assert scene.halts == []
+    scene.shows([], "104.8250", fills=[FILL], settlements=[{**SETTLED, "settled_time": now}])
+    booked = live(scene, 2 * MINUTE)
+    assert of(CashDiffers, booked) == scene.halts == []
+
+
+def test_a_deposit_that_is_told_with_another_time_is_the_same_deposit() -> None:
+    early, late = (MoneyMoved("deposit", "d1", Money(5), at) for at in (1, 2))
+    assert essence(early) == essence(late)

@@ -68,7 +68,7 @@ FILLS = st.builds(
 TICKERS = st.sampled_from([TICKER, "KXB-2"])
 AMOUNTS = st.integers(-(10**9), 10**9).map(Money)
 COUNTS = st.integers(-2_000, 2_000).map(Count)
-CAUSES = st.sampled_from(["opened", "unexplained", "accepted"])
+CAUSES = st.sampled_from(["opened", "unexplained", "accepted", "resolved"])
 SETTLED = st.builds(
     Settled, TICKERS, st.just(0), st.sampled_from(["yes", "no", "scalar"]), COUNTS, COUNTS,
     AMOUNTS, st.integers(0, 10**6).map(Money), st.integers(1, 3),
