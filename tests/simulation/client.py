@@ -10,7 +10,7 @@ from protocol.follower import BookFollower
 from protocol.limits import SECOND
 from protocol.machine import Answered, Cause, Effect, Heard
 from protocol.messages import BookAnswer, PlaceOrder
-from tests.simulation.exchange import TICKERS
+from tests.simulation.trading import TICKERS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -56,8 +56,8 @@ class Client:
         self._pursue("order", order.client_order_id)
 
     def cancel(self, id: str) -> None:
-        """Ask for a cancel until there is a final answer."""
-        if id in self.orders and id not in self.cancels:
+        """Ask for a cancel until there is a final answer; "not found" is final until asked anew."""
+        if id in self.orders and self.cancels.get(id, "not_found") == "not_found":
             self.cancels[id] = ""
             self._pursue("cancel", id)
 
