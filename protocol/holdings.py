@@ -139,7 +139,8 @@ class Holdings:
 
     def compare_position(self, n: int, fact: PositionDiffers) -> list[Position]:
         """The exchange holds another position for us than we do. Unexplained: it is remembered.
-        Otherwise the exchange's counts, and the base moves along: no cash was paid for it."""
+        Otherwise the exchange's counts, and the base moves along: no cash was paid for it. What
+        was booked since the two were compared comes on top."""
         for count in (fact.ours, fact.theirs):
             _bounded("a position", count, COUNT_MAX)
         _bounded("cost", fact.cost, MONEY_MAX)
@@ -150,9 +151,9 @@ class Holdings:
             return []
         self.differs.pop(fact.ticker, None)
         before, flows = self.position(fact.ticker), self._flows
-        after = self._put(
-            Position(fact.ticker, fact.theirs, fact.cost, before.realized, before.fees, n)
-        )
+        held = Count(fact.theirs + before.position - fact.ours)
+        paid = fact.cost if held else NOTHING
+        after = self._put(Position(fact.ticker, held, paid, before.realized, before.fees, n))
         if self.cash is not None:
             base = self.cash
             moved = Money(base.flows + self._flows - flows)
@@ -161,14 +162,17 @@ class Holdings:
 
     def compare_cash(self, n: int, fact: CashDiffers) -> None:
         """The balances are other than expected, or the first. Unexplained: they are remembered.
-        Otherwise they are the new base."""
+        Otherwise they are the new base, as of when they were compared: what was booked since is
+        the difference between what is expected now and what was expected then."""
         _bounded("balance", fact.balance, MONEY_MAX)
         _bounded("expected", fact.expected, MONEY_MAX)
         if fact.cause == "unexplained":
             self.cash_differs = fact.balance
             return
         _bounded("what all positions have brought", self._flows, MONEY_MAX)
-        self.cash = CashBase(fact.balance, self.flows(), self.moved, n)
+        booked = self._flows + self.moved if self.cash is None else self.expected_cash()
+        since = 0 if booked is None else booked - fact.expected
+        self.cash = CashBase(fact.balance, Money(self._flows - since), self.moved, n)
         self.cash_differs = None
 
     def _put(self, after: Position) -> Position:

@@ -24,7 +24,6 @@ class _Suspect(Struct):
 
     shown: tuple[int, ...]
     since: int  # monotonic, when the reading began that first showed it
-    since_at: int  # the same moment by the wall clock, microseconds
 
 
 class Compared(Struct):
@@ -108,19 +107,20 @@ class Differences:
     def _cash(self, account: Account, reading: Reading, halted: bool, found: Compared) -> set[str]:
         theirs = Money(sum(reading.balances.values()))
         expected = account.expected_cash()
-        mine = theirs if expected is None else expected
+        booked = Money(account.flows() + account.moved)
+        mine = booked if expected is None else expected
         fact = CashDiffers(theirs, mine, "opened", self._epoch, reading.number)
         base = account.cash
         drift = theirs - mine
-        if base is not None and abs(drift) <= self._rounding(account, base.n):
-            if drift:
-                found.facts.append(replace(fact, cause="rounded"))
+        if base is not None and not drift:
             return set()
         if not self._again(CASH, (theirs, mine), reading, DIFFER_AGAIN):
             found.again = True
             return {CASH}
         if base is None:
             found.facts.append(fact)
+        elif abs(drift) <= self._rounding(account, base.n):
+            found.facts.append(replace(fact, cause="rounded"))
         elif account.cash_differs != theirs:
             found.facts.append(replace(fact, cause="unexplained"))
             found.alarms.append(
@@ -140,10 +140,10 @@ class Differences:
         """Whether an earlier reading, `patience` before this one, has shown just the same."""
         suspect = self._suspects.get(key)
         if suspect is None or suspect.shown != shown:
-            self._suspects[key] = _Suspect(shown, reading.started, reading.started_at)
+            self._suspects[key] = _Suspect(shown, reading.started)
             return False
         if reading.user_data_at == 0:  # how far reads lag is not known
             patience = max(patience, LAG_MAX)
-        elif reading.user_data_at < suspect.since_at:
+        elif reading.user_data_at < reading.wall(suspect.since):
             return False
         return reading.started - suspect.since >= patience

@@ -11,6 +11,7 @@ from tests.simulation.trading import TICKERS
 from tests.simulation.world import NAMES, World
 
 BAD_DAY = 30 * SECOND
+TRUTH = BAD_DAY + 40 * SECOND  # reads stop lying
 HEALED = BAD_DAY + 75 * SECOND  # two listings after a lost request can no longer arrive
 CLOSE = HEALED + 5 * SECOND  # the market goes quiet, and all that rests is canceled
 END = CLOSE + 25 * SECOND
@@ -29,6 +30,7 @@ def schedule_market(world: World) -> None:
 
 def schedule_orders(world: World) -> None:
     spread = world.dice.choice((200 * MS, 2 * SECOND, BAD_DAY - 3 * SECOND))
+    until = max(world.dice.choice((BAD_DAY, world.dice.randint(8, 30) * SECOND)), spread + SECOND)
     for i in range(world.dice.randint(0, 30)):
         side, tif = world.dice.choice(
             (
@@ -42,7 +44,7 @@ def schedule_orders(world: World) -> None:
             cents = 100 - cents
         price = Price(555_000 if cents in (45, 55) else cents * 10_000)  # that one is refused
         order = PlaceOrder(f"c{i}", world.dice.choice(TICKERS), side, price, Count(1_000), tif)
-        when = BAD_DAY - world.dice.randint(1, spread)
+        when = until - world.dice.randint(1, spread)
         world.at(when, functools.partial(world.client.post, order))
         if world.dice.random() < 0.3:
             later = when + world.dice.randint(1, 10) * SECOND
@@ -112,6 +114,7 @@ def operators(world: World) -> None:
         when += dice.randint(500, 8_000) * MS
     world.at(BAD_DAY, functools.partial(operator.ask, Resume("operator: go on")))
     if panics and dice.random() < 0.5:  # in the quiet, and without a resume: it comes to its end
+        world.at(BAD_DAY + 2 * SECOND, world.client.give_up)
         world.at(BAD_DAY + 2 * SECOND, functools.partial(operator.ask, Panic("operator: fire")))
         resume = Resume("operator: over")
         world.at(BAD_DAY + 42 * SECOND, functools.partial(operator.ask, resume))
@@ -119,13 +122,18 @@ def operators(world: World) -> None:
 
 def programs(world: World) -> None:
     """A program that makes calls of its own, with tokens that it borrows."""
-    when, pace = 2 * SECOND, world.dice.choice((60, 200, 1_000)) * MS
+    when, pace = 2 * SECOND, world.dice.choice((200, 1_000)) * MS
+    burst = world.dice.choice((0, 8))
     while when < BAD_DAY:
         when += world.dice.randint(1, pace)
         budget, shard = world.dice.choice((("read", 0), ("write", 0), ("write", 2)))
         tokens = world.dice.choice((2, 10, 30))
         wanted = AcquireTokens(budget, tokens, shard, world.dice.choice((0, 500)))
         world.at(when, functools.partial(world.program.ask, wanted))
+        if burst and world.dice.random() < 0.1:
+            for _ in range(burst):
+                wanted = AcquireTokens("read", 100, 0, 500)
+                world.at(when, functools.partial(world.program.ask, wanted))
 
 
 def clocks(world: World) -> None:

@@ -237,7 +237,8 @@ class Exchange:
         order = self.trading.orders.get(order_id)
         external = order is not None and bool(order["external"])
         self._world.log("arrived", order_id, call="cancel", external=external)
-        left = self.trading.cancel(order_id)
+        blind = self._dice.random() < self._world.faults.cancel_blind
+        left = None if blind else self.trading.cancel(order_id)
         if left is None:
             return 404, NOT_FOUND
         return 200, {

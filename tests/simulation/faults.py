@@ -21,6 +21,8 @@ class Faults(Struct):
     call_lost_after: float = 0.0  # the exchange did it; the answer was lost
     call_lost_late: float = 0.0  # of those: it lands as late as its signature allows
     call_fails: float = 0.0  # 5xx, done or not
+    call_doubled: float = 0.0  # of creates: somebody in between asked twice, and tells of the 409
+    cancel_blind: float = 0.0  # of cancels: 404, although the order rests
     listing_lag_max: int = 0  # reads may be so far behind, each row by a time of its own
     page_garbage: float = 0.0  # of a page: it can't be read
     page_loops: float = 0.0  # its cursor leads to where it began
@@ -57,7 +59,9 @@ class Faults(Struct):
             call_lost_after=maybe(0.2),
             call_lost_late=maybe(1.0),
             call_fails=maybe(0.2),
-            listing_lag_max=int(maybe(3_000)) * MS,
+            call_doubled=maybe(0.1),
+            cancel_blind=maybe(0.3),
+            listing_lag_max=int(maybe(dice.choice((3_000, 15_000)))) * MS,
             page_garbage=maybe(0.1),
             page_loops=maybe(0.1),
             page_empty=maybe(0.3),
@@ -77,13 +81,21 @@ class Faults(Struct):
         )
 
     def heal(self) -> None:
-        """From safety to liveness: the faults stop, and all must come right again.
+        """From safety to liveness: the faults stop, but for what reads show."""
+        self._calm(*READS)
 
-        What is in the exchange's archive stays there.
-        """
-        calm = Faults(archive_after=self.archive_after)
+    def tell_the_truth(self) -> None:
+        """Reads stop lying, too. What is in the exchange's archive stays there."""
+        self._calm("archive_after")
+
+    def _calm(self, *but: str) -> None:
+        calm = Faults()
         for name in self.__struct_fields__:
-            setattr(self, name, getattr(calm, name))
+            if name not in but:
+                setattr(self, name, getattr(calm, name))
 
 
+READS = (
+    "listing_lag_max", "page_garbage", "page_loops", "page_empty", "row_missing", "archive_after",
+)  # fmt: skip
 JUMP_MAX = 8 * SECOND  # how long the wall clock is wrong

@@ -17,6 +17,7 @@ from tests.simulation.day import (
     CLOSE,
     END,
     HEALED,
+    TRUTH,
     close,
     schedule_deaths,
     schedule_market,
@@ -58,6 +59,8 @@ def live_through(world: World) -> World:
         check_halted_by_operators_only(world)
         if now == BAD_DAY:
             world.faults.heal()
+        if now == TRUTH:
+            world.faults.tell_the_truth()
         if now == CLOSE:
             close(world)
         if HEALED <= now < CLOSE:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PING_INTERVAL = 10 * SECOND  # FACTS.md section 4.1
 LATE_MAX = ABSENCE_AFTER - MS  # a lost call may land so long after it left, and no later
+TAKEN = 409, b'{"error":{"code":"order_already_exists","message":"exists"}}'
 
 Answer = tuple[int, bytes] | None
 
@@ -105,9 +106,9 @@ class Wire:
     def call(self, process: "Process", id: int, call: Call) -> None:
         """Sign a call and send it, once. The latch is looked at before an order leaves."""
         world, faults, dice = self._world, self._world.faults, self._world.dice
-        if call.method == "POST" and world.disk.halt:
-            stopped = CallFailed(world.wall, id, f"{STOPPED}{world.disk.halt}", False)
-            world.feed_later(process, stopped)
+        why = self._stopped() if call.method == "POST" else ""
+        if why:
+            world.feed_later(process, CallFailed(world.wall, id, f"{STOPPED}{why}", False))
             return
         there, back = (dice.randint(1, faults.call_delay_max) for _ in range(2))
         fate = self._fate()
@@ -130,6 +131,8 @@ class Wire:
                 world.exchange.call(call)
             if answer is None and not fate:
                 answer = world.exchange.call(call)
+            if answer is not None and answer[0] == 201 and dice.random() < faults.call_doubled:
+                answer = TAKEN
             if fate == "fails":
                 answer = 503, b"<html>busy</html>"
             if fate == "lost after":
@@ -140,6 +143,10 @@ class Wire:
             world.at(world.now + there, lambda: self._end(process, id, call, None))
         else:
             world.at(world.now + there, arrive)
+
+    def _stopped(self) -> str:
+        """Why no order may leave: the wire looks at the latch right before the first byte."""
+        return self._world.disk.halt
 
     def _fate(self) -> str:
         """What befalls a call; "" if it is answered."""

@@ -147,15 +147,15 @@ class Scene:
             self.n += 1
             account.apply(Entry(self.n, f"e{self.n}", 1_000_000, "test", fact))
         answer = AccountAnswer("restored", account.state())
-        self.feed(Answered(0, "rehydrator", Letter("rehydrator", 2, "account:1", 0, answer)))
+        self.feed(Answered(self.at, "rehydrator", Letter("rehydrator", 2, "account:1", 0, answer)))
         return self
 
     def beat(self, gate: Any = "open") -> "Scene":
         """The writer's mark and the supervisor's word, as each second brings them."""
         for envelope in self.writer.marks(self.now, 0, self.n):
-            self.feed(Heard(0, envelope))
+            self.feed(Heard(self.at, envelope))
         system = System(gate == "open", gate, 10_000, ("test",), {}, {})
-        self.feed(Heard(0, self.supervisor.seal("system", system, 0)))
+        self.feed(Heard(self.at, self.supervisor.seal("system", system, 0)))
         return self
 
     def ready(self) -> "Scene":
@@ -190,10 +190,10 @@ class Scene:
                 self.n += 1
                 self.numbers[letter.id] = self.n
             said = Appended("REPEAT", known) if known else Appended(verdict, self.n)
-            self.feed(Answered(0, "writer", Letter("writer", 3, letter.id, 0, said)))
+            self.feed(Answered(self.at, "writer", Letter("writer", 3, letter.id, 0, said)))
             if verdict == "NEW" and not known:
                 entry = Entry(self.n, letter.id, self.now // 1_000, "gateway", letter.body.fact)
-                self.feed(Heard(0, self.writer.seal("ledger", entry, 0)))
+                self.feed(Heard(self.at, self.writer.seal("ledger", entry, 0)))
         return [letter.body.fact for letter in told]
 
     def save(self, problem: str = "") -> None:
