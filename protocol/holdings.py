@@ -140,8 +140,8 @@ class Holdings:
     def compare_position(self, n: int, fact: PositionDiffers) -> list[Position]:
         """The exchange holds another position for us than we do. Unexplained: it is remembered.
         Resolved: it is not so any more. Otherwise the exchange's counts, and the base moves
-        along: no cash was paid for it. But if ours is not what it was when they were compared,
-        nothing is concluded: the next comparison sees."""
+        along: no cash was paid for it. What was booked since the two were compared comes on top.
+        """
         for count in (fact.ours, fact.theirs):
             _bounded("a position", count, COUNT_MAX)
         _bounded("cost", fact.cost, MONEY_MAX)
@@ -150,15 +150,13 @@ class Holdings:
                 raise RemoteProtocolError(f"more than {POSITIONS_DIFFER_MAX} positions differ")
             self.differs[fact.ticker] = (fact.ours, fact.theirs)
             return []
-        if fact.cause != "resolved" and self.position(fact.ticker).position != fact.ours:
-            return []
         self.differs.pop(fact.ticker, None)
         if fact.cause == "resolved":
             return []
         before, flows = self.position(fact.ticker), self._flows
-        after = self._put(
-            Position(fact.ticker, fact.theirs, fact.cost, before.realized, before.fees, n)
-        )
+        held = Count(fact.theirs + before.position - fact.ours)
+        paid = fact.cost if held else NOTHING
+        after = self._put(Position(fact.ticker, held, paid, before.realized, before.fees, n))
         if self.cash is not None:
             base = self.cash
             moved = Money(base.flows + self._flows - flows)
@@ -167,8 +165,9 @@ class Holdings:
 
     def compare_cash(self, n: int, fact: CashDiffers) -> None:
         """The balances are other than expected, or the first. Unexplained: by how much is
-        remembered. Resolved: they are as expected again. Otherwise they are the new base, with
-        what has been booked since they were compared."""
+        remembered. Resolved: they are as expected again. Otherwise they are the new base, as of
+        when they were compared: what was booked since is the difference between what is expected
+        now and what was expected then."""
         _bounded("balance", fact.balance, MONEY_MAX)
         _bounded("expected", fact.expected, MONEY_MAX)
         if fact.cause == "unexplained":
@@ -177,11 +176,10 @@ class Holdings:
         self.cash_differs = None
         if fact.cause == "resolved":
             return
-        expected = self.expected_cash()
-        first = expected is None or fact.cause == "opened"
-        since = 0 if first else int(expected or 0) - int(fact.expected)
         _bounded("what all positions have brought", self._flows, MONEY_MAX)
-        self.cash = CashBase(Money(fact.balance + since), self.flows(), self.moved, n)
+        booked = self._flows + self.moved if self.cash is None else self.expected_cash()
+        since = 0 if booked is None else booked - fact.expected
+        self.cash = CashBase(fact.balance, Money(self._flows - since), self.moved, n)
 
     def _put(self, after: Position) -> Position:
         before = self.positions.get(after.ticker)

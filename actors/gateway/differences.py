@@ -25,7 +25,6 @@ class _Suspect(Struct):
 
     shown: tuple[int, ...]
     since: int  # monotonic, when the reading began that first showed it
-    since_at: int  # the same moment by the wall clock, microseconds
 
 
 class Compared(Struct):
@@ -117,13 +116,12 @@ class Differences:
     def _cash(self, account: Account, reading: Reading, halted: bool, found: Compared) -> set[str]:
         theirs = Money(sum(reading.balances.values()))
         expected = account.expected_cash()
-        mine = theirs if expected is None else expected
+        booked = Money(account.flows() + account.moved)
+        mine = booked if expected is None else expected
         fact = CashDiffers(theirs, mine, "opened", self._epoch, reading.number)
         base, known, drift = account.cash, account.cash_differs, theirs - mine
         rounding = 0 if base is None else self._rounding(account, base.n)
-        if base is not None and abs(drift) <= rounding and (drift or known is None):
-            if drift:
-                found.facts.append(replace(fact, cause="rounded"))
+        if base is not None and not drift and known is None:
             return set()
         shown = (drift, account.flows(), account.moved)
         if not self._again(CASH, shown, reading, self._patience(account, reading)):
@@ -132,6 +130,8 @@ class Differences:
             found.facts.append(fact)
         elif drift == 0:
             found.facts.append(replace(fact, cause="resolved"))
+        elif abs(drift) <= rounding:
+            found.facts.append(replace(fact, cause="rounded"))
         elif known is None or abs(known - drift) > rounding:
             found.facts.append(replace(fact, cause="unexplained"))
             found.alarms.append(
@@ -165,10 +165,10 @@ class Differences:
         """Whether an earlier reading, `patience` before this one, has shown just the same."""
         suspect = self._suspects.get(key)
         if suspect is None or suspect.shown != shown:
-            self._suspects[key] = _Suspect(shown, reading.started, reading.started_at)
+            self._suspects[key] = _Suspect(shown, reading.started)
             return False
         if reading.user_data_at == 0:  # how far reads lag is not known
             patience = max(patience, LAG_MAX)
-        elif reading.user_data_at < suspect.since_at:
+        elif reading.user_data_at < reading.wall(suspect.since):
             return False
         return reading.started - suspect.since >= patience

@@ -22,8 +22,7 @@ LISTINGS_NEEDED = 2  # complete ones without the order, before it counts as abse
 class _Doubt(Struct):
     """An order that may or may not be at the exchange."""
 
-    since: int  # monotonic: its call had ended by then
-    since_at: int  # the same moment by the wall clock, microseconds
+    since: int  # monotonic: its call had ended by then. The wall clock may be set meanwhile
     misses: int = 0
     missed: int | None = None
     glimpsed: bool = False  # a change of a book has named it: it is there
@@ -57,7 +56,7 @@ class Doubts:
                 continue
             open_now.add(id)
             if id not in self._open:
-                self._open[id] = _Doubt(*self._orders.ended_at.pop(id, (now, at)))
+                self._open[id] = _Doubt(self._orders.ended_at.pop(id, now))
                 if order.state == "intended":
                     fact = OrderUnknown(id, "a former life may have sent it")
                     effects += self._desk.append(now, at, fact)
@@ -111,18 +110,19 @@ class Doubts:
         """Whether no request of ours could land after what this reading shows."""
         again = doubt.missed is None or reading.started >= doubt.missed + RESOLVE_INTERVAL
         late = reading.started >= doubt.since + ABSENCE_AFTER
-        return again and late and reading.user_data_at >= _settles_at(doubt)
+        return again and late and reading.user_data_at >= _settles_at(reading.wall(doubt.since))
 
     def tell(self, now: int, at: int, id: str, trouble: str) -> DoubtAnswer:
         """How far the settling of an order is."""
         doubt = self._open.get(id)
         if doubt is None:
             return DoubtAnswer(False)
+        since_at = at - (now - doubt.since) // US
         wait = 0 if self.resolve_at is None else max(self.resolve_at - now, 0)
         return DoubtAnswer(
             True,
-            doubt.since_at,
-            _settles_at(doubt),
+            since_at,
+            _settles_at(since_at),
             doubt.misses,
             LISTINGS_NEEDED,
             self._user_data_at,
@@ -132,8 +132,8 @@ class Doubts:
         )
 
 
-def _settles_at(doubt: _Doubt) -> int:
-    return doubt.since_at + ABSENCE_AFTER // US
+def _settles_at(since_at: int) -> int:
+    return since_at + ABSENCE_AFTER // US
 
 
 __all__ = ["LISTINGS_NEEDED", "UNSETTLED", "Doubts"]

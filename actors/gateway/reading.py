@@ -23,7 +23,7 @@ from protocol.kalshi.answers import (
 from protocol.kalshi.calls import Call
 from protocol.kalshi.portfolio import DepositPage, PositionPage, SettlementPage, WithdrawalPage
 from protocol.kalshi.status import CutoffBody, UserDataBody
-from protocol.limits import PAGES_MAX
+from protocol.limits import PAGES_MAX, US
 from protocol.units import Count, Money
 
 TRADING = frozenset({"", "initialized", "inactive", "active"})  # no settlement can be on its way
@@ -90,6 +90,15 @@ class Reading(Struct):
     @property
     def step(self) -> Step:
         return self.steps[0]
+
+    def wall(self, then: int) -> int:
+        """What the wall clock that this reading began by makes of a monotonic moment, in
+        microseconds. What it said at that moment may have been set right since."""
+        return self.started_at - (self.started - then) // US
+
+    def drift(self, now: int, at: int) -> int:
+        """How far the wall clock was set since this reading began, microseconds."""
+        return abs(at - self.wall(now))
 
     def call(self) -> Call:
         """What to ask next."""

@@ -15,6 +15,7 @@ from protocol.account import Account
 from protocol.errors import RemoteProtocolError
 from protocol.facts import AnyFact, BalanceSeen, Reconciled, natural_id
 from protocol.limits import (
+    CLOCK_SKEW_MAX,
     DIFFER_AGAIN,
     PAGE_TRIES,
     RECONCILE_AGAIN,
@@ -22,6 +23,7 @@ from protocol.limits import (
     RECONCILE_INTERVAL,
     RECONCILE_OVERLAP_US,
     RECONCILE_RETRY,
+    US,
 )
 from protocol.machine import Effect
 from protocol.messages import Appended, Order, ReconcileAnswer
@@ -224,6 +226,8 @@ class Reconciler:
             return []
         if self._refused:
             return self._give_up(now, self._refused)
+        if reading.drift(now, at) > CLOCK_SKEW_MAX // US:  # what it says of time is not to be used
+            return self._give_up(now, "the wall clock was set meanwhile")
         if not self._compared:
             self._compared = True
             effects = self._compare(now, at, account, reading, halted)
@@ -255,14 +259,20 @@ class Reconciler:
         return [effect for fact in facts for effect in self._tell(now, at, fact)]
 
     def balances(self, found: dict[int, Money], at: int) -> list[AnyFact]:
-        """What differs from the balances on record."""
+        """What differs from the balances on record.
+
+        Each counts as later than the one before, wherever the wall clock was set meanwhile.
+        """
         account = self._desk.ledger.account
-        known = {} if account is None else {b.shard: b.balance for b in account.balances()}
-        return [
-            BalanceSeen(shard, money, at)
-            for shard, money in sorted(found.items())
-            if known.get(shard) != money
-        ]
+        known = {} if account is None else {b.shard: b for b in account.balances()}
+        facts: list[AnyFact] = []
+        for shard, money in sorted(found.items()):
+            last = known.get(shard)
+            if last is None or last.balance != money:
+                facts.append(
+                    BalanceSeen(shard, money, at if last is None else max(at, last.seen_at + 1))
+                )
+        return facts
 
     def _sealed(self, at: int, n: int) -> list[Effect]:
         reading, self._reading = self._reading, None

@@ -154,7 +154,9 @@ class Sweep:
             as_of = answers.micros(answers.read(ended.body, _Date).as_of_time)
         except RemoteProtocolError:
             return ""
-        self._as_of = now - (at - as_of) * US - CLOCK_SKEW_MAX
+        found = now - (at - as_of) * US - CLOCK_SKEW_MAX
+        if found <= now + CLOCK_SKEW_MAX:  # else our clock is wrong: how new reads are is not known
+            self._as_of = found
         return ""
 
     def _listed(self, now: int, ended: Ended) -> str:

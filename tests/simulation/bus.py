@@ -59,22 +59,31 @@ class Bus:
         return when
 
     def tell(self, process: "Process", peer: str, letter: Letter) -> None:
+        sender = process.name.encode(), str(process.life).encode()
+        self.send(process.name, sender, peer, letter)
+
+    def send(self, name: str, sender: tuple[bytes, ...], peer: str, letter: Letter) -> None:
+        """The same for whoever is no process of the engine."""
         target = self._world.processes.get(peer)
         if target is None:
             return
-        sender = process.name.encode(), str(process.life).encode()
         late_max = REPEAT_LATE_MAX if isinstance(letter.body, Append) else 0
         raw = encode_letter(letter)
 
         def arrive() -> None:
             self._world.feed(target, Asked(self._world.wall, sender, decode_letter(raw)))
 
-        for when in self._arrivals(process.name, peer, "tell", late_max):
+        for when in self._arrivals(name, peer, "tell", late_max):
             self._world.at(when, arrive)
 
     def answer(self, process: "Process", sender: tuple[bytes, ...], letter: Letter) -> None:
         self._note(letter)
         name, life = sender[0].decode(), int(sender[1])
+        outsider = self._world.outsiders.get(name)
+        if outsider is not None:
+            for when in self._arrivals(process.name, name, "answer", 0):
+                self._world.at(when, lambda: outsider.told(letter))
+            return
         target = self._world.processes.get(name)
         if target is None or target.life != life:
             return

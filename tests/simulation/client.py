@@ -10,7 +10,7 @@ from protocol.follower import BookFollower
 from protocol.limits import SECOND
 from protocol.machine import Answered, Cause, Effect, Heard
 from protocol.messages import BookAnswer, PlaceOrder
-from tests.simulation.exchange import TICKERS
+from tests.simulation.trading import TICKERS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -47,6 +47,7 @@ class Client:
         self.orders: dict[str, PlaceOrder] = {}
         self.answers: dict[str, str] = {}  # what it was told, once that is final
         self.cancels: dict[str, str] = {}
+        self.given_up: set[str] = set()  # orders that nobody wants an answer for any more
         self._asked: dict[int, tuple[str, str]] = {}  # what was asked of the API, by request
         self._requests = itertools.count(1)
 
@@ -56,10 +57,14 @@ class Client:
         self._pursue("order", order.client_order_id)
 
     def cancel(self, id: str) -> None:
-        """Ask for a cancel until there is a final answer."""
-        if id in self.orders and id not in self.cancels:
+        """Ask for a cancel until there is a final answer; "not found" is final until asked anew."""
+        if id in self.orders and self.cancels.get(id, "not_found") == "not_found":
             self.cancels[id] = ""
             self._pursue("cancel", id)
+
+    def give_up(self) -> None:
+        """Ask no more for the orders that are not answered yet."""
+        self.given_up |= self.orders.keys() - self.answers.keys()
 
     def hung_up(self) -> None:
         """The API has died: whoever waited for an answer has lost the connection."""
@@ -68,7 +73,7 @@ class Client:
     def _pursue(self, what: str, id: str) -> None:
         world = self._world
         told = self.answers if what == "order" else self.cancels
-        if told.get(id):
+        if told.get(id) or (what == "order" and id in self.given_up):
             return
         api = world.processes["api"]
         if api is not None and (what, id) not in self._asked.values():

@@ -1,6 +1,8 @@
 """An exchange that lies: it skips frames, loses answers, lands orders late and lists them late.
 
-A device of the simulation, not the paper exchange: it keeps the whole truth for the checkers.
+A device of the simulation, not the paper exchange: it keeps the whole truth for the checkers. The
+account's side of it is in `trading.py`, what reads show of that in `reads.py`, the budgets are in
+`rates.py`; here are the books, the sockets and the door for calls.
 """
 
 import json
@@ -9,28 +11,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from protocol.kalshi.calls import Call
-from protocol.limits import MS, SECOND, SIGNATURE_WINDOW
+from protocol.limits import ABSENCE_AFTER, US
+from tests.simulation.rates import TIERS, Rates, budget_of, cost_of
+from tests.simulation.reads import NOT_FOUND, Reads
+from tests.simulation.trading import TICKERS, Row, Trading, count, price
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-TICKERS = ("KXRAIN-1", "KXSNOW-2", "KXWIND-3")
 HISTORY_MAX = 20_000
+SIGNED_MAX = ABSENCE_AFTER // US  # a signature may be so old, or so far ahead
+EXPIRED = {"error": {"code": "header_timestamp_expired", "message": "expired"}}
+TOO_MANY = {"error": {"code": "too_many_requests", "message": "too many requests"}}
 
 Levels = dict[str, dict[int, int]]
-
-
-def money(micros: int) -> str:
-    return f"{micros // 1_000_000}.{micros % 1_000_000:06d}"
-
-
-def price(cents: int) -> str:
-    return f"0.{cents:02d}00" if cents < 100 else "1.0000"
-
-
-def count(hundredths: int) -> str:
-    sign = "-" if hundredths < 0 else ""
-    return f"{sign}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d}"
 
 
 class Connection:
@@ -70,12 +64,10 @@ class Exchange:
                     self.books[ticker][side][dice.randint(1, 48)] = dice.randint(1, 50) * 100
             self._note(ticker)
         self.connections: dict[str, Connection] = {}
-        self.orders: dict[str, dict[str, Any]] = {}  # by order_id; each with its history
-        self.fills: list[dict[str, Any]] = []
         self.posts: list[str] = []  # every client_order_id that a create arrived with
-        self.cash = 10_000 * 1_000_000
-        self.fee = "0.010000"  # of each fill
-        self._next = 0
+        self.trading = Trading(world, dice, self._tell)
+        self.rates = Rates(world, dice.randrange(len(TIERS)))
+        self._reads = Reads(world, dice, self.trading)
 
     # Market data
 
@@ -95,22 +87,26 @@ class Exchange:
         change = self._dice.randint(1, 30) * 100
         if levels.get(cents) and self._dice.random() < 0.5:
             change = -min(change, levels[cents])
+        self._change(ticker, side, cents, change)
+        if self._dice.random() < 0.1:
+            self._print(ticker, cents)
+
+    def _change(self, ticker: str, side: str, cents: int, change: int, **more: str) -> None:
+        """A level of a book, and the frame that tells of it."""
+        levels = self.books[ticker][side]
         levels[cents] = levels.get(cents, 0) + change
         if not levels[cents]:
             del levels[cents]
         self._note(ticker)
         msg = {
             "market_ticker": ticker, "price_dollars": price(cents), "delta_fp": count(change),
-            "side": side, "ts_ms": self._world.wall // 1_000,
+            "side": side, "ts_ms": self._world.clock // 1_000, **more,
         }  # fmt: skip
         self._push("market", "orderbook_delta", "orderbook_delta", msg, ticker)
-        if self._dice.random() < 0.1:
-            self._print(ticker, cents)
 
     def _print(self, ticker: str, cents: int) -> None:
-        self._next += 1
         msg = {
-            "trade_id": f"p{self._next}", "market_ticker": ticker,
+            "trade_id": f"p{self.trading.number()}", "market_ticker": ticker,
             "yes_price_dollars": price(cents), "no_price_dollars": price(100 - cents),
             "count_fp": "1.00", "taker_outcome_side": "yes",
         }  # fmt: skip
@@ -185,184 +181,68 @@ class Exchange:
             if frame is not None and self._dice.random() >= self._world.faults.frame_skip:
                 connection.deliver(frame)
 
-    # Orders
-
-    def create(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        id = body["client_order_id"]
-        self.posts.append(id)
-        self._world.order_arrived(id)
-        if any(o["client_order_id"] == id for o in self.orders.values()):
-            return 409, {"error": {"code": "order_already_exists", "message": "exists"}}
-        if body["price"] == "0.5550":
-            return 400, {"error": {"code": "invalid_price", "message": "invalid price"}}
-        self._next += 1
-        whole = round(float(body["count"]) * 100)
-        order = {
-            "order_id": f"o{self._next}", "client_order_id": id, "ticker": body["ticker"],
-            "side": body["side"], "cents": int(body["price"][2:4]), "whole": whole, "filled": 0,
-            "status": "resting", "created": self._world.wall, "history": [],
-        }  # fmt: skip
-        self.orders[order["order_id"]] = order
-        if self._dice.random() < 0.5:
-            self._fill(order, self._dice.randint(1, whole))
-        if body["time_in_force"] != "good_till_canceled" and order["status"] == "resting":
-            order["status"] = "canceled"
-        self._changed(order)
-        resting = whole - order["filled"] if order["status"] == "resting" else 0
-        return 201, {
-            "order_id": order["order_id"], "client_order_id": id,
-            "fill_count": count(order["filled"]), "remaining_count": count(resting),
-            "ts_ms": self._world.wall // 1_000,
-        }  # fmt: skip
-
-    def take(self) -> None:
-        """Somebody trades against an order of ours that rests."""
-        resting = [o for o in self.orders.values() if o["status"] == "resting"]
-        if resting:
-            order = self._dice.choice(resting)
-            self._fill(order, self._dice.randint(1, order["whole"] - order["filled"]))
-            self._changed(order)
-
-    def _fill(self, order: dict[str, Any], size: int) -> None:
-        order["filled"] += size
-        if order["filled"] == order["whole"]:
-            order["status"] = "executed"
-        self._next += 1
-        fill = {
-            "trade_id": f"t{self._next}", "order_id": order["order_id"],
-            "ticker": order["ticker"], "side": order["side"], "cents": order["cents"],
-            "size": size, "at": self._world.wall, "client_order_id": order["client_order_id"],
-            "fee": self.fee,
-        }  # fmt: skip
-        self.fills.append(fill)
-        self._push("private", "fill", "fill", {
-            "trade_id": fill["trade_id"], "order_id": fill["order_id"],
-            "market_ticker": fill["ticker"], "is_taker": True,
-            "yes_price_dollars": price(fill["cents"]), "count_fp": count(size),
-            "fee_cost": fill["fee"], "book_side": fill["side"], "ts_ms": fill["at"] // 1_000,
-            "client_order_id": order["client_order_id"],
-        })  # fmt: skip
-
-    def _changed(self, order: dict[str, Any]) -> None:
-        order["history"].append((self._world.now, self._row(order)))
-        row = self._row(order)
-        self._push("private", "user_order", "user_orders", {
-            **{k: v for k, v in row.items() if k not in ("created_time", "last_update_time")},
-            "last_updated_ts_ms": self._world.wall // 1_000,
-            "created_ts_ms": order["created"] // 1_000,
-        })  # fmt: skip
-
-    def _row(self, order: dict[str, Any]) -> dict[str, Any]:
-        remaining = order["whole"] - order["filled"] if order["status"] == "resting" else 0
-        return {
-            "order_id": order["order_id"], "client_order_id": order["client_order_id"],
-            "ticker": order["ticker"], "status": order["status"], "book_side": order["side"],
-            "yes_price_dollars": price(order["cents"]), "fill_count_fp": count(order["filled"]),
-            "remaining_count_fp": count(remaining), "initial_count_fp": count(order["whole"]),
-            "created_time": rfc(order["created"]), "last_update_time": rfc(self._world.wall),
-        }  # fmt: skip
+    def _tell(self, kind: str, channel: str, msg: Row) -> None:
+        self._push("private", kind, channel, msg)
 
     # REST
 
+    def arrive(self, call: Call, signed_at: int) -> tuple[int, bytes] | None:
+        """A call comes in. The answer, if it goes no further."""
+        if abs(self._world.clock - signed_at) > SIGNED_MAX:
+            return 401, json.dumps(EXPIRED).encode()
+        if self.rates.draw(budget_of(call), cost_of(call)):
+            return None
+        return 429, json.dumps(TOO_MANY).encode()
+
     def call(self, call: Call) -> tuple[int, bytes]:
-        """Answer one call, from reads that may lag."""
-        status, body = self._route(call, dict(call.query))
+        """Do what a call asks for, perhaps long after it came in."""
+        match call.method, call.path:
+            case "POST", _:
+                status, body = self._create(json.loads(call.body))
+            case "DELETE", "/portfolio/events/orders":
+                self._world.log("arrived", "", call="cancel all")
+                self.trading.cancel_all()
+                return 204, b""
+            case "DELETE", path:
+                status, body = self._cancel(path.rpartition("/")[2])
+            case _, "/account/limits":
+                status, body = 200, self.rates.body()
+            case _, path:
+                return self._reads.answer(path, dict(call.query))
         return status, json.dumps(body).encode()
 
-    def _route(self, call: Call, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        path = call.path
-        if call.method == "POST":
-            return self.create(json.loads(call.body))
-        if call.method == "DELETE":
-            return self._cancel(path.rpartition("/")[2])
-        match path:
-            case "/account/limits":
-                limits = {"refill_rate": 100, "bucket_capacity": 200}
-                return 200, {"read": limits, "write": limits, "usage_tier": "basic", "grants": []}
-            case "/account/endpoint_costs":
-                return 200, {"default_cost": 10, "endpoint_costs": []}
-            case "/exchange/status":
-                return 200, {"exchange_active": True, "trading_active": True}
-            case "/portfolio/balance":
-                return 200, {"balance_dollars": money(self.cash), "balance_breakdown": []}
-            case "/markets":
-                return 200, {"markets": [{"ticker": t} for t in TICKERS], "cursor": ""}
-            case "/portfolio/orders":
-                return 200, self._page("orders", self._listed(query), query)
-            case "/portfolio/fills":
-                return 200, self._page("fills", self._listed_fills(query), query)
-        found = self._visible(self.orders.get(path.rpartition("/")[2]))
-        if found is None:
-            return 404, {"error": {"code": "not_found", "message": "not found"}}
-        return 200, {"order": found}
+    def _create(self, body: Row) -> tuple[int, Row]:
+        id = body["client_order_id"]
+        self.posts.append(id)
+        self._world.log("arrived", id, call="create", recorded=self._world.is_recorded(id))
+        if any(o["client_order_id"] == id for o in self.trading.orders.values()):
+            return 409, {"error": {"code": "order_already_exists", "message": "exists"}}
+        whole = round(float(body["count"]) * 100)
+        terms = {**body, "cents": int(body["price"][2:4]), "whole": whole}
+        order = self.trading.create(id, body["ticker"], terms)
+        if isinstance(order, str):
+            return 400, {"error": {"code": order, "message": order}}
+        resting = order["whole"] - order["filled"] if order["status"] == "resting" else 0
+        if resting:
+            side, cents = ("yes", order["cents"]), ("no", 100 - order["cents"])
+            at = side if order["side"] == "bid" else cents
+            self._change(order["ticker"], *at, resting, client_order_id=id)
+        return 201, {
+            "order_id": order["order_id"], "client_order_id": id,
+            "fill_count": count(order["filled"]), "remaining_count": count(resting),
+            "ts_ms": self._world.clock // 1_000,
+        }  # fmt: skip
 
-    def _lag(self) -> int:
-        most = self._world.faults.listing_lag_max
-        return self._dice.randint(0, most) if most else 0
-
-    def _visible(self, order: dict[str, Any] | None) -> dict[str, Any] | None:
-        """An order as reads show it: as it was a moment ago, or not yet."""
-        if order is None:
-            return None
-        until = self._world.now - self._lag()
-        rows: list[dict[str, Any]] = [row for at, row in order["history"] if at <= until]
-        return rows[-1] if rows else None
-
-    def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        since = int(query.get("min_ts", "0")) * 1_000_000
-        rows = [self._visible(o) for o in self.orders.values() if o["created"] >= since]
-        status = query.get("status")
-        return [r for r in rows if r is not None and status in (None, r["status"])]
-
-    def _listed_fills(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        since = int(query.get("min_ts", "0")) * 1_000_000
-        until = self._world.wall - self._lag() // 1_000
-        return [
-            {
-                "trade_id": f["trade_id"], "order_id": f["order_id"], "ticker": f["ticker"],
-                "count_fp": count(f["size"]), "yes_price_dollars": price(f["cents"]),
-                "fee_cost": f["fee"], "is_taker": True, "book_side": f["side"],
-                "created_time": rfc(f["at"]),
-            }
-            for f in self.fills
-            if since <= f["at"] <= until
-        ]  # fmt: skip
-
-    def _page(self, name: str, rows: list[Any], query: dict[str, str]) -> dict[str, Any]:
-        start, size = int(query.get("cursor", "0")), 7
-        more = start + size < len(rows)
-        return {name: rows[start : start + size], "cursor": str(start + size) if more else ""}
-
-    def _cancel(self, order_id: str) -> tuple[int, dict[str, Any]]:
-        order = self.orders.get(order_id)
-        if order is None or order["status"] != "resting":
-            return 404, {"error": {"code": "not_found", "message": "not found"}}
-        order["status"] = "canceled"
-        self._changed(order)
-        reduced = count(order["whole"] - order["filled"])
+    def _cancel(self, order_id: str) -> tuple[int, Row]:
+        order = self.trading.orders.get(order_id)
+        external = order is not None and bool(order["external"])
+        self._world.log("arrived", order_id, call="cancel", external=external)
+        blind = self._dice.random() < self._world.faults.cancel_blind
+        left = None if blind else self.trading.cancel(order_id)
+        if left is None:
+            return 404, NOT_FOUND
         return 200, {
             "order_id": order_id,
-            "reduced_by": reduced,
-            "ts_ms": self._world.wall // 1_000,
+            "reduced_by": count(left),
+            "ts_ms": self._world.clock // 1_000,
         }
-
-
-def rfc(micros: int) -> str:
-    """RFC 3339 with microseconds, by hand: the engine's reader must not check itself."""
-    seconds, micro = divmod(micros, 1_000_000)
-    days, rest = divmod(seconds, 86_400)
-    year, month, day = 1970, 1, 1
-    while days >= (length := 366 if year % 4 == 0 and (year % 100 or year % 400 == 0) else 365):
-        days, year = days - length, year + 1
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    for length in (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31):
-        if days < length:
-            break
-        days, month = days - length, month + 1
-    day += days
-    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}.{micro:06d}"
-    return f"{year}-{month:02d}-{day:02d}T{clock}Z"
-
-
-LATE_MAX = SIGNATURE_WINDOW - 5 * SECOND  # a lost request may still arrive so much later
-ANSWER_MAX = 50 * MS

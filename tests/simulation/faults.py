@@ -5,7 +5,7 @@ import random
 
 from msgspec import Struct
 
-from protocol.limits import MS
+from protocol.limits import JITTER, MS, SECOND
 
 
 class Faults(Struct):
@@ -16,17 +16,30 @@ class Faults(Struct):
     socket_drop: float = 0.0  # of a connection, per frame
     frame_skip: float = 0.0  # consumes its seq and never arrives
     frame_repeat: float = 0.0
+    call_delay_max: int = 50 * MS  # one way; it varies by less than JITTER
     call_lost_before: float = 0.0  # the exchange never saw it
     call_lost_after: float = 0.0  # the exchange did it; the answer was lost
+    call_lost_late: float = 0.0  # of those: it lands as late as its signature allows
     call_fails: float = 0.0  # 5xx, done or not
-    listing_lag_max: int = 0  # an order may be missing from listings for so long
+    call_doubled: float = 0.0  # of creates: somebody in between asked twice, and tells of the 409
+    cancel_blind: float = 0.0  # of cancels: 404, although the order rests
+    listing_lag_max: int = 0  # reads may be so far behind, each row by a time of its own
+    page_garbage: float = 0.0  # of a page: it can't be read
+    page_loops: float = 0.0  # its cursor leads to where it began
+    page_empty: float = 0.0  # an empty page that is not the last one
+    row_missing: float = 0.0  # of an order in a listing: it is left out, once
+    archive_after: int = 0  # a finished order is in the history only, after this; 0: it is not
+    settles_late_max: int = 0  # the row of a settlement may come so much later than the money
     disk_locked: float = 0.0  # of a piece of work on the disk: refused, worth another try
     disk_fails: float = 0.0  # of a piece of work on the disk: it fails at some statement
     writer_dies: float = 0.0  # of a piece of work: before a statement of it, or right after all
+    latch_fails: float = 0.0  # of a save of the halt latch: the disk is full
     snapshot_rots: float = 0.0  # of the newest snapshots, at a death of the writer
     anchor_lags: float = 0.0  # at a death of the writer the anchor falls back: a power cut
     crash: float = 0.0  # of each process, per second
     stop: float = 0.0  # of each process, per second: asked to stop
+    clock_jumps: float = 0.0  # of the host's wall clock, by an hour and back again, per second
+    tier_changes: float = 0.0  # of the account's limits, per second
 
     @classmethod
     def draw(cls, dice: random.Random) -> "Faults":
@@ -41,21 +54,48 @@ class Faults(Struct):
             socket_drop=maybe(0.01),
             frame_skip=maybe(0.03),
             frame_repeat=maybe(0.03),
+            call_delay_max=dice.choice((50 * MS, JITTER)),
             call_lost_before=maybe(0.2),
             call_lost_after=maybe(0.2),
+            call_lost_late=maybe(1.0),
             call_fails=maybe(0.2),
-            listing_lag_max=int(maybe(3_000)) * MS,
+            call_doubled=maybe(0.1),
+            cancel_blind=maybe(0.3),
+            listing_lag_max=int(maybe(dice.choice((3_000, 15_000)))) * MS,
+            page_garbage=maybe(0.1),
+            page_loops=maybe(0.1),
+            page_empty=maybe(0.3),
+            row_missing=maybe(0.2),
+            archive_after=int(maybe(10_000)) * MS,
+            settles_late_max=int(maybe(10_000)) * MS,
             disk_locked=maybe(0.2),
             disk_fails=maybe(0.05),
             writer_dies=maybe(0.25),
+            latch_fails=maybe(0.3),
             snapshot_rots=maybe(1.0),
             anchor_lags=maybe(0.5),
             crash=maybe(0.05),
             stop=maybe(0.02),
+            clock_jumps=maybe(0.1) if dice.random() < 0.5 else 0.0,
+            tier_changes=maybe(0.1),
         )
 
     def heal(self) -> None:
-        """From safety to liveness: the faults stop, and all must come right again."""
+        """From safety to liveness: the faults stop, but for what reads show."""
+        self._calm(*READS)
+
+    def tell_the_truth(self) -> None:
+        """Reads stop lying, too. What is in the exchange's archive stays there."""
+        self._calm("archive_after")
+
+    def _calm(self, *but: str) -> None:
         calm = Faults()
         for name in self.__struct_fields__:
-            setattr(self, name, getattr(calm, name))
+            if name not in but:
+                setattr(self, name, getattr(calm, name))
+
+
+READS = (
+    "listing_lag_max", "page_garbage", "page_loops", "page_empty", "row_missing", "archive_after",
+)  # fmt: skip
+JUMP_MAX = 8 * SECOND  # how long the wall clock is wrong

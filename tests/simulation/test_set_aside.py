@@ -17,15 +17,15 @@ from protocol.limits import SECOND
 from protocol.messages import PlaceOrder
 from protocol.units import Count, Price
 from tests.simulation.checkers import Watch, check_halted_for_money, check_what_can_be_is_booked
-from tests.simulation.exchange import TICKERS
-from tests.simulation.planting import planted, small_bounds
-from tests.simulation.test_simulation import (
+from tests.simulation.day import (
     BAD_DAY,
     END,
     schedule_deaths,
     schedule_market,
     schedule_orders,
 )
+from tests.simulation.planting import planted, small_bounds
+from tests.simulation.trading import TICKERS
 from tests.simulation.truth import check_proved
 from tests.simulation.world import World
 
@@ -59,13 +59,13 @@ def overcharge(world: World) -> None:
 
     Until an order rests, try again.
     """
-    world.exchange.take()
-    fair, before = world.exchange.fee, len(world.exchange.fills)
-    world.exchange.fee = FEE
-    world.exchange.take()
-    world.exchange.fee = fair
-    world.exchange.take()
-    if any(fill["fee"] == FEE for fill in world.exchange.fills[before:]):
+    world.exchange.trading.take()
+    fair, before = world.exchange.trading.fee, len(world.exchange.trading.fills)
+    world.exchange.trading.fee = FEE
+    world.exchange.trading.take()
+    world.exchange.trading.fee = fair
+    world.exchange.trading.take()
+    if any(fill["fee"] == FEE for fill in world.exchange.trading.fills[before:]):
         return
     if set(world.client.answers) == set(world.client.orders):
         id = f"h{world.now // SECOND}"
@@ -77,7 +77,7 @@ def overcharge(world: World) -> None:
 @pytest.mark.parametrize("day", DAYS)
 def test_money_that_cannot_be_booked_halts_trading(day: int) -> None:
     world = simulate(day)
-    assert [f["fee"] for f in world.exchange.fills].count(FEE) == 1
+    assert [f["fee"] for f in world.exchange.trading.fills].count(FEE) == 1
 
 
 def nobody_is_told_of_it() -> AbstractContextManager[None]:

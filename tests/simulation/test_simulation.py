@@ -4,32 +4,39 @@ pytest tests/simulation --seed 1234        # replay one
 pytest tests/simulation --seeds 5000       # look for more
 """
 
-import functools
-
-from protocol.limits import MS, SECOND
-from protocol.messages import PlaceOrder
-from protocol.units import Count, Price
+from protocol.limits import SECOND
 from tests.simulation.checkers import (
     Watch,
     check_convergence,
+    check_halted_by_operators_only,
     check_liveness,
-    check_never_halted,
+    check_money,
 )
-from tests.simulation.exchange import TICKERS
+from tests.simulation.day import (
+    BAD_DAY,
+    CLOSE,
+    END,
+    HEALED,
+    TRUTH,
+    close,
+    schedule_deaths,
+    schedule_market,
+    schedule_orders,
+    schedule_outside,
+)
 from tests.simulation.planting import small_bounds
 from tests.simulation.rot import WAYS
 from tests.simulation.truth import check_proved
-from tests.simulation.world import NAMES, World
-
-BAD_DAY = 30 * SECOND
-HEALED = BAD_DAY + 75 * SECOND  # two listings after a lost request can no longer arrive
-CLOSE = HEALED + 5 * SECOND  # the market goes quiet
-END = CLOSE + 25 * SECOND
+from tests.simulation.world import World
 
 TROUBLES = {
     "tell lost", "tell repeated", "answer lost", "answer repeated", "the disk was locked",
     "the disk failed", "died within a transaction", "died before it could acknowledge",
     "a snapshot was refused", "the anchor fell back", "the ledger was proved",
+    "a lost call landed late", "an order was left out", "a panic was done",
+    "the latch was written by another hand", "the latch was not saved",
+    "a program spent its tokens", "a lower tier was told early", "a lower tier came unannounced",
+    "a higher tier", "429", "a stranger's order", "the clock jumped",
 }  # fmt: skip
 
 
@@ -45,56 +52,27 @@ def live_through(world: World) -> World:
     schedule_market(world)
     schedule_orders(world)
     schedule_deaths(world)
+    schedule_outside(world)
     for now in range(2 * SECOND, END, SECOND):
         world.run(now)
         watch.check_safety()
-        check_never_halted(world)
+        check_halted_by_operators_only(world)
         if now == BAD_DAY:
             world.faults.heal()
-        if now >= HEALED:
+        if now == TRUTH:
+            world.faults.tell_the_truth()
+        if now == CLOSE:
+            close(world)
+        if HEALED <= now < CLOSE:
             check_liveness(world, watch.truth)
     world.run(END)
     watch.check_safety()
     check_liveness(world, watch.truth)
     check_convergence(world, watch.truth)
+    check_money(world, watch.truth)
     watch.truth.check_copies_meet(world)
     check_proved(world.disk)
     return world
-
-
-def schedule_market(world: World) -> None:
-    pace = world.dice.choice((100, 300, 2_000)) * MS
-    when = 2 * SECOND
-    while when < CLOSE:
-        when += world.dice.randint(1, pace)
-        world.at(when, world.exchange.move)
-        if world.dice.random() < 0.05:
-            world.at(when, world.exchange.take)
-
-
-def schedule_orders(world: World) -> None:
-    spread = world.dice.choice((2 * SECOND, BAD_DAY - 3 * SECOND))
-    for i in range(world.dice.randint(0, 30)):
-        price = world.dice.choice((100_000, 200_000, 300_000, 555_000))  # the last is refused
-        tif = world.dice.choice(("good_till_canceled", "immediate_or_cancel"))
-        order = PlaceOrder(
-            f"c{i}", world.dice.choice(TICKERS), "bid", Price(price), Count(1_000), tif
-        )
-        when = BAD_DAY - world.dice.randint(1, spread)
-        world.at(when, functools.partial(world.client.post, order))
-        if world.dice.random() < 0.3:
-            later = when + world.dice.randint(1, 10) * SECOND
-            world.at(later, functools.partial(world.client.cancel, f"c{i}"))
-
-
-def schedule_deaths(world: World) -> None:
-    """At any moment, by a kill or because somebody asked."""
-    for second in range(2, BAD_DAY // SECOND):
-        for name in NAMES:
-            for chance, end in ((world.faults.crash, world.crash), (world.faults.stop, world.stop)):
-                if world.dice.random() < chance:
-                    when = second * SECOND + world.dice.randint(0, SECOND - 1)
-                    world.at(when, functools.partial(end, name))
 
 
 def test_a_bad_day(seed: int) -> None:

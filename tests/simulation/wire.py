@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from actors.gateway.desk import CallAnswered, CallFailed
+from actors.gateway.halt import STOPPED
 from actors.stream.wire import (
     FrameReceived,
     Link,
@@ -12,14 +13,19 @@ from actors.stream.wire import (
     SocketClosed,
     SocketOpened,
 )
-from protocol.kalshi.calls import Call
-from protocol.limits import MS, SECOND
-from tests.simulation.exchange import ANSWER_MAX, LATE_MAX, Connection
+from protocol.kalshi.calls import ORDERS_PATH, Call
+from protocol.limits import ABSENCE_AFTER, MS, SECOND
+from tests.simulation.exchange import Connection
+from tests.simulation.rates import budget_of, cost_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import Process, World
 
 PING_INTERVAL = 10 * SECOND  # FACTS.md section 4.1
+LATE_MAX = ABSENCE_AFTER - MS  # a lost call may land so long after it left, and no later
+TAKEN = 409, b'{"error":{"code":"order_already_exists","message":"exists"}}'
+
+Answer = tuple[int, bytes] | None
 
 
 class Wire:
@@ -98,39 +104,81 @@ class Wire:
     # Calls
 
     def call(self, process: "Process", id: int, call: Call) -> None:
-        world, faults = self._world, self._world.faults
-        self._check_released(process, call)
-        roll = world.dice.random()
-        there, back = (world.dice.randint(1, ANSWER_MAX) for _ in range(2))
-        if roll < faults.call_lost_before:
-            unsent = world.dice.random() < 0.5
-            failed = CallFailed(world.wall, id, "no answer", not unsent)
+        """Sign a call and send it, once. The latch is looked at before an order leaves."""
+        world, faults, dice = self._world, self._world.faults, self._world.dice
+        why = self._stopped() if call.method == "POST" else ""
+        if why:
+            world.feed_later(process, CallFailed(world.wall, id, f"{STOPPED}{why}", False))
+            return
+        there, back = (dice.randint(1, faults.call_delay_max) for _ in range(2))
+        fate = self._fate()
+        if fate == "lost before" and dice.random() < 0.5:
+            failed = CallFailed(world.wall, id, "no answer", False)
             world.at(world.now + there, lambda: world.feed(process, failed))
             return
-        if roll < faults.call_lost_before + faults.call_lost_after:
-            late = world.dice.randint(0, LATE_MAX) if world.dice.random() < 0.3 else there
-            world.at(world.now + late, lambda: world.exchange.call(call))
-            failed = CallFailed(world.wall, id, "timeout", True)
-            world.at(world.now + there + back, lambda: world.feed(process, failed))
-            return
-        if world.dice.random() < faults.call_fails:
-            if world.dice.random() < 0.5:
-                world.at(world.now + there, lambda: world.exchange.call(call))
-            answer = CallAnswered(world.wall, id, 503, b"<html>busy</html>")
-            world.at(world.now + there + back, lambda: world.feed(process, answer))
-            return
+        self._note(process, call)
+        signed_at = world.wall
+        late = world.now + there
+        if fate == "lost after" and dice.random() < faults.call_lost_late:
+            late = world.now + dice.randint(there, LATE_MAX)
+            world.happened["a lost call landed late"] += 1
 
         def arrive() -> None:
-            status, body = world.exchange.call(call)
-            answered = CallAnswered(world.wall, id, status, body)
-            world.at(world.now + back, lambda: world.feed(process, answered))
+            answer = world.exchange.arrive(call, signed_at)
+            if answer is None and fate == "lost after":
+                world.at(late, lambda: world.exchange.call(call))
+            if answer is None and fate == "fails" and dice.random() < 0.5:
+                world.exchange.call(call)
+            if answer is None and not fate:
+                answer = world.exchange.call(call)
+            if answer is not None and answer[0] == 201 and dice.random() < faults.call_doubled:
+                answer = TAKEN
+            if fate == "fails":
+                answer = 503, b"<html>busy</html>"
+            if fate == "lost after":
+                answer = None
+            world.at(world.now + back, lambda: self._end(process, id, call, answer))
 
-        world.at(world.now + there, arrive)
+        if fate == "lost before":
+            world.at(world.now + there, lambda: self._end(process, id, call, None))
+        else:
+            world.at(world.now + there, arrive)
 
-    def _check_released(self, process: "Process", call: Call) -> None:
-        """Only the word NEW, heard in this very life, lets an order go; a halt holds it back."""
+    def _stopped(self) -> str:
+        """Why no order may leave: the wire looks at the latch right before the first byte."""
+        return self._world.disk.halt
+
+    def _fate(self) -> str:
+        """What befalls a call; "" if it is answered."""
+        faults, dice = self._world.faults, self._world.dice
+        roll = dice.random()
+        if roll < faults.call_lost_before:
+            return "lost before"
+        if roll < faults.call_lost_before + faults.call_lost_after:
+            return "lost after"
+        return "fails" if dice.random() < faults.call_fails else ""
+
+    def _end(self, process: "Process", id: int, call: Call, answer: Answer) -> None:
+        world = self._world
+        if answer is None:
+            world.feed(process, CallFailed(world.wall, id, "no answer", True))
+            return
+        status, body = answer
+        told_limits = call.path == "/account/limits" and status == 200
+        if told_limits and world.processes["gateway"] is process:
+            world.exchange.rates.answered(int(json.loads(body)["usage_tier"]))
+        world.feed(process, CallAnswered(world.wall, id, status, body))
+
+    def _note(self, process: "Process", call: Call) -> None:
+        """A byte of it leaves. Only the word NEW, heard in this very life, lets an order go."""
+        if not call.writes:
+            return
+        what, name = "cancel", call.path.rpartition("/")[2]
+        new = True
         if call.method == "POST":
-            assert not self._world.disk.halt, "an order leaves while trading is halted"
-            id = json.loads(call.body)["client_order_id"]
-            heard = self._world.bus.released.get(f"intent:{id}")
-            assert heard == process.life, f"{id} is sent by a life that was not told NEW"
+            what, name = "create", json.loads(call.body)["client_order_id"]
+            new = self._world.bus.released.get(f"intent:{name}") == process.life
+        elif call.path == ORDERS_PATH:
+            what, name = "cancel all", ""
+        budget, cost = budget_of(call), cost_of(call)
+        self._world.log("left", name, call=what, new=new, budget=budget, cost=cost)

@@ -12,12 +12,13 @@ import itertools
 import json
 import random
 from collections.abc import Callable
+from typing import Any
 
 from actors.api.core import Api
 from actors.api.replies import Reply
 from actors.gateway.core import Gateway
 from actors.gateway.desk import MakeCall
-from actors.gateway.halt import HaltSaved, SaveHalt
+from actors.gateway.halt import SaveHalt
 from actors.rehydrator.core import AuditPage, LoadAccount, Rehydrator
 from actors.stream.core import Stream
 from actors.stream.wire import CloseSocket, OpenSocket, SendFrame
@@ -30,7 +31,7 @@ from actors.writer.wire import (
     ReadEntries,
     TellAside,
 )
-from protocol.limits import DRAIN_MAX, MS, SECOND
+from protocol.limits import DRAIN_MAX, MS, SECOND, US
 from protocol.machine import (
     Answer,
     Cause,
@@ -46,12 +47,15 @@ from protocol.machine import (
 )
 from protocol.pulse import Identity
 from supervisor.core import Declare, Supervisor
+from tests.simulation import latch
 from tests.simulation.bus import Bus
 from tests.simulation.client import Client, Trader
 from tests.simulation.disk import fresh_disk
 from tests.simulation.exchange import Exchange
 from tests.simulation.faults import Faults
 from tests.simulation.keepers import Keeper, Reader
+from tests.simulation.log import Event, What
+from tests.simulation.outsiders import Operator, Outsider, Program
 from tests.simulation.wire import Wire
 
 NAMES = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "trader")
@@ -66,6 +70,7 @@ class Process:
         self.core = core
         self.life = life
         self.disk: Keeper | Reader | None = None
+        self.latch: latch.Keeper | None = None
         self.wakes_at: int | None = None
 
 
@@ -76,6 +81,8 @@ class World:
         self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"))
         self.trace = hashlib.sha256()
         self.happened: collections.Counter[str] = collections.Counter()
+        self.events: list[Event] = []
+        self.wrong_by = 0  # of the host's wall clock, microseconds
         self.disk = fresh_disk()
         self.bus = Bus(self)
         self.wire = Wire(self)
@@ -87,13 +94,24 @@ class World:
         self._ticks = itertools.count()
         self._lives = itertools.count(1)
         self.exchange = Exchange(self, random.Random(f"{seed}/exchange"))
+        self.operator, self.program = Operator(self), Program(self)
+        self.outsiders: dict[str, Outsider] = {"operator": self.operator, "program": self.program}
         self.processes: dict[str, Process | None] = dict.fromkeys(NAMES)
         for name in NAMES:
             self.start(name)
 
     @property
+    def clock(self) -> int:
+        """The right time, microseconds, which the exchange has."""
+        return WALL_START + self.now // US
+
+    @property
     def wall(self) -> int:
-        return WALL_START + self.now // 1_000
+        """What the engine's host takes for it."""
+        return self.clock + self.wrong_by
+
+    def log(self, what: What, id: str = "", **more: Any) -> None:
+        self.events.append(Event(self.now, what, id, **more))
 
     # Time
 
@@ -117,6 +135,8 @@ class World:
             process.disk = Keeper(self, process)
         if name == "rehydrator":
             process.disk = Reader(self, process)
+        if name == "gateway":
+            process.latch = latch.Keeper(self, process)
         self.processes[name] = process
         self.feed(process, Started(self.wall))
 
@@ -218,9 +238,9 @@ class World:
                 process.disk.perform(effect)
             case MakeCall(id, call):
                 self.wire.call(process, id, call)
-            case SaveHalt(latch):
-                self.disk.latch = latch
-                self.feed_later(process, HaltSaved(self.wall, latch))
+            case SaveHalt():
+                assert process.latch is not None
+                process.latch.save(effect)
             case OpenSocket(link):
                 self.wire.open(process, link)
             case SendFrame(link, raw):
@@ -230,7 +250,6 @@ class World:
             case _:
                 raise AssertionError(effect)
 
-    def order_arrived(self, id: str) -> None:
-        """No byte of an order leaves before its intent is on disk."""
-        found = self.disk.select("SELECT n FROM entries WHERE id = ?", f"intent:{id}")
-        assert found, f"{id} was sent before it was recorded"
+    def is_recorded(self, id: str) -> bool:
+        """Whether the intent of an order is on disk."""
+        return bool(self.disk.select("SELECT n FROM entries WHERE id = ?", f"intent:{id}"))
