@@ -79,6 +79,7 @@ CALLS_IN_FLIGHT_MAX: Final = 8
 LANE_QUEUE_MAX: Final = 1_000  # calls waiting in one lane
 CALL_CONNECT_MAX: Final = 5 * SECOND
 CALL_READ_MAX: Final = 10 * SECOND
+RECALL_MAX: Final = 3 * SECOND  # an order that ended long ago is looked up for so long
 QUEUED_MAX: Final = 5 * SECOND  # an order that waited longer for tokens is denied, unsent
 SIGNATURE_WINDOW: Final = 30 * SECOND  # refused beyond it (captures: skew of 30 s)
 CLOCK_SKEW_MAX: Final = 5 * SECOND

@@ -156,8 +156,9 @@ class Cancels:
         for id, cancel in list(self._open.items()):
             order = self._order(id)
             if order is not None and order.state in FINISHED:
-                effects += self._finish(at, id, "gone", order.state)
-                continue
+                if cancel.step is not Step.CANCELING or now >= cancel.tell_at:
+                    effects += self._finish(at, id, "gone", order.state)
+                continue  # the stream was faster: the call's own answer says who canceled it
             if cancel.step is Step.ORDER or (cancel.step is Step.PAUSE and now >= cancel.again_at):
                 effects += self._go_on(now, id, cancel)
             if cancel.askers and now >= cancel.tell_at:

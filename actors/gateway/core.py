@@ -46,6 +46,7 @@ from protocol.messages import (
     CancelOrder,
     ConfirmRestore,
     DoubtRequest,
+    EvidenceRequest,
     Halt,
     MarketsRequest,
     OrderGlimpsed,
@@ -244,6 +245,8 @@ class Gateway:
                 *self._reconciler.acknowledged(at, told.fact, letter.body),
                 *self._restores.acknowledged(at, told.fact, letter.body),
             ]
+        if isinstance(told, EvidenceRequest):
+            return self.orders.recalled(at, told.client_order_id, letter.body)
         self._desk.ledger.answered(now, letter.body)
         return []
 

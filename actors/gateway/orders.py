@@ -4,17 +4,19 @@ Only the writer's NEW lets an order go: a REPEAT means that a former life may ha
 Unknown is never sent again; evidence settles it (`doubts.py`).
 """
 
+from actors.gateway import recall
 from actors.gateway.desk import Desk, Ended
 from actors.gateway.door import Door
 from actors.gateway.lanes import Place
 from actors.gateway.markets import Flaw, Markets
 from actors.gateway.outcomes import outcome
+from actors.gateway.terms import answer_from
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import AnyFact, OrderDenied, OrderIntended, OrderWithdrawn, natural_id
 from protocol.kalshi import calls
-from protocol.limits import OUTCOME_ACK_MAX, QUEUED_MAX
+from protocol.limits import OUTCOME_ACK_MAX, QUEUED_MAX, RECALL_MAX
 from protocol.machine import Effect
-from protocol.messages import AnyMessage, Appended, OrderAnswer
+from protocol.messages import AnyMessage, Appended, EvidenceRequest, OrderAnswer
 
 Stopped = tuple[str, str, int] | None  # code, text, and when to try again (ms)
 
@@ -57,14 +59,28 @@ class Orders:
             return [] if place else self.deny(now, at, ticket, code, place.value)
         text = answer.reason
         if answer.verdict == "REPEAT":
-            text = "a former life may have sent it"
-            ticket.answer = OrderAnswer(id, "unknown", code="repeat", text=text)
+            account = self._desk.ledger.account
+            if account is not None and 0 < answer.n <= account.n:  # it has ended, and is forgotten
+                self.tickets.enter(ticket, Stage.RECALLING, now + RECALL_MAX)
+                asked = EvidenceRequest(id)
+                return self._desk.tells.tell(now, at, "rehydrator", recall.letter(id), asked)
+            ticket.answer = _repeat(id)
         elif answer.verdict == "CONFLICT":
             ticket.answer = OrderAnswer(id, "conflict", code="order_id_taken", text="other terms")
         else:
             ticket.answer = OrderAnswer(id, "unavailable", code="not_recorded", text=text)
         self.tickets.close(ticket)
         return self._desk.answer(ticket.askers, ticket.answer, at)
+
+    def recalled(self, at: int, id: str, told: AnyMessage | None) -> list[Effect]:
+        """What the ledger's entries tell of an order that ended long ago; None: nothing in time."""
+        ticket = self.tickets.get(id)
+        if ticket is None or ticket.stage is not Stage.RECALLING:
+            return []
+        self.tickets.close(ticket)
+        order = None if told is None else recall.recalled(id, told)
+        answer = _repeat(id) if order is None else answer_from(order)
+        return self._desk.answer(ticket.askers, answer, at)
 
     def may_go(self, now: int, at: int, id: str) -> list[Effect] | None:
         """The last look, after the last queue and right before the signature.
@@ -178,6 +194,9 @@ class Orders:
                 return self._door.turn_away(at, ticket, slow)
             case Stage.INTENDING:
                 return self._withdraw(now, at, ticket, "no acknowledgement of the intent")
+            case Stage.RECALLING:
+                self._desk.tells.answered(recall.letter(ticket.order.client_order_id))
+                return self.recalled(at, ticket.order.client_order_id, None)
             case Stage.QUEUED:
                 wait = self._desk.lanes.retry_after_ms(now, calls.create(ticket.order))
                 return self._unqueue(now, at, ticket, "busy", "no tokens in time", wait)
@@ -199,3 +218,8 @@ class Orders:
 
     def deadline(self) -> int | None:
         return self.tickets.deadline()
+
+
+def _repeat(id: str) -> OrderAnswer:
+    text = "a former life may have sent it"
+    return OrderAnswer(id, "unknown", code="repeat", text=text)

@@ -15,6 +15,7 @@ class Stage(enum.Enum):
 
     LOOKING = enum.auto()  # its market is being read; nothing is recorded yet
     INTENDING = enum.auto()  # the writer has not acknowledged the intent
+    RECALLING = enum.auto()  # recorded long ago: the ledger's entries are being read
     WITHDRAWING = enum.auto()  # it came too late: never to be sent
     QUEUED = enum.auto()  # recorded, waiting for tokens
     SENT = enum.auto()  # on the wire, or perhaps

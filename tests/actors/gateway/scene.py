@@ -20,6 +20,7 @@ from protocol.messages import (
     Append,
     Appended,
     Entry,
+    EvidenceRequest,
     OrderAnswer,
     PlaceOrder,
     System,
@@ -92,6 +93,7 @@ class Scene:
         self.calls: list[MakeCall] = []  # that the story has to answer
         self.made: list[MakeCall] = []
         self.appends: list[Letter] = []  # that the story has to acknowledge
+        self.recalls: list[Letter] = []  # questions about old orders, that the story has to answer
         self.saves: list[SaveHalt] = []  # of the halt latch, that the story has to answer
         self.answers: list[AnyMessage] = []
         self.beats: list[AnyMessage] = []
@@ -116,6 +118,8 @@ class Scene:
             case Tell(peer="writer", letter=letter) if isinstance(letter.body, Append):
                 if letter.id not in [a.id for a in self.appends]:
                     self.appends.append(letter)
+            case Tell(peer="rehydrator", letter=letter) if isinstance(letter.body, EvidenceRequest):
+                self.recalls.append(letter)
             case Tell(peer="supervisor", letter=letter):
                 self.beats.append(letter.body)
             case SaveHalt():

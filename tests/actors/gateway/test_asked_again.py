@@ -1,6 +1,16 @@
 """The same order asked for again, at each step of its way: what is told never goes back."""
 
-from protocol.limits import INTENT_ACK_MAX, OUTCOME_ACK_MAX
+from typing import Any
+
+import pytest
+
+from actors.gateway.terms import hash_of
+from protocol.envelope import Letter
+from protocol.facts import AnyFact, OrderAccepted, OrderIntended
+from protocol.limits import INTENT_ACK_MAX, OUTCOME_ACK_MAX, RECALL_MAX
+from protocol.machine import Answered
+from protocol.messages import Entry, EvidenceAnswer
+from protocol.units import Count
 from tests.actors.gateway.scene import Scene, order
 from tests.actors.gateway.test_orders import MADE, sent
 
@@ -48,4 +58,57 @@ def test_while_an_intent_that_came_too_late_is_withdrawn() -> None:
     scene.settle()
     scene.ask(order(), "q3")
     assert scene.told.outcome == "unavailable"
+    assert sent(scene) == []
+
+
+def long_ago(scene: Scene) -> tuple[Entry, ...]:
+    """The entries of an order that was filled, and that the account keeps no longer."""
+    o = order()
+    intent = OrderIntended(
+        "c1", o.ticker, o.side, o.price, o.count, o.time_in_force, hash_of(o), o.post_only
+    )
+    filled: AnyFact = OrderAccepted("c1", "o1", Count(1_000), Count(0), 5_000)
+    scene.n = 40
+    scene.numbers["intent:c1"] = 2
+    return Entry(2, "intent:c1", 5, "gateway", intent), Entry(
+        7, "accepted:c1", 6, "gateway", filled
+    )
+
+
+def tell(scene: Scene, answer: Any) -> None:
+    [asked] = scene.recalls
+    scene.feed(Answered(0, "rehydrator", Letter("rehydrator", 2, asked.id, 0, answer)))
+
+
+def asked_long_after() -> tuple[Scene, tuple[Entry, ...]]:
+    facts = [OrderAccepted(f"x{n}", f"y{n}", Count(0), Count(0), 5) for n in range(40)]
+    scene = Scene().restore(*facts)
+    scene.pass_time(3_000_000_000).beat().settle()
+    entries = long_ago(scene)
+    scene.ask(order(), "q1")
+    scene.acknowledge()
+    return scene, entries
+
+
+def test_of_one_that_ended_long_ago_the_ledger_s_entries_are_read() -> None:
+    scene, entries = asked_long_after()
+    assert scene.answers == []
+    scene.ask(order(), "q2")
+    tell(scene, EvidenceAnswer(entries, 40))
+    assert outcomes(scene) == [("accepted", "")] * 2
+    assert scene.told.order is not None
+    assert (scene.told.order.state, scene.told.order.order_id) == ("executed", "o1")
+    assert sent(scene) == []
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_can_not_be_recalled_stays_unknown_and_is_not_withdrawn(complete: bool) -> None:
+    scene, entries = asked_long_after()
+    if complete:
+        scene.pass_time(RECALL_MAX)
+    else:
+        tell(scene, EvidenceAnswer(entries[:1], 40, False))
+    assert outcomes(scene) == [("unknown", "repeat")]
+    scene.pass_time(INTENT_ACK_MAX)
+    assert [a.body.fact for a in scene.appends if "c1" in a.id] == []  # type: ignore[union-attr]
     assert sent(scene) == []
