@@ -26,6 +26,7 @@ from tests.engine.running import ROOT, Engine
 
 PROGRAMS: Final = 8
 LOOK_EVERY_S: Final = 0.1
+ROUND_MAX_S: Final = 150.0
 SLICE_S: Final = 1.0
 FULL: Final = 0.95  # of a slice's refill: then the budget counts as fully used again
 ALONE: Final = 500  # requests of the baseline, before and after its restart
@@ -165,11 +166,12 @@ def an_order(engine: Engine) -> str:
 def full_use(engine: Engine, observed: Observed, count: int, kills: int) -> list[float]:
     """Wait for so many requests. When the gateway was killed meanwhile (monotonic seconds)."""
     killed: list[float] = []
-    first = observed.look().requests
+    first, give_up_at = observed.look().requests, time.monotonic() + ROUND_MAX_S
     while (done := observed.look().requests - first) < count:
         if done >= count * (len(killed) + 1) // (kills + 1):
             os.kill(engine.pids()["gateway"], signal.SIGKILL)
             killed.append(time.monotonic())
+        assert time.monotonic() < give_up_at, f"{done} of {count} requests\n{engine.tail()}"
         time.sleep(LOOK_EVERY_S)
     return killed
 
