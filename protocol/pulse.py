@@ -38,9 +38,13 @@ class Pulse:
         self._said: Vitals | None = None
         self._count = 0
 
+    def due(self, now: int, vitals: Vitals) -> bool:
+        """Whether `beat` would say something: the counters need not be put together before."""
+        return now >= self._beat_at or vitals != self._said
+
     def beat(self, now: int, at: int, vitals: Vitals, counters: dict[str, int]) -> list[Effect]:
         """The heartbeat, if one is due or the vitals have changed."""
-        if now < self._beat_at and vitals == self._said:
+        if not self.due(now, vitals):
             return []
         self._beat_at = now + HEARTBEAT_INTERVAL
         self._said = vitals

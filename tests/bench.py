@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import requests
 import zmq
 
 from protocol.messages import BookDelta, Trade
-from tests.bench_ledger import measure, row, show
+from tests import bench_budget, bench_ledger, bench_limiter, bench_orders
+from tests.bench_ledger import row, show
 from tests.engine.running import ROOT, Engine
 
 HOP = """
@@ -26,9 +26,7 @@ for line in sys.stdin:
 """
 HOPS = 1_000
 FRAMES = 1_500
-ORDERS = 150
 WARM_UP = 10
-ORDER_EVERY_S = 0.05  # slower than the paper account's budget, which is not what is measured
 
 
 def bare_hop(folder: Path) -> list[float]:
@@ -69,28 +67,6 @@ def frames_to_subscriber(engine: Engine) -> list[float]:
     return found[WARM_UP:]
 
 
-def orders_to_wire(engine: Engine) -> list[float]:
-    """From the client's POST to the exchange's own receipt of the request, in ms."""
-    markets = requests.get(f"{engine.exchange}/trade-api/v2/markets?limit=5", timeout=5).json()
-    ticker = markets["markets"][0]["ticker"]
-    token = Path(engine.settings.var_dir, "token.trade").read_text().strip()
-    session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {token}"
-    began: dict[str, float] = {}
-    for i in range(ORDERS + WARM_UP):
-        id = f"bench-{i}"
-        body = {
-            "ticker": ticker, "side": "bid", "price": "0.0100", "count": "1.00",
-            "time_in_force": "immediate_or_cancel", "client_order_id": id,
-        }  # fmt: skip
-        began[id] = time.time_ns() / 1e6
-        answer = session.post(f"{engine.api}/v1/orders", json=body, timeout=20)
-        assert answer.status_code == 201, answer.text
-        time.sleep(ORDER_EVERY_S)
-    arrived = {r["client_order_id"]: r["at"] / 1e3 for r in engine.wire()}
-    return [arrived[id] - at for id, at in began.items()][WARM_UP:]
-
-
 def memory(engine: Engine) -> float:
     """PSS of all actors and runners, in MB."""
     total = 0
@@ -111,16 +87,15 @@ def main() -> None:
         healthy = time.monotonic() - began
         hop = bare_hop(engine.folder)
         frames = frames_to_subscriber(engine)
-        wire = orders_to_wire(engine)
         pss = memory(engine)
     rows = [
         row("healthy after start", [healthy], "s", "5 s"),
         row("bare PUB/SUB hop (baseline)", hop, "ms", ""),
         row("frame received to subscriber", frames, "ms", "twice the bare hop"),
-        row("order POST to the exchange's wire", wire, "ms", "5 / 20 ms"),
         row("memory, PSS of actors and runners", [pss], "MB", "300 MB"),
     ]
-    rows += measure()
+    for part in (bench_orders, bench_budget, bench_limiter, bench_ledger):
+        rows += part.measure()
     show(rows)
     (ROOT / "run").mkdir(exist_ok=True)
     (ROOT / "run" / "bench.json").write_text(json.dumps(rows, indent=1))

@@ -86,6 +86,7 @@ class Api:
         self._system: System | None = None
         self._served = False
         self._open: dict[str, list[_Open]] = {}  # by the id of the letter
+        self._late_at = 0  # none of them is late before this moment
         self._counters = {"requests": 0, "refused": 0, "timeouts": 0}
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
@@ -100,8 +101,8 @@ class Api:
         return effects
 
     def deadline(self) -> int | None:
-        waiting = [o.deadline for group in self._open.values() for o in group]
-        found = [self._pulse.deadline(), self._tells.deadline(), self._ledger.deadline(), *waiting]
+        found = [self._pulse.deadline(), self._tells.deadline(), self._ledger.deadline()]
+        found.append(self._late_at if self._open else None)
         return min(d for d in found if d is not None)
 
     def _take(self, now: int, cause: Cause) -> list[Effect]:
@@ -183,8 +184,13 @@ class Api:
             busy = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
             return [refuse(id, busy)]
         most = BOOK_MAX if isinstance(ask, GetBook) else REQUEST_MAX
-        self._open.setdefault(letter, []).append(_Open(id, ask, now + most))
+        self._keep(letter, _Open(id, ask, now + most))
         return self._tells.tell(now, at, peer, letter, body)
+
+    def _keep(self, letter: str, waiting: _Open) -> None:
+        earlier = self._open and self._late_at < waiting.deadline
+        self._late_at = self._late_at if earlier else waiting.deadline
+        self._open.setdefault(letter, []).append(waiting)
 
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         if self._tells.answered(letter.id) is None:
@@ -216,10 +222,12 @@ class Api:
             late = "too many letters are waiting"
             return [Reply(id, 200, as_json(evidence_body(name, order, body, late)))]
         letter = f"doubt:{id}"
-        self._open[letter] = [_Open(id, waiting.ask, now + DOUBT_MAX, body)]
+        self._keep(letter, _Open(id, waiting.ask, now + DOUBT_MAX, body))
         return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
 
     def _expire(self, now: int, at: int) -> list[Effect]:
+        if not self._open or now < self._late_at:
+            return []
         late = [
             (letter, o) for letter, group in self._open.items() for o in group if o.deadline <= now
         ]
@@ -229,6 +237,7 @@ class Api:
             self._tells.answered(letter)  # told no more
             self._open.pop(letter, None)
             effects.append(self._timeout(waiting))
+        self._late_at = min((o.deadline for group in self._open.values() for o in group), default=0)
         return effects
 
     def _timeout(self, waiting: _Open) -> Reply:

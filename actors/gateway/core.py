@@ -109,7 +109,9 @@ class Gateway:
         effects += self._desk.ledger.due(now, at)
         effects += self._restores.due()
         effects += self._desk.tells.due(now)
-        effects += self._pulse.beat(now, at, self._vitals(now), self._counters(now))
+        vitals = self._vitals(now)
+        if self._pulse.due(now, vitals):
+            effects += self._pulse.beat(now, at, vitals, self._counters(now))
         if self._stopping and self._settled:
             effects.append(Finish(0))
         self._alarm_at = self._next_alarm(now)

@@ -8,6 +8,7 @@ read, so that an answer that drips is not waited for forever, and they trust one
 certificates.
 """
 
+import functools
 import http.client
 import io
 import socket
@@ -44,6 +45,7 @@ from protocol.runtime.process import read_private
 
 PIECE: Final = 64 * 1024  # bytes read at a time
 AGENT: Final = "kalshi-sidecar"
+ADDRESSES_KEPT: Final = 32  # made ready for the next call
 
 
 class Stopped(Exception):
@@ -105,8 +107,9 @@ class Wire:
         headers |= {"User-Agent": AGENT, "Accept-Encoding": "gzip", "Accept": "application/json"}
         if call.body:
             headers["Content-Type"] = "application/json"
-        url = f"{self._url}{call.path}{query}"
-        asked = requests.Request(call.method, url, headers, data=call.body or None).prepare()
+        asked = _addressed(call.method, f"{self._url}{call.path}{query}").copy()
+        asked.prepare_headers(headers)
+        asked.prepare_body(call.body or None, None)
         if urlsplit(asked.url).path != path:
             raise ValueError(f"{path[:200]!r} would be sent as another path than was signed")
         with line.adapter.send(asked, stream=True, timeout=self._patience) as answer:
@@ -255,6 +258,12 @@ class Paced(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+@functools.lru_cache(ADDRESSES_KEPT)
+def _addressed(method: str, url: str) -> requests.PreparedRequest:
+    """A request without headers and body, to be copied: creates all go to the same address."""
+    return requests.Request(method, url).prepare()
 
 
 def _unpacked(packed: bytes, coding: str) -> bytes:

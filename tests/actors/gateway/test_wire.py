@@ -80,6 +80,23 @@ def test_one_connection_serves_many_calls_unless_it_has_been_idle(tmp_path: Path
         assert (peer.connections, len(peer.requests)) == (4, 6)
 
 
+def test_calls_to_one_address_share_nothing_but_the_address(tmp_path: Path) -> None:
+    """An address is made ready once; bodies, lengths and signatures belong to one call each."""
+    bodies = [b'{"client_order_id":"c1"}', b'{"client_order_id":"c22"}', b""]
+    with Peer(polite) as peer:
+        wire = wire_to(tmp_path, peer)
+        for id, body in enumerate(bodies):
+            wire.send(id, Call("create", "POST", CALL.path, "order", (), body))
+        wire.send(3, Call("list", "GET", CALL.path, "read"))
+    assert [request.partition(b"\r\n\r\n")[2] for request in peer.requests] == [*bodies, b""]
+    heads = [head(request) for request in peer.requests]
+    assert [found.get("content-length") for found in heads] == ["24", "25", "0", None]
+    assert [found.get("content-type") for found in heads] == ["application/json"] * 2 + [None] * 2
+    for found, method in zip(heads, ["POST"] * 3 + ["GET"], strict=True):
+        text = f"{found['kalshi-access-timestamp']}{method}/trade-api/v2{CALL.path}".encode()
+        KEY.public_key().verify(base64.b64decode(found["kalshi-access-signature"]), text)
+
+
 def test_a_connection_that_was_closed_meanwhile_is_not_used(tmp_path: Path) -> None:
     gone = threading.Event()
 

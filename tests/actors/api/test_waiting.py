@@ -1,0 +1,42 @@
+"""Requests that wait for the engine: each for its own time, whatever others wait for."""
+
+import json
+
+from actors.api.asks import Cancel, GetBook
+from actors.api.core import BOOK_MAX, Reply, Requested
+from protocol.limits import MINUTE, REQUEST_MAX, SECOND
+from protocol.machine import Effect, Elapsed
+from tests.actors.api.test_evidence import AT, Host
+
+
+def late(effects: list[Effect]) -> list[tuple[int, int]]:
+    """Who was answered, and with which status."""
+    return [(e.id, e.status) for e in effects if isinstance(e, Reply)]
+
+
+def test_each_request_waits_for_its_own_time() -> None:
+    host = Host()
+    began, found = host.now, []
+    asks = [(Cancel("c1"), 0), (GetBook("KXA-1"), 1), (Cancel("c2"), 2)]
+    for id, (ask, at) in enumerate(asks):
+        host.now = began + at * SECOND
+        assert late(host.step(Requested(AT, id, ask))) == []
+    while host.now < began + MINUTE:
+        deadline = host.core.deadline()
+        assert deadline is not None
+        assert deadline > host.now, "woken again and again for nothing"
+        host.now = deadline
+        found += [(id, status, host.now - began) for id, status in late(host.step(Elapsed(AT)))]
+    assert found == [
+        (1, 503, 1 * SECOND + BOOK_MAX),
+        (0, 202, REQUEST_MAX),
+        (2, 202, 2 * SECOND + REQUEST_MAX),
+    ]
+
+
+def test_a_late_book_has_no_answer() -> None:
+    host = Host()
+    host.step(Requested(AT, 1, GetBook("KXA-1")))
+    host.now += BOOK_MAX
+    [reply] = [e for e in host.step(Elapsed(AT)) if isinstance(e, Reply)]
+    assert json.loads(reply.body)["code"] == "no_answer"
