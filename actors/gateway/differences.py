@@ -149,7 +149,8 @@ class Differences:
         A market's end, the settlement's row, the position and the money don't change at one
         moment. `ticker`: of this position; without one, of the cash.
         """
-        if account.reconciled_to == 0:
+        opening = account.reconciled_to == 0 if ticker else account.cash is None
+        if opening:  # what it is now is what counts
             return DIFFER_AGAIN
         at = account.settled_at(ticker) if ticker else account.last_settled_at()
         settling = ticker in reading.settling if ticker else bool(reading.settling)

@@ -19,7 +19,7 @@ from actors.api.replies import Reply
 from actors.gateway.core import Gateway
 from actors.gateway.desk import MakeCall
 from actors.gateway.halt import SaveHalt
-from actors.rehydrator.core import AuditPage, LoadAccount, Rehydrator
+from actors.rehydrator.core import AuditPage, LoadAccount, ReadEvidence, Rehydrator
 from actors.stream.core import Stream
 from actors.stream.wire import CloseSocket, OpenSocket, SendFrame
 from actors.writer.core import Writer
@@ -233,7 +233,7 @@ class World:
             case OpenStore() | Commit() | ReadEntries() | TellAside() | Checkpoint() | CloseStore():
                 assert isinstance(process.disk, Keeper)
                 process.disk.perform(effect)
-            case LoadAccount() | AuditPage():
+            case LoadAccount() | AuditPage() | ReadEvidence():
                 assert isinstance(process.disk, Reader)
                 process.disk.perform(effect)
             case MakeCall(id, call):
