@@ -11,6 +11,7 @@ from actors.gateway.cancels import Cancels
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
+from actors.gateway.gate import Gate
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
 from actors.gateway.lanes import Waiting
 from actors.gateway.markets import Markets
@@ -27,7 +28,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers
 from protocol.kalshi.answers import BalanceBody
 from protocol.latch import NO_LATCH, Latch
-from protocol.limits import GATE_LEASE, MS, SECOND, SLEPT_MIN, US
+from protocol.limits import MS
 from protocol.machine import (
     Answered,
     Asked,
@@ -80,11 +81,8 @@ class Gateway:
         self._restores = Restores(self._desk)
         self._acquires = Acquires(self._desk)
         self._halts = Halts(self._desk, now, latch)
-        self._gate_epoch = 0
-        self._gate_until: int | None = None
-        self._gate_reasons: tuple[str, ...] = ("no word from the supervisor yet",)
+        self._gate = Gate()
         self._stopping = False
-        self._ahead: int | None = None  # the wall clock's lead over the monotonic one
         self._alarm_at: int | None = None
 
     @property
@@ -118,14 +116,10 @@ class Gateway:
         return effects
 
     def _slept(self, now: int, at: int) -> list[Effect]:
-        """If the host slept (or its clock was set), what waited meanwhile is not sent any more."""
-        ahead = at * US - now
-        slept, self._ahead = ahead - (ahead if self._ahead is None else self._ahead), ahead
-        if slept < SLEPT_MIN:
+        """What waited while the host slept is not sent any more."""
+        text = self._gate.slept(now, at)
+        if not text:
             return []
-        self._gate_until = None
-        self._gate_reasons = ("the host slept: no word from the supervisor since",)
-        text = f"the wall clock went on by {slept // SECOND} s more than this process"
         denied = self.orders.deny_queued(now, at, "gate_closed", text, 0)
         return [Report(text, grave=True), *denied]
 
@@ -177,13 +171,7 @@ class Gateway:
 
     def _hear(self, now: int, at: int, envelope: Envelope) -> list[Effect]:
         if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
-            system = envelope.body
-            if envelope.epoch < self._gate_epoch:
-                return []  # a ghost of a former supervisor
-            self._gate_epoch = envelope.epoch
-            lease = min(system.lease_ms * MS, GATE_LEASE) - max(at - envelope.at, 0) * US
-            self._gate_until = now + lease if system.gate == "open" and lease > 0 else None
-            self._gate_reasons = system.reasons
+            self._gate.hear(now, at, envelope, envelope.body)
         else:
             self._desk.ledger.hear(now, envelope)
         return []
@@ -199,10 +187,9 @@ class Gateway:
             return "rest_not_ready", self._reads.trouble, 0
         if self._reads.paused:
             return "exchange_paused", self._reads.paused, 0
-        if self._gate_until is None:
-            return "gate_closed", "; ".join(self._gate_reasons), 0
-        if now >= self._gate_until:
-            return "gate_closed", "the supervisor is silent: the gate's lease has run out", 0
+        why = self._gate.closed(now)
+        if why:
+            return "gate_closed", why, 0
         why = self._desk.ledger.why_not(now)
         return ("account_stale", why, 0) if why else None
 
@@ -350,6 +337,7 @@ class Gateway:
     def _counters(self, now: int) -> dict[str, int]:
         extra = {"in_doubt": len(self._doubts)} | self._desk.lanes.allowance.counters(now)
         extra |= {"cancels_open": self._cancels.open, "differences": self._reconciler.differences}
+        extra["orders_lost"] = len(self._reconciler.lost)
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
         extra |= self._halts.counters(now)
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

@@ -25,7 +25,7 @@ from protocol.limits import (
     RECONCILE_RETRY,
     US,
 )
-from protocol.machine import Effect
+from protocol.machine import Effect, Report
 from protocol.messages import Appended, Order, ReconcileAnswer
 from protocol.units import Money
 
@@ -59,6 +59,7 @@ class Reconciler:
         self._not_before = 0
         self._again_at: int | None = 0  # at boot at once
         self.alarms: list[str] = []  # differences in money that halt trading; taken by the core
+        self.lost: set[str] = set()  # order_ids that should rest and are nowhere
         self.trouble = ""
         self.done = 0  # rounds completed in this life
 
@@ -238,12 +239,24 @@ class Reconciler:
         if account.reconciled_to == 0 and self._differences.moved(account, reading):
             return [*effects, *self._give_up(now, "positions moved meanwhile", DIFFER_AGAIN)]
         effects += self._doubts.absent(now, at, reading)
+        effects += self._nowhere(account, reading)
         self._sealing = True
         fact = Reconciled(
             self._epoch, reading.number, reading.started_at, reading.orders, reading.fills,
             reading.cause, self._found,
         )  # fmt: skip
         return [*effects, *self._tell(now, at, fact)]
+
+    def _nowhere(self, account: Account, reading: Reading) -> list[Effect]:
+        """Orders that rest by the ledger, and that the exchange shows in no listing, not one by
+        one, and not in its history. They stay exposure, and somebody should look."""
+        lost = [account.order_by_id(id) for id in reading.lost]
+        found = {order.order_id for order in lost if order is not None and order.state == "resting"}
+        news, self.lost = found - self.lost, found
+        return [
+            Report(f"order {id} rests by the ledger, and the exchange shows it nowhere", grave=True)
+            for id in sorted(news)
+        ]
 
     def _compare(
         self, now: int, at: int, account: Account, reading: Reading, halted: bool

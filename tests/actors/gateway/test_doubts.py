@@ -202,6 +202,17 @@ def test_a_cancel_goes_on_after_its_asker_was_told_unknown() -> None:
     assert state(scene) == "canceled"
 
 
+def test_an_order_that_should_rest_and_is_nowhere_is_said_to_be_lost() -> None:
+    scene = resting()
+    scene.listing = []
+    scene.instead["/historical/orders"] = {"orders": [], "cursor": ""}
+    live(scene, RECONCILE_INTERVAL)
+    scene.reply(404, NOT_FOUND)
+    live(scene, 2 * SECOND)
+    assert state(scene) == "resting", "nobody knows better"
+    assert scene.beats[-1].counters["orders_lost"] == 1  # type: ignore[union-attr]
+
+
 def test_two_404s_are_no_evidence() -> None:
     scene = resting()
     scene.ask(CancelOrder("c1"))
