@@ -107,11 +107,9 @@ def test_a_halt_outlives_a_kill_and_is_shown(engine: Engine) -> None:
     ticker = busiest(engine)
     halted = engine.sidecar("halt", "--reason", "lunch")
     assert (halted.returncode, halted.stdout) == (0, "halted: lunch\n")
-    before = engine.pids()["gateway"]
-    os.kill(before, signal.SIGKILL)
-    engine.until_system(
-        lambda s: s.healthy and s.flags["rest_ready"] and engine.pids()["gateway"] != before, 20
-    )
+    epoch = engine.until_system(lambda s: s.healthy, 20).processes["gateway"].epoch
+    os.kill(engine.pids()["gateway"], signal.SIGKILL)
+    engine.until_system(lambda s: s.healthy and s.processes["gateway"].epoch > epoch, 20)
     refused = engine.order(ticker, client_order_id="after-the-kill")
     assert (refused.status_code, refused.json()["code"]) == (503, "halted")
     assert refused.json()["detail"] == "lunch"
