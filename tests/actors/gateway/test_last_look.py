@@ -72,8 +72,10 @@ def test_a_halt_stops_creates_at_the_signature_and_nothing_else(
     assert isinstance(stopped, CallFailed)
     assert (stopped.id, stopped.reason, stopped.sent) == (2, "halted: by another process", False)
     assert isinstance(wire.send(3, calls.CANCEL_ALL), CallAnswered)
+    assert isinstance(wire.send(6, calls.get_market("KXA-1", "order")), CallAnswered), "no risk"
     Path(latch.path).write_text("damaged")
     assert isinstance(wire.send(4, calls.create(order())), CallFailed)
     Path(latch.path).unlink()
     assert isinstance(wire.send(5, calls.create(order())), CallAnswered)
-    assert exchange.heard == [f"POST {orders}", f"DELETE {orders}", f"POST {orders}"]
+    market = "GET /trade-api/v2/markets/KXA-1"
+    assert exchange.heard == [f"POST {orders}", f"DELETE {orders}", market, f"POST {orders}"]
