@@ -4,6 +4,7 @@ Prints a table and writes run/bench.json. Nothing is asserted: numbers are read,
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -79,7 +80,13 @@ def memory(engine: Engine) -> float:
     return total / 1024
 
 
+def ended(*_: object) -> None:
+    """Asked to end: not without ending what was started."""
+    sys.exit(143)
+
+
 def main() -> None:
+    signal.signal(signal.SIGTERM, ended)
     with Engine() as engine:
         began = time.monotonic()
         engine.start()
@@ -97,6 +104,7 @@ def main() -> None:
     for part in (bench_orders, bench_budget, bench_limiter, bench_ledger):
         rows += part.measure()
     show(rows)
+    print(f"in {time.monotonic() - began:.0f} s")
     (ROOT / "run").mkdir(exist_ok=True)
     (ROOT / "run" / "bench.json").write_text(json.dumps(rows, indent=1))
 

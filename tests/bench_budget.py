@@ -26,7 +26,7 @@ from tests.engine.running import ROOT, Engine
 
 PROGRAMS: Final = 8
 LOOK_EVERY_S: Final = 0.1
-ROUND_MAX_S: Final = 150.0
+ROUND_MAX_S: Final = 300.0
 SLICE_S: Final = 1.0
 FULL: Final = 0.95  # of a slice's refill: then the budget counts as fully used again
 ALONE: Final = 500  # requests of the baseline, before and after its restart
