@@ -155,7 +155,7 @@ class Sweep:
         except RemoteProtocolError:
             return ""
         found = now - (at - as_of) * US - CLOCK_SKEW_MAX
-        if found <= now:  # later than now: our clock is wrong, and how new reads are is not known
+        if found <= now + CLOCK_SKEW_MAX:  # else our clock is wrong: how new reads are is not known
             self._as_of = found
         return ""
 

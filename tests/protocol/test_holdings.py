@@ -52,12 +52,14 @@ def moved(amount: int, id: str = "d1") -> MoneyMoved:
     return MoneyMoved("deposit" if amount > 0 else "withdrawal", id, Money(amount), 1)
 
 
-def differs(cause: Any, theirs: int, cost: int = 0, ticker: str = T, round: int = 1) -> AnyFact:
-    return PositionDiffers(ticker, Count(0), Count(theirs), Money(cost), cause, 1, round)
+def differs(
+    cause: Any, theirs: int, cost: int = 0, ticker: str = T, round: int = 1, ours: int = 0
+) -> AnyFact:
+    return PositionDiffers(ticker, Count(ours), Count(theirs), Money(cost), cause, 1, round)
 
 
-def cash(cause: Any, balance: int, round: int = 1) -> CashDiffers:
-    return CashDiffers(Money(balance), Money(0), cause, 1, round)
+def cash(cause: Any, balance: int, round: int = 1, expected: int = 0) -> CashDiffers:
+    return CashDiffers(Money(balance), Money(expected), cause, 1, round)
 
 
 # Settlements
@@ -117,7 +119,8 @@ def test_nothing_is_expected_before_there_is_a_base() -> None:
 
 def test_the_first_balances_are_the_base_and_the_next_follow_from_it() -> None:
     account = Account()
-    assert take(account, fill("t1", 1_000), moved(50), cash("opened", 100 * DOLLAR))[2:] == []
+    opened = cash("opened", 100 * DOLLAR, expected=-10 * 560_000 - 100 + 50)
+    assert take(account, fill("t1", 1_000), moved(50), opened)[2:] == []
     assert account.cash == CashBase(Money(100 * DOLLAR), account.flows(), Money(50), 3)
     assert account.expected_cash() == 100 * DOLLAR
     take(account, moved(-20, "w1"), fill("t2", 500, "ask", 600_000))
@@ -131,20 +134,34 @@ def test_unexplained_cash_is_remembered_until_somebody_accepts_it() -> None:
     account = Account()
     take(account, cash("opened", 100), cash("unexplained", 90, 2))
     assert (account.expected_cash(), account.cash_differs) == (100, 90)
-    take(account, cash("accepted", 91, 3))
+    take(account, cash("accepted", 91, 3, 100))
     assert (account.expected_cash(), account.cash_differs) == (91, None)
 
 
 @pytest.mark.parametrize("cause", ["opened", "accepted"])
 def test_a_position_that_is_taken_over_moves_no_cash(cause: Any) -> None:
     account = Account()
-    take(account, fill("t1", 1_000), cash("opened", 100 * DOLLAR))
+    opened = cash("opened", 100 * DOLLAR, expected=-10 * 560_000 - 100)
+    take(account, fill("t1", 1_000), opened)
     before = account.position(T)
-    [position] = take(account, differs(cause, -400, 2 * DOLLAR))
+    [position] = take(account, differs(cause, -400, 2 * DOLLAR, ours=1_000))
     assert position == Position(T, Count(-400), Money(2 * DOLLAR), before.realized, before.fees, 3)
     assert account.expected_cash() == 100 * DOLLAR
     take(account, fill("t2", 400, "bid", 300_000))
     assert account.expected_cash() == 100 * DOLLAR + 4 * 700_000 - 100
+
+
+def test_what_is_booked_between_a_comparison_and_its_entry_counts_once() -> None:
+    account = Account()
+    opened = cash("opened", 100 * DOLLAR)  # compared before the fill that is booked first
+    take(account, fill("t1", 1_000), opened)
+    assert account.expected_cash() == 100 * DOLLAR - 10 * 560_000 - 100
+    take(account, fill("t2", 300), differs("accepted", 400, DOLLAR, ours=1_000))
+    assert account.position(T).position == 700
+    take(account, fill("t3", 100, "bid", 300_000))
+    rounded = cash("rounded", 93 * DOLLAR, 2, int(account.expected_cash() or 0) + 300_100)
+    take(account, rounded)
+    assert account.expected_cash() == 93 * DOLLAR - 300_100
 
 
 def test_an_unexplained_position_changes_nothing_and_is_remembered() -> None:
@@ -257,9 +274,12 @@ def test_what_is_expected_is_the_cash_there_is(deeds: list[tuple[Any, ...]]) -> 
                 cost = cost if theirs else 0
                 flows -= cost - account.position(ticker).cost  # counted as paid; cash is as it was
                 purse.yes[ticker], purse.no[ticker] = max(theirs, 0), max(-theirs, 0)
-                take(account, differs("accepted", theirs, cost, ticker, i))
+                ours = account.position(ticker).position
+                take(account, differs("accepted", theirs, cost, ticker, i, ours))
             case ("base",):
-                take(account, cash("opened", purse.cash, i))
+                expected = account.expected_cash()
+                booked = account.flows() + account.moved if expected is None else expected
+                take(account, cash("opened", purse.cash, i, booked))
                 based = 1
             case ("again",):
                 account = Account(account.state())

@@ -1,0 +1,317 @@
+"""The tests of the tests, for real orders: what each promise of the gateway is worth.
+
+Each mistake is one that a gateway has made somewhere; each belongs to the promise that it breaks.
+"""
+
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+import actors.gateway.outcomes
+import actors.gateway.reading
+from actors.gateway import reconcile
+from actors.gateway.allowance import Allowance
+from actors.gateway.bucket import TOKEN, Bucket
+from actors.gateway.budget import Budget
+from actors.gateway.cancels import Cancels, Step
+from actors.gateway.core import Gateway
+from actors.gateway.desk import CallAnswered, CallFailed
+from actors.gateway.door import Door
+from actors.gateway.doubts import Doubts
+from actors.gateway.halt import Halts
+from actors.gateway.orders import Orders
+from actors.gateway.reconcile import Reconciler
+from actors.gateway.sweep import Sweep
+from actors.gateway.tickets import Stage
+from actors.gateway.tier import Tier
+from protocol.account import Account
+from protocol.facts import OrderSeen
+from protocol.kalshi import answers, calls
+from protocol.kalshi.answers import Refusal
+from protocol.messages import Appended, Halt, HaltAnswer
+from protocol.orders import Orders as Fold
+from protocol.units import Count
+from tests.simulation.planting import planted
+from tests.simulation.test_simulation import Mistake, catch
+from tests.simulation.wire import Wire
+
+# wire_once
+
+
+def an_order_leaves_before_its_intent_is_recorded() -> AbstractContextManager[None]:
+    right = Door._look
+
+    def look(self: Door, now: int, at: int, ticket: Any) -> Any:
+        effects = right(self, now, at, ticket)
+        if ticket.stage is Stage.INTENDING:
+            self._tickets.enter(ticket, Stage.QUEUED)
+            id = ticket.order.client_order_id
+            self._desk.lanes.submit(f"order:{id}", calls.create(ticket.order))
+        return effects
+
+    return planted(Door, "_look", look)
+
+
+def an_order_without_an_answer_is_sent_again() -> AbstractContextManager[None]:
+    right = Orders.ended
+
+    def ended(self: Orders, now: int, at: int, id: str, ended: Any, stopped: Any = None) -> Any:
+        ticket = self.tickets.get(id)
+        if ticket is not None and isinstance(ended, CallFailed) and ended.sent:
+            self.tickets.enter(ticket, Stage.QUEUED)
+            self._desk.lanes.submit(f"order:{id}", calls.create(ticket.order))
+            return []
+        return right(self, now, at, id, ended, stopped)
+
+    return planted(Orders, "ended", ended)
+
+
+def a_repeat_is_taken_for_new() -> AbstractContextManager[None]:
+    right = Orders._recorded
+
+    def recorded(self: Orders, now: int, at: int, ticket: Any, answer: Appended) -> Any:
+        if answer.verdict == "REPEAT":
+            answer = replace(answer, verdict="NEW")
+        return right(self, now, at, ticket, answer)
+
+    return planted(Orders, "_recorded", recorded)
+
+
+# truth
+
+
+def no_answer_means_refused() -> AbstractContextManager[None]:
+    right = answers.outcome
+
+    def outcome(id: str, status: int, body: bytes, count: Count | None = None) -> Any:
+        found = right(id, status, body, count)
+        return Refusal("failed", found) if isinstance(found, str) else found
+
+    return planted(answers, "outcome", outcome)
+
+
+def a_409_means_refused() -> AbstractContextManager[None]:
+    return planted(answers, "REJECTIONS", answers.REJECTIONS | {409})
+
+
+@contextmanager
+def one_early_listing_proves_absence() -> Iterator[None]:
+    import actors.gateway.doubts as doubts
+
+    with planted(doubts, "ABSENCE_AFTER", 0), planted(doubts, "LISTINGS_NEEDED", 1):
+        yield
+
+
+def one_listing_proves_absence() -> AbstractContextManager[None]:
+    import actors.gateway.doubts as doubts
+
+    return planted(doubts, "LISTINGS_NEEDED", 1)
+
+
+def absence_is_proved_by_reads_that_lag() -> AbstractContextManager[None]:
+    right = Doubts._proves
+
+    def proves(doubt: Any, reading: Any) -> bool:
+        return right(doubt, replace_with(reading))
+
+    def replace_with(reading: Any) -> Any:
+        return replace(reading, user_data_at=2**60)
+
+    return planted(Doubts, "_proves", staticmethod(proves))
+
+
+def a_404_proves_that_nothing_rests() -> AbstractContextManager[None]:
+    right = Cancels._read
+
+    def read(self: Cancels, now: int, at: int, id: str, cancel: Any, ended: CallAnswered) -> Any:
+        if cancel.step is Step.CANCELING and ended.status == 404:
+            return self._finish(at, id, "gone", "not found")
+        return right(self, now, at, id, cancel, ended)
+
+    return planted(Cancels, "_read", read)
+
+
+def a_late_fill_is_dropped() -> AbstractContextManager[None]:
+    right = Account._filled
+
+    def filled(self: Account, fact: Any) -> Any:
+        order = self.order_by_id(fact.order_id)
+        done = order is not None and order.state == "canceled"
+        return [] if done else right(self, fact)
+
+    return planted(Account, "_filled", filled)
+
+
+def fills_of_an_outage_are_not_asked_for() -> AbstractContextManager[None]:
+    right = calls.list_fills
+    return planted(calls, "list_fills", lambda *, min_ts=0, cursor="": right(min_ts=2_000_000_000))
+
+
+def an_external_order_is_canceled() -> AbstractContextManager[None]:
+    right = Reconciler._tell
+
+    def tell(self: Reconciler, now: int, at: int, fact: Any) -> Any:
+        if isinstance(fact, OrderSeen) and fact.status == "resting":
+            account = self._desk.ledger.account
+            order = account and account.order_by_id(fact.order_id)
+            if order is not None and not order.body_hash:
+                self._desk.lanes.submit("cancel:tidy", calls.cancel(fact.order_id, fact.ticker))
+        return right(self, now, at, fact)
+
+    return planted(Reconciler, "_tell", tell)
+
+
+def an_external_order_is_adopted() -> AbstractContextManager[None]:
+    right = Fold._seen
+
+    def seen(self: Fold, entry: Any, fact: Any) -> Any:
+        order = right(self, entry, fact)
+        return self._keep(order if order.body_hash else replace(order, body_hash="ours"))
+
+    return planted(Fold, "_seen", seen)
+
+
+def a_clock_that_is_set_moves_what_was_read() -> AbstractContextManager[None]:
+    return planted(actors.gateway.reading.Reading, "drift", lambda self, now, at: 0)
+
+
+# budget
+
+
+def a_bucket_starts_full() -> AbstractContextManager[None]:
+    right = Bucket.__init__
+
+    def init(self: Bucket, capacity: int, rate: int, now: int) -> None:
+        right(self, capacity, rate, now)
+        self._level = self._full
+
+    return planted(Bucket, "__init__", init)
+
+
+def a_bucket_keeps_no_room_for_jitter() -> AbstractContextManager[None]:
+    right = Bucket.resize
+
+    def resize(self: Bucket, now: int, capacity: int, rate: int) -> None:
+        right(self, now, capacity, rate)
+        self._full, self._rate = capacity * TOKEN, rate * TOKEN // 10**9
+
+    return planted(Bucket, "resize", resize)
+
+
+def nothing_is_kept_for_cancels() -> AbstractContextManager[None]:
+    return planted(Allowance, "keep", lambda self, lane, budget: 0)
+
+
+def cancels_cost_nothing() -> AbstractContextManager[None]:
+    right = Allowance.cost
+    return planted(
+        Allowance, "cost", lambda self, call: 0 if call.method == "DELETE" else right(self, call)
+    )
+
+
+def a_lower_tier_is_ignored() -> AbstractContextManager[None]:
+    right = Tier.learn
+
+    def learn(self: Tier, at: int, told: Any) -> None:
+        before = self.read, self.write
+        right(self, at, told)
+        if told.write.refill_rate < before[1].refill_rate:
+            self.read, self.write = before
+
+    return planted(Tier, "learn", learn)
+
+
+# kill
+
+
+def a_halt_is_not_latched_on_disk() -> AbstractContextManager[None]:
+    right = Halts.asked
+
+    def asked(self: Halts, now: int, at: int, asker: Any, epoch: int, body: Any) -> Any:
+        if not isinstance(body, Halt):
+            return right(self, now, at, asker, epoch, body)
+        self._halt(at, body.reason)
+        return self._desk.answer([asker], HaltAnswer(True, body.reason), at)
+
+    return planted(Halts, "asked", asked)
+
+
+@contextmanager
+def a_halt_is_looked_at_at_the_door_only() -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(planted(Wire, "_stopped", lambda self: ""))
+        stack.enter_context(planted(Gateway, "_hold_back", lambda self, now, at: []))
+        right = Orders.may_go
+
+        def may_go(self: Orders, now: int, at: int, id: str) -> Any:
+            with planted(Door, "barred", lambda self, now, order: None):
+                return right(self, now, at, id)
+
+        stack.enter_context(planted(Orders, "may_go", may_go))
+        yield
+
+
+def the_latch_is_not_looked_at_before_the_first_byte() -> AbstractContextManager[None]:
+    return planted(Wire, "_stopped", lambda self: "")
+
+
+def one_empty_listing_ends_a_panic() -> AbstractContextManager[None]:
+    return planted(Sweep, "_proved", lambda self, now: True)
+
+
+def nothing_is_held_after_a_cancel_all() -> AbstractContextManager[None]:
+    return planted(Halts, "_hold", lambda self, now, at: None)
+
+
+def a_hold_is_forgotten_by_a_restart() -> AbstractContextManager[None]:
+    right = Halts._adopt
+
+    def adopt(self: Halts, now: int, at: int, found: Any) -> Any:
+        return right(self, now, at, replace(found, hold_until=0))
+
+    return planted(Halts, "_adopt", adopt)
+
+
+WIRE_ONCE: list[Mistake] = [
+    an_order_leaves_before_its_intent_is_recorded,
+    an_order_without_an_answer_is_sent_again,
+    a_repeat_is_taken_for_new,
+]
+TRUTH: list[Mistake] = [
+    no_answer_means_refused,
+    a_409_means_refused,
+    one_early_listing_proves_absence,
+    one_listing_proves_absence,
+    absence_is_proved_by_reads_that_lag,
+    a_404_proves_that_nothing_rests,
+    a_late_fill_is_dropped,
+    fills_of_an_outage_are_not_asked_for,
+    an_external_order_is_canceled,
+    an_external_order_is_adopted,
+    a_clock_that_is_set_moves_what_was_read,
+]
+BUDGET: list[Mistake] = [
+    a_bucket_starts_full,
+    a_bucket_keeps_no_room_for_jitter,
+    nothing_is_kept_for_cancels,
+    cancels_cost_nothing,
+    a_lower_tier_is_ignored,
+]
+KILL: list[Mistake] = [
+    a_halt_is_not_latched_on_disk,
+    a_halt_is_looked_at_at_the_door_only,
+    the_latch_is_not_looked_at_before_the_first_byte,
+    one_empty_listing_ends_a_panic,
+    nothing_is_held_after_a_cancel_all,
+    a_hold_is_forgotten_by_a_restart,
+]
+
+
+@pytest.mark.parametrize(
+    "mistake", [*WIRE_ONCE, *TRUTH, *BUDGET, *KILL], ids=lambda m: m.__name__
+)
+def test_a_planted_mistake_is_caught(mistake: Mistake) -> None:
+    catch(mistake)
