@@ -3,8 +3,9 @@
 Each mistake is one that a gateway has made somewhere; each belongs to the promise that it breaks.
 """
 
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+import functools
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -31,12 +32,20 @@ from protocol.account import Account
 from protocol.facts import OrderSeen
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import Refusal
-from protocol.messages import Appended, Halt, HaltAnswer
+from protocol.limits import JITTER, SECOND
+from protocol.messages import AcquireTokens, Appended, Halt, HaltAnswer, PlaceOrder
 from protocol.orders import Orders as Fold
-from protocol.units import Count
-from tests.simulation.planting import planted
+from protocol.units import Count, Price
+from tests.simulation.checkers import Watch
+from tests.simulation.day import operators, schedule_deaths, tiers
+from tests.simulation.faults import Faults
+from tests.simulation.planting import planted, small_bounds
 from tests.simulation.test_simulation import Mistake, catch
+from tests.simulation.trading import TICKERS
 from tests.simulation.wire import Wire
+from tests.simulation.world import World
+
+GTC = "good_till_canceled"
 
 # wire_once
 
@@ -310,8 +319,43 @@ KILL: list[Mistake] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "mistake", [*WIRE_ONCE, *TRUTH, *BUDGET, *KILL], ids=lambda m: m.__name__
-)
+def rush(seed: int) -> World:
+    """Half a minute of more orders, tokens and halts than the budget has room for."""
+    with small_bounds():
+        world = World(seed, Faults(call_delay_max=JITTER, crash_gateway=0.1, tier_changes=0.1))
+        watch, dice = Watch(world), world.dice
+        world.exchange.rates.start(0)
+        for i in range(150):
+            price, when = Price(dice.choice((100_000, 900_000))), dice.randint(3, 28) * SECOND
+            order = PlaceOrder(f"c{i}", dice.choice(TICKERS), "bid", price, Count(100), GTC)
+            world.at(when, functools.partial(world.client.post, order))
+            if dice.random() < 0.3:
+                later = when + dice.randint(1, 3) * SECOND
+                world.at(later, functools.partial(world.client.cancel, order.client_order_id))
+        for when in range(4, 28, 2):
+            for _ in range(10):
+                wanted = AcquireTokens("read", 100, 0, 1_500)
+                world.at(when * SECOND, functools.partial(world.program.ask, wanted))
+        if seed % 2:
+            operators(world)
+        schedule_deaths(world)
+        tiers(world)
+        for now in range(2 * SECOND, 30 * SECOND, SECOND):
+            world.run(now)
+            watch.check_safety()
+        return world
+
+
+@pytest.mark.parametrize("seed_of_rush", range(20))
+def test_a_rush(seed_of_rush: int) -> None:
+    rush(seed_of_rush)
+
+
+@pytest.mark.parametrize("mistake", [*WIRE_ONCE, *TRUTH], ids=lambda m: m.__name__)
 def test_a_planted_mistake_is_caught(mistake: Mistake) -> None:
-    catch(mistake)
+    catch(mistake, step=2)  # days on which the engine itself is well
+
+
+@pytest.mark.parametrize("mistake", [*BUDGET, *KILL], ids=lambda m: m.__name__)
+def test_a_mistake_in_a_rush_is_caught(mistake: Mistake) -> None:
+    catch(mistake, rush)

@@ -120,7 +120,8 @@ class Wire:
         signed_at = world.wall
         late = world.now + there
         if fate == "lost after" and dice.random() < faults.call_lost_late:
-            late = world.now + dice.randint(there, LATE_MAX)
+            soonest = dice.choice((there, LATE_MAX - SECOND))
+            late = world.now + dice.randint(soonest, LATE_MAX)
             world.happened["a lost call landed late"] += 1
 
         def arrive() -> None:

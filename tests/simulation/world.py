@@ -77,7 +77,7 @@ class World:
     def __init__(self, seed: int, faults: Faults | None = None) -> None:
         self.now = SECOND
         self.dice = random.Random(f"{seed}/world")
-        self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"))
+        self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"), seed % 2 == 0)
         self.trace = hashlib.sha256()
         self.happened: collections.Counter[str] = collections.Counter()
         self.events: list[Event] = []
