@@ -115,6 +115,7 @@ HALT_ASKERS_MAX: Final = 64  # who waits for a halt or a panic, and whom we told
 LATCH_LOOK: Final = 50 * MS  # how often the halt latch is looked at: others may write it
 TOKENS_VALID: Final = 1 * SECOND  # tokens granted to a program are to be spent within this
 ACQUIRES_MAX: Final = 1_000  # programs' wishes for tokens that wait
+REFUSALS_KEPT: Final = 10_000  # orders refused at the door: the same letter gets the same answer
 GRANTS_KEPT: Final = 10_000  # answers to programs that are given again, not granted again
 CALLERS_MAX: Final = 256  # callers whose spending is counted by name; the rest together
 SHARDS_MAX: Final = 64  # shards with a write budget of their own

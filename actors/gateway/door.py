@@ -1,7 +1,8 @@
 """An order's way in: known or new, right or wrong by itself, by its market and by the account.
 
 Nothing is recorded before all of this has been looked at; whatever is refused here has left no
-trace, and the same id may be used again.
+trace, and the same id may be used again. But not by the same letter: a copy of it that comes late
+is answered as it was, because whoever asked has been told that nothing is sent.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,13 @@ from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import OrderIntended
 from protocol.kalshi import calls
-from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX
+from protocol.limits import (
+    INTENT_ACK_MAX,
+    LANE_QUEUE_MAX,
+    MARKET_LOOK_MAX,
+    REFUSALS_KEPT,
+    REQUEST_MAX,
+)
 from protocol.machine import Effect
 from protocol.messages import OrderAnswer, PlaceOrder
 
@@ -28,6 +35,8 @@ class Door:
         self._tickets = tickets
         self._markets = markets
         self._closed = closed
+        self._refused: dict[Asker, tuple[int, OrderAnswer]] = {}  # oldest first
+        self._now = 0
 
     def place(
         self, now: int, at: int, asker: Asker, order: PlaceOrder, unproved: str
@@ -37,9 +46,13 @@ class Door:
         `unproved` says why an id that the ledger doesn't know may have been used all the same,
         "" if it can't have been.
         """
+        self._now = now
         known = self._known(asker, order, at)
         if known is not None:
             return known
+        refused_at, refused = self._refused.get(asker, (0, None))
+        if refused is not None and now - refused_at < REQUEST_MAX:
+            return self._desk.answer([asker], refused, at)
         if self._desk.ledger.account is None:  # a former life may know it: no word is sure
             text = "the account is not restored yet: ask again with the same client_order_id"
             unsure = OrderAnswer(order.client_order_id, "unknown", code="not_restored", text=text)
@@ -155,6 +168,11 @@ class Door:
     def _refuse(self, askers: list[Asker], order: PlaceOrder, at: int, wrong: Flaw) -> list[Effect]:
         id = order.client_order_id
         denied = OrderAnswer(id, "denied", None, wrong.code, wrong.text, wrong.wait_ms, wrong.field)
+        for asker in askers:
+            self._refused.pop(asker, None)
+            self._refused[asker] = self._now, denied
+        while len(self._refused) > REFUSALS_KEPT:
+            del self._refused[next(iter(self._refused))]
         return self._desk.answer(askers, denied, at)
 
 
