@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PURE_STDLIB = {"bisect", "collections", "contextlib", "dataclasses", "datetime", "enum", "functools", "hashlib"}
+PURE_STDLIB = {
+    "bisect",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "functools",
+    "hashlib",
+}
 PURE_STDLIB |= {"heapq", "html", "itertools", "json", "math", "operator", "re", "string"}
 PURE_STDLIB |= {"tomllib", "types", "typing", "urllib.parse", "base64", "uuid"}
 DICE = {"random"}  # as a type and an argument: never random.random()

@@ -51,7 +51,8 @@ class Door:
         if known is not None:
             return known
         refused_at, refused = self._refused.get(asker, (0, None))
-        if refused is not None and now - refused_at < REQUEST_MAX:
+        again = refused is not None and refused.client_order_id == order.client_order_id
+        if refused is not None and again and now - refused_at < REQUEST_MAX:
             return self._desk.answer([asker], refused, at)
         if self._desk.ledger.account is None:  # a former life may know it: no word is sure
             text = "the account is not restored yet: ask again with the same client_order_id"

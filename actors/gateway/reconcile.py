@@ -265,7 +265,9 @@ class Reconciler:
         for shard, money in sorted(found.items()):
             last = known.get(shard)
             if last is None or last.balance != money:
-                facts.append(BalanceSeen(shard, money, at if last is None else max(at, last.seen_at + 1)))
+                facts.append(
+                    BalanceSeen(shard, money, at if last is None else max(at, last.seen_at + 1))
+                )
         return facts
 
     def _sealed(self, at: int, n: int) -> list[Effect]:

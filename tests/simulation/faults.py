@@ -46,6 +46,7 @@ class Faults(Struct):
     def draw(cls, dice: random.Random, engine: bool) -> "Faults":
         """A kind of bad day: either everything may go wrong, or (without `engine`) only what is
         outside of it, and the gateway dies: then more orders get that far."""
+
         def maybe(most: float) -> float:
             return dice.uniform(0, most) if dice.random() < 0.6 else 0.0
 

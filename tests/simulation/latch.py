@@ -84,5 +84,3 @@ def write(world: "World", latch: Latch) -> None:
     gateway = world.processes["gateway"]
     if gateway is not None and gateway.latch is not None:
         gateway.latch.look_soon()
-
-

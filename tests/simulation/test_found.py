@@ -14,10 +14,10 @@ from protocol.messages import PlaceOrder
 from protocol.units import Count, Money, Price
 from tests.simulation.bus import Bus
 from tests.simulation.disk import OWNER, PATH, Life, fresh_disk
-from tests.simulation.trading import TICKERS
 from tests.simulation.faults import Faults
 from tests.simulation.keepers import locked
 from tests.simulation.planting import planted, small_bounds
+from tests.simulation.trading import TICKERS
 from tests.simulation.world import World
 
 PLACED = 15 * SECOND

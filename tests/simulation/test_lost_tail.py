@@ -11,9 +11,9 @@ from actors.writer import opening
 from protocol.limits import SECOND
 from protocol.messages import PlaceOrder
 from protocol.units import Count, Price
-from tests.simulation.trading import TICKERS
 from tests.simulation.faults import Faults
 from tests.simulation.planting import planted, small_bounds
+from tests.simulation.trading import TICKERS
 from tests.simulation.world import World
 
 COPIED, LOST, END = 10 * SECOND, 20 * SECOND, 45 * SECOND

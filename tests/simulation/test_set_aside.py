@@ -17,8 +17,6 @@ from protocol.limits import SECOND
 from protocol.messages import PlaceOrder
 from protocol.units import Count, Price
 from tests.simulation.checkers import Watch, check_halted_for_money, check_what_can_be_is_booked
-from tests.simulation.trading import TICKERS
-from tests.simulation.planting import planted, small_bounds
 from tests.simulation.day import (
     BAD_DAY,
     END,
@@ -26,6 +24,8 @@ from tests.simulation.day import (
     schedule_market,
     schedule_orders,
 )
+from tests.simulation.planting import planted, small_bounds
+from tests.simulation.trading import TICKERS
 from tests.simulation.truth import check_proved
 from tests.simulation.world import World
 

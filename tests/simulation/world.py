@@ -46,12 +46,12 @@ from protocol.machine import (
 )
 from protocol.pulse import Identity
 from supervisor.core import Declare, Supervisor
+from tests.simulation import latch
 from tests.simulation.bus import Bus
 from tests.simulation.client import Client, Trader
 from tests.simulation.disk import fresh_disk
 from tests.simulation.exchange import Exchange
 from tests.simulation.faults import Faults
-from tests.simulation import latch
 from tests.simulation.keepers import Keeper, Reader
 from tests.simulation.log import Event, What
 from tests.simulation.outsiders import Operator, Outsider, Program

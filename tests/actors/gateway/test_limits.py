@@ -74,7 +74,10 @@ def test_a_table_that_can_t_be_one_keeps_the_gateway_unready(
 ) -> None:
     answering(monkeypatch, "/account/endpoint_costs", {"default_cost": -1, "endpoint_costs": []})
     scene = Scene().ready()
-    assert "CostsBody: Expected `int` >= 1 - at `$.default_cost`" in scene.core._vitals(scene.now).reasons[0]
+    assert (
+        "CostsBody: Expected `int` >= 1 - at `$.default_cost`"
+        in scene.core._vitals(scene.now).reasons[0]
+    )
 
 
 def test_an_order_that_waited_too_long_says_when_to_come_again() -> None:
