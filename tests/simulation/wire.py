@@ -165,9 +165,9 @@ class Wire:
             world.feed(process, CallFailed(world.wall, id, "no answer", True))
             return
         status, body = answer
-        if call.path == "/account/limits" and status == 200:
-            if world.processes["gateway"] is process:
-                world.exchange.rates.answered(int(json.loads(body)["usage_tier"]))
+        read = call.path == "/account/limits" and status == 200
+        if read and world.processes["gateway"] is process:
+            world.exchange.rates.answered(int(json.loads(body)["usage_tier"]))
         world.feed(process, CallAnswered(world.wall, id, status, body))
 
     def _note(self, process: "Process", call: Call) -> None:
