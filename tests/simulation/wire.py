@@ -182,4 +182,7 @@ class Wire:
         elif call.path == ORDERS_PATH:
             what, name = "cancel all", ""
         budget, cost = budget_of(call), cost_of(call)
-        self._world.log("left", name, call=what, new=new, budget=budget, cost=cost)
+        world = self._world
+        world.log(
+            "left", name, call=what, new=new, budget=budget, cost=cost, excused=world.clock_jumps
+        )

@@ -81,6 +81,7 @@ class World:
         self.trace = hashlib.sha256()
         self.happened: collections.Counter[str] = collections.Counter()
         self.events: list[Event] = []
+        self.clock_jumps = self.faults.clock_jumps > 0  # on some moment of this day
         self.wrong_by = 0  # of the host's wall clock, microseconds
         self.disk = fresh_disk()
         self.bus = Bus(self)
