@@ -39,12 +39,12 @@ class Door:
         `unproved` says why an id that the ledger doesn't know may have been used all the same,
         "" if it can't have been.
         """
-        refused = self._refused.get(asker)
-        if refused is not None and refused.client_order_id == order.client_order_id:
-            return self._desk.answer([asker], refused, at)
         known = self._known(asker, order, at)
         if known is not None:
             return known
+        refused = self._refused.get(asker)
+        if refused is not None and refused.client_order_id == order.client_order_id:
+            return self._desk.answer([asker], refused, at)
         if self._desk.ledger.account is None:  # a former life may know it: no word is sure
             text = "the account is not restored yet: ask again with the same client_order_id"
             unsure = OrderAnswer(order.client_order_id, "unknown", code="not_restored", text=text)

@@ -15,6 +15,7 @@ TRUTH = BAD_DAY + 40 * SECOND  # reads stop lying
 HEALED = BAD_DAY + 75 * SECOND  # two listings after a lost request can no longer arrive
 CLOSE = HEALED + 5 * SECOND  # the market goes quiet, and all that rests is canceled
 END = CLOSE + 25 * SECOND
+ORDERS_MAX = 70
 HOUR = 3_600_000_000  # microseconds
 
 
@@ -31,7 +32,7 @@ def schedule_market(world: World) -> None:
 def schedule_orders(world: World) -> None:
     spread = world.dice.choice((200 * MS, 2 * SECOND, BAD_DAY - 3 * SECOND))
     until = max(world.dice.choice((BAD_DAY, world.dice.randint(8, 30) * SECOND)), spread + SECOND)
-    for i in range(world.dice.randint(0, 30)):
+    for i in range(world.dice.randint(0, world.dice.choice((30, ORDERS_MAX)))):
         side, tif = world.dice.choice(
             (
                 ("bid", "good_till_canceled"),
@@ -55,7 +56,9 @@ def schedule_deaths(world: World) -> None:
     """At any moment, by a kill or because somebody asked."""
     for second in range(2, BAD_DAY // SECOND):
         for name in NAMES:
-            for chance, end in ((world.faults.crash, world.crash), (world.faults.stop, world.stop)):
+            alone = world.faults.crash_gateway if name == "gateway" else 0.0
+            crash = world.faults.crash + alone
+            for chance, end in ((crash, world.crash), (world.faults.stop, world.stop)):
                 if world.dice.random() < chance:
                     when = second * SECOND + world.dice.randint(0, SECOND - 1)
                     world.at(when, functools.partial(end, name))

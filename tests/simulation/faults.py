@@ -37,16 +37,20 @@ class Faults(Struct):
     snapshot_rots: float = 0.0  # of the newest snapshots, at a death of the writer
     anchor_lags: float = 0.0  # at a death of the writer the anchor falls back: a power cut
     crash: float = 0.0  # of each process, per second
+    crash_gateway: float = 0.0  # of the gateway alone, per second
     stop: float = 0.0  # of each process, per second: asked to stop
     clock_jumps: float = 0.0  # of the host's wall clock, by an hour and back again, per second
     tier_changes: float = 0.0  # of the account's limits, per second
 
     @classmethod
-    def draw(cls, dice: random.Random) -> "Faults":
+    def draw(cls, dice: random.Random, engine: bool) -> "Faults":
+        """A kind of bad day: either everything may go wrong, or (without `engine`) only what is
+        outside of it, and the gateway dies: then more orders get that far."""
+
         def maybe(most: float) -> float:
             return dice.uniform(0, most) if dice.random() < 0.6 else 0.0
 
-        return cls(
+        drawn = cls(
             bus_drop=maybe(0.2),
             letter_drop=maybe(0.2),
             letter_repeat=maybe(0.2),
@@ -60,12 +64,12 @@ class Faults(Struct):
             call_lost_late=maybe(1.0),
             call_fails=maybe(0.2),
             call_doubled=maybe(0.1),
-            cancel_blind=maybe(0.3),
+            cancel_blind=maybe(0.5),
             listing_lag_max=int(maybe(dice.choice((3_000, 15_000)))) * MS,
             page_garbage=maybe(0.1),
             page_loops=maybe(0.1),
             page_empty=maybe(0.3),
-            row_missing=maybe(0.2),
+            row_missing=maybe(0.6),
             archive_after=int(maybe(10_000)) * MS,
             settles_late_max=int(maybe(10_000)) * MS,
             disk_locked=maybe(0.2),
@@ -79,6 +83,11 @@ class Faults(Struct):
             clock_jumps=maybe(0.1) if dice.random() < 0.5 else 0.0,
             tier_changes=maybe(0.1),
         )
+        if not engine:
+            for name in ENGINE:
+                setattr(drawn, name, 0)
+            drawn.bus_delay_max, drawn.crash_gateway = MS, maybe(0.15)
+        return drawn
 
     def heal(self) -> None:
         """From safety to liveness: the faults stop, but for what reads show."""
@@ -95,6 +104,10 @@ class Faults(Struct):
                 setattr(self, name, getattr(calm, name))
 
 
+ENGINE = (
+    "bus_drop", "letter_drop", "letter_repeat", "socket_drop", "frame_skip", "frame_repeat",
+    "disk_locked", "disk_fails", "writer_dies", "snapshot_rots", "anchor_lags", "crash", "stop",
+)  # fmt: skip
 READS = (
     "listing_lag_max", "page_garbage", "page_loops", "page_empty", "row_missing", "archive_after",
 )  # fmt: skip

@@ -126,7 +126,7 @@ class Program:
         if left < 0:
             return
         world.happened["a program spent its tokens"] += 1
-        leaves = world.now + world.dice.randint(0, left)
+        leaves = world.now + world.dice.choice((0, world.dice.randint(0, left)))
         arrives = leaves + world.dice.randint(1, world.faults.call_delay_max)
         world.at(leaves, self._leave(wanted))
         world.at(arrives, lambda: self._arrive(wanted))

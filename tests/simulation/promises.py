@@ -78,8 +78,9 @@ class Kill:
     """Stopped is stopped, whoever dies meanwhile.
 
     From 100 ms after a halt was acknowledged no order leaves, until somebody asks for a resume.
-    None leaves within a minute after a cancel-all. Of what had left before a panic was called
-    done, nothing rests any more.
+    None leaves within a minute after a cancel-all (where the host's clock is set meanwhile, a
+    restart may shorten that: only the wall clock outlives a process). Of what had left before a
+    panic was called done, nothing rests any more.
     """
 
     def __init__(self) -> None:
@@ -95,7 +96,7 @@ class Kill:
                     self._halted_at = event.at + (0 if event.id == "latch" else HALT_WITHIN)
             case "resuming", _:
                 self._halted_at = None
-            case "left", "cancel all":
+            case "left", "cancel all" if not event.excused:
                 self._held_until = event.at + HOLD_AFTER_CANCEL_ALL
             case "left", "create":
                 halted = self._halted_at is not None and event.at > self._halted_at

@@ -85,6 +85,11 @@ class Rates:
         self._known_at: int | None = 0  # when the gateway heard what is told now
         self._note()
 
+    def start(self, tier: int) -> None:
+        """Begin with this tier, before anybody has been told of one."""
+        self.told = tier
+        self._take()
+
     def _limits(self) -> dict[str, tuple[int, int]]:
         read, write = TIERS[self.tier]
         return {READ: read} | {f"write {shard}": write for shard in SHARDS}

@@ -4,6 +4,11 @@ pytest tests/simulation --seed 1234        # replay one
 pytest tests/simulation --seeds 5000       # look for more
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from protocol.audit import Damage
+from protocol.errors import RemoteProtocolError
 from protocol.limits import SECOND
 from tests.simulation.checkers import (
     Watch,
@@ -28,6 +33,8 @@ from tests.simulation.planting import small_bounds
 from tests.simulation.rot import WAYS
 from tests.simulation.truth import check_proved
 from tests.simulation.world import World
+
+SEEDS_MAX = 40  # in which a planted mistake has to be caught
 
 TROUBLES = {
     "tell lost", "tell repeated", "answer lost", "answer repeated", "the disk was locked",
@@ -73,6 +80,21 @@ def live_through(world: World) -> World:
     watch.truth.check_copies_meet(world)
     check_proved(world.disk)
     return world
+
+
+Mistake = Callable[[], AbstractContextManager[None]]
+
+
+def catch(mistake: Mistake, day: Callable[[int], World] = simulate, step: int = 1) -> int:
+    """The first seed that notices a planted mistake: by a checker's word, by the engine's own
+    assertion, or by what the ledger says of itself."""
+    with mistake():
+        for seed in range(1, 1 + SEEDS_MAX * step, step):
+            try:
+                day(seed)
+            except (AssertionError, Damage, RemoteProtocolError):
+                return seed
+    raise AssertionError(f"{mistake.__name__}: not caught within {SEEDS_MAX} seeds")
 
 
 def test_a_bad_day(seed: int) -> None:

@@ -120,7 +120,8 @@ class Wire:
         signed_at = world.wall
         late = world.now + there
         if fate == "lost after" and dice.random() < faults.call_lost_late:
-            late = world.now + dice.randint(there, LATE_MAX)
+            soonest = dice.choice((there, LATE_MAX - SECOND))
+            late = world.now + dice.randint(soonest, LATE_MAX)
             world.happened["a lost call landed late"] += 1
 
         def arrive() -> None:
@@ -181,4 +182,7 @@ class Wire:
         elif call.path == ORDERS_PATH:
             what, name = "cancel all", ""
         budget, cost = budget_of(call), cost_of(call)
-        self._world.log("left", name, call=what, new=new, budget=budget, cost=cost)
+        world = self._world
+        world.log(
+            "left", name, call=what, new=new, budget=budget, cost=cost, excused=world.clock_jumps
+        )

@@ -78,10 +78,11 @@ class World:
     def __init__(self, seed: int, faults: Faults | None = None) -> None:
         self.now = SECOND
         self.dice = random.Random(f"{seed}/world")
-        self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"))
+        self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"), seed % 2 == 0)
         self.trace = hashlib.sha256()
         self.happened: collections.Counter[str] = collections.Counter()
         self.events: list[Event] = []
+        self.clock_jumps = self.faults.clock_jumps > 0  # on some moment of this day
         self.wrong_by = 0  # of the host's wall clock, microseconds
         self.disk = fresh_disk()
         self.bus = Bus(self)

@@ -215,6 +215,17 @@ def test_no_new_risk_without_an_open_gate() -> None:
     assert sent(scene) == []
 
 
+def test_a_late_copy_of_a_letter_is_refused_as_it_was() -> None:
+    scene = Scene().ready()
+    scene.beat("closed").ask(order("c1"), "place:c1:1")
+    refused = scene.told
+    scene.beat().ask(order("c1"), "place:c1:1")
+    assert scene.told is refused, "who asked was told that nothing is sent"
+    assert scene.appends == []
+    scene.ask(order("c1"), "place:c1:2")
+    assert [type(f) for f in scene.acknowledge()] == [OrderIntended]
+
+
 def test_a_halt_is_looked_at_again_right_before_the_signature() -> None:
     scene = Scene().ready()
     scene.ask(order())
