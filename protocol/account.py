@@ -123,6 +123,11 @@ class Account:
         """All that may still fill: resting, intended and unknown ones."""
         return list(self._orders.open)
 
+    @property
+    def forgets(self) -> bool:
+        """Whether orders that ended may have been dropped from memory: the ledger has them."""
+        return self._orders.crowded
+
     def unsettled(self, ticker: str = "") -> list[Order]:
         """Orders of which nobody knows yet whether they are there: of a market, or all."""
         if not ticker:

@@ -250,6 +250,11 @@ class Orders:
             if order.order_id and key != leaving:
                 self._keys[order.order_id] = self._owner(order.order_id, key)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many are kept that older ones may have been dropped."""
+        return len(self._orders) >= ORDERS_KEPT * 9 // 10
+
     def _forget(self) -> None:
         """Drop the oldest finished orders, a tenth at a time; open ones always stay."""
         finished = [key for key, order in self._orders.items() if order.state in FINISHED]

@@ -22,7 +22,7 @@ from actors.api.asks import (
     SetHalt,
 )
 from actors.api.evidence import evidence_body, flaw, in_doubt
-from actors.api.replies import Reply, as_json, look_up, refuse, translate
+from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
@@ -52,6 +52,7 @@ from protocol.messages import (
     System,
 )
 from protocol.pulse import Identity, Pulse, Vitals
+from protocol.recall import recalled
 from protocol.telling import Outstanding
 
 BOOK_MAX = 2 * SECOND
@@ -169,6 +170,9 @@ class Api:
             case GetEvidence(client_order_id=name):
                 letter = f"evidence:{id}"
                 return self._wait(now, at, id, ask, "rehydrator", letter, EvidenceRequest(name))
+            case GetOrder(client_order_id=name) if self._forgotten(name):
+                request = EvidenceRequest(name)
+                return self._wait(now, at, id, ask, "rehydrator", f"evidence:{id}", request)
             case GetOrder() | GetList():
                 assert self._ledger.account is not None
                 return [look_up(id, ask, self._ledger.account, at)]
@@ -204,9 +208,14 @@ class Api:
                 effects.append(translate(waiting.id, waiting.ask, letter.body, at))
         return effects
 
+    def _forgotten(self, name: str) -> bool:
+        """Whether the ledger may know an order that memory does not have any more."""
+        account = self._ledger.account
+        return account is not None and account.forgets and account.order(name) is None
+
     def _evident(self, now: int, at: int, waiting: _Open, body: AnyMessage) -> list[Effect]:
         """The evidence is there; of an order in doubt, the gateway is asked how far it is."""
-        assert isinstance(waiting.ask, GetEvidence)
+        assert isinstance(waiting.ask, GetEvidence | GetOrder)
         assert self._ledger.account is not None
         id, name = waiting.id, waiting.ask.client_order_id
         order = self._ledger.account.order(name)
@@ -216,6 +225,9 @@ class Api:
         problem = flaw(body, order)
         if problem is not None:
             return [refuse(id, problem)]
+        if isinstance(waiting.ask, GetOrder):
+            order = order or recalled(name, body)
+            return [one_order(id, order, self._ledger.account, at)]
         if not in_doubt(order):
             return [Reply(id, 200, as_json(evidence_body(name, order, body, "")))]
         if self._tells.full:

@@ -98,11 +98,7 @@ def placed(id: int, answer: OrderAnswer) -> Reply:
 def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Reply:
     """Orders, fills, positions or balances as of the last entry folded."""
     if isinstance(ask, GetOrder):
-        order = account.order(ask.client_order_id)
-        if order is None:
-            return refuse(id, Problem(404, "not_found", "no such order"))
-        found = {"order": shown(account, order)}
-        return Reply(id, 200, as_json({**found, "n": account.n, "as_of": at}))
+        return one_order(id, account.order(ask.client_order_id), account, at)
     rows: dict[str, Any] = {
         "orders": account.orders,
         "fills": account.fills,
@@ -112,6 +108,14 @@ def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Repl
     page, cursor = cut(list(rows[ask.what]()), ask.page)
     listed = {ask.what: [shown(account, row) for row in page], "cursor": cursor}
     return Reply(id, 200, as_json({**listed, "n": account.n, "as_of": at}))
+
+
+def one_order(id: int, order: Order | None, account: Account, at: int) -> Reply:
+    """One order, as of the last entry folded; 404 for one that nobody knows."""
+    if order is None:
+        return refuse(id, Problem(404, "not_found", "no such order"))
+    found = {"order": shown(account, order)}
+    return Reply(id, 200, as_json({**found, "n": account.n, "as_of": at}))
 
 
 def held(account: Account) -> list[Position]:

@@ -13,9 +13,15 @@ from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import OrderIntended
 from protocol.kalshi import calls
-from protocol.limits import INTENT_ACK_MAX, LANE_QUEUE_MAX, MARKET_LOOK_MAX, REFUSALS_KEPT
+from protocol.limits import (
+    INTENT_ACK_MAX,
+    LANE_QUEUE_MAX,
+    MARKET_LOOK_MAX,
+    RECALL_MAX,
+    REFUSALS_KEPT,
+)
 from protocol.machine import Effect
-from protocol.messages import Order, OrderAnswer, PlaceOrder
+from protocol.messages import EvidenceRequest, Order, OrderAnswer, PlaceOrder
 
 Closed = Callable[[int], tuple[str, str, int] | None]
 """Why no new risk may be taken: code, text, and after how many ms it is worth another try."""
@@ -54,7 +60,7 @@ class Door:
             wrong = Flaw("restore_unconfirmed", "client_order_id", unproved)
         wrong = wrong or self.barred(now, order)
         if wrong is not None:
-            return self._refuse([asker], order, at, wrong)
+            return self._object(now, at, self._tickets.open(order, hash_of(order), asker), wrong)
         if len(self._tickets) >= LANE_QUEUE_MAX or self._desk.tells.crowded:
             wait = self._desk.lanes.retry_after_ms(now, calls.create(order))
             busy = Flaw("busy", "", "too many orders are waiting", wait)
@@ -87,10 +93,32 @@ class Door:
             if trouble:
                 wrong = Flaw("market_not_read", "ticker", f"{ticker} can't be read: {trouble}")
             if wrong is not None:
-                effects += self.turn_away(at, ticket, wrong)
+                effects += self._object(now, at, ticket, wrong)
             else:
                 effects += self._look(now, at, ticket)
         return effects
+
+    def _object(self, now: int, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
+        """Refuse an order that nobody knows. One that was sent and has ended long ago may be
+        known to the ledger alone: then it is asked first."""
+        account, order = self._desk.ledger.account, ticket.order
+        forgotten = account is not None and account.forgets and not order.minted
+        if not forgotten or self._desk.tells.crowded or flaw(order) is not None:
+            return self.turn_away(at, ticket, wrong)
+        ticket.refusal = _denial(order, wrong)
+        return self.recall(now, at, ticket)
+
+    def recall(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
+        """Ask for the entries that speak of an order which memory does not have."""
+        id = ticket.order.client_order_id
+        self._tickets.enter(ticket, Stage.RECALLING, now + RECALL_MAX)
+        request = EvidenceRequest(id)
+        return self._desk.tells.tell(now, at, "rehydrator", f"recall:{id}", request)
+
+    def never_heard_of(self, at: int, ticket: Ticket, refusal: OrderAnswer) -> list[Effect]:
+        """The ledger does not know it, either."""
+        self._tickets.close(ticket)
+        return self._say(ticket.askers, refusal, at)
 
     def turn_away(self, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
         """Refuse an order of which nothing is recorded."""
@@ -111,9 +139,7 @@ class Door:
         if ticket is None and booked is not None and not taken_by and alike(order, booked):
             taken_by = terms  # a restore forgot the intent; the exchange has shown what it knows
         if taken_by != terms:
-            text = "this id belongs to an order with other terms"
-            conflict = OrderAnswer(id, "conflict", None, "order_id_taken", text, 0, _ID)
-            return self._desk.answer([asker], conflict, at)
+            return self._desk.answer([asker], conflict(id), at)
         if ticket is not None and (ticket.answer is None or ticket.stage is Stage.SETTLING):
             if asker not in ticket.askers:
                 ticket.askers.append(asker)
@@ -151,7 +177,7 @@ class Door:
                 return []
             wrong = Flaw("busy", "", "too many calls are waiting")
         if wrong is not None:
-            return self.turn_away(at, ticket, wrong)
+            return self._object(now, at, ticket, wrong)
         self._tickets.enter(ticket, Stage.INTENDING, now + INTENT_ACK_MAX)
         intent = OrderIntended(
             order.client_order_id,
@@ -166,8 +192,10 @@ class Door:
         return self._desk.append(now, at, intent)
 
     def _refuse(self, askers: list[Asker], order: PlaceOrder, at: int, wrong: Flaw) -> list[Effect]:
-        id = order.client_order_id
-        denied = OrderAnswer(id, "denied", None, wrong.code, wrong.text, wrong.wait_ms, wrong.field)
+        return self._say(askers, _denial(order, wrong), at)
+
+    def _say(self, askers: list[Asker], denied: OrderAnswer, at: int) -> list[Effect]:
+        """Answer, and remember it for copies of the letter that are on their way."""
         for asker in askers:
             self._refused[asker] = denied
         while len(self._refused) > REFUSALS_KEPT:
@@ -175,4 +203,12 @@ class Door:
         return self._desk.answer(askers, denied, at)
 
 
-_ID = "client_order_id"
+def _denial(order: PlaceOrder, wrong: Flaw) -> OrderAnswer:
+    id = order.client_order_id
+    return OrderAnswer(id, "denied", None, wrong.code, wrong.text, wrong.wait_ms, wrong.field)
+
+
+def conflict(id: str) -> OrderAnswer:
+    """The id is taken."""
+    text = "this id belongs to an order with other terms"
+    return OrderAnswer(id, "conflict", None, "order_id_taken", text, 0, "client_order_id")

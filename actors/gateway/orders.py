@@ -4,9 +4,8 @@ Only the writer's NEW lets an order go: a REPEAT means that a former life may ha
 Unknown is never sent again; evidence settles it (`doubts.py`).
 """
 
-from actors.gateway import recall
 from actors.gateway.desk import Desk, Ended
-from actors.gateway.door import Door
+from actors.gateway.door import Door, conflict
 from actors.gateway.lanes import Place
 from actors.gateway.markets import Flaw, Markets
 from actors.gateway.outcomes import outcome
@@ -14,9 +13,10 @@ from actors.gateway.terms import answer_from
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import AnyFact, OrderDenied, OrderIntended, OrderWithdrawn, natural_id
 from protocol.kalshi import calls
-from protocol.limits import OUTCOME_ACK_MAX, QUEUED_MAX, RECALL_MAX
+from protocol.limits import OUTCOME_ACK_MAX, QUEUED_MAX
 from protocol.machine import Effect
-from protocol.messages import AnyMessage, Appended, EvidenceRequest, OrderAnswer
+from protocol.messages import AnyMessage, Appended, EvidenceAnswer, OrderAnswer
+from protocol.recall import recalled
 
 Stopped = tuple[str, str, int] | None  # code, text, and when to try again (ms)
 
@@ -61,12 +61,10 @@ class Orders:
         if answer.verdict == "REPEAT":
             account = self._desk.ledger.account
             if account is not None and 0 < answer.n <= account.n:  # it has ended, and is forgotten
-                self.tickets.enter(ticket, Stage.RECALLING, now + RECALL_MAX)
-                asked = EvidenceRequest(id)
-                return self._desk.tells.tell(now, at, "rehydrator", recall.letter(id), asked)
+                return self._door.recall(now, at, ticket)
             ticket.answer = _repeat(id)
         elif answer.verdict == "CONFLICT":
-            ticket.answer = OrderAnswer(id, "conflict", code="order_id_taken", text="other terms")
+            ticket.answer = conflict(id)
         else:
             ticket.answer = OrderAnswer(id, "unavailable", code="not_recorded", text=text)
         self.tickets.close(ticket)
@@ -77,9 +75,17 @@ class Orders:
         ticket = self.tickets.get(id)
         if ticket is None or ticket.stage is not Stage.RECALLING:
             return []
+        unheard = isinstance(told, EvidenceAnswer) and not told.entries and not told.reason
+        if unheard and ticket.refusal is not None:
+            return self._door.never_heard_of(at, ticket, ticket.refusal)
         self.tickets.close(ticket)
-        order = None if told is None else recall.recalled(id, told)
-        answer = _repeat(id) if order is None else answer_from(order)
+        order = None if told is None else recalled(id, told)
+        if order is None:
+            answer = _repeat(id)
+        elif order.body_hash not in ("", ticket.body_hash):
+            answer = conflict(id)
+        else:
+            answer = answer_from(order)
         return self._desk.answer(ticket.askers, answer, at)
 
     def may_go(self, now: int, at: int, id: str) -> list[Effect] | None:
@@ -195,7 +201,7 @@ class Orders:
             case Stage.INTENDING:
                 return self._withdraw(now, at, ticket, "no acknowledgement of the intent")
             case Stage.RECALLING:
-                self._desk.tells.answered(recall.letter(ticket.order.client_order_id))
+                self._desk.tells.answered(f"recall:{ticket.order.client_order_id}")
                 return self.recalled(at, ticket.order.client_order_id, None)
             case Stage.QUEUED:
                 wait = self._desk.lanes.retry_after_ms(now, calls.create(ticket.order))

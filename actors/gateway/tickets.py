@@ -37,6 +37,7 @@ class Ticket(Struct):
     answer: OrderAnswer | None = None
     settles: str = ""  # id of the fact whose acknowledgement ends it
     n: int = 0  # the entry that settled it
+    refusal: OrderAnswer | None = None  # if the ledger does not know it either
 
 
 class Tickets:

@@ -11,8 +11,8 @@ from actors.api.replies import Reply
 from protocol import topics
 from protocol.account import Account
 from protocol.envelope import Envelope, Letter
-from protocol.facts import AnyFact, OrderUnknown, natural_id
-from protocol.limits import REQUEST_MAX, SECOND
+from protocol.facts import AnyFact, OrderDenied, OrderUnknown, natural_id
+from protocol.limits import ORDERS_KEPT, REQUEST_MAX, SECOND
 from protocol.machine import Answered, Cause, Effect, Elapsed, Heard, Started, Tell
 from protocol.messages import (
     AccountAnswer,
@@ -216,3 +216,24 @@ def test_nothing_is_shown_before_the_account_is_there() -> None:
     core.step(SECOND, Started(AT))
     status, body = replied(core.step(SECOND, Requested(AT, 1, GetEvidence("c1"))))
     assert (status, body["code"]) == (503, "not_ready")
+
+
+def test_an_order_that_memory_has_dropped_is_read_from_the_ledger() -> None:
+    old = (intended(), accepted())
+    host = Host(*(f for n in range(ORDERS_KEPT) for f in (intended(f"x{n}"), denied(f"x{n}"))))
+    asked = host.step(Requested(AT, 1, GetOrder("c1")))
+    assert told(asked) == [("rehydrator", "evidence:1", EvidenceRequest("c1"))]
+    found = EvidenceAnswer(entries(*old), 2)
+    status, body = replied(host.answer("rehydrator", "evidence:1", found))
+    assert (status, body["order"]["client_order_id"], body["order"]["order_id"]) == (
+        200,
+        "c1",
+        "o1",
+    )
+    host.step(Requested(AT, 2, GetOrder("nobody")))
+    status, body = replied(host.answer("rehydrator", "evidence:2", EvidenceAnswer((), 2)))
+    assert (status, body["code"]) == (404, "not_found")
+
+
+def denied(id: str) -> AnyFact:
+    return OrderDenied(id, "long ago")

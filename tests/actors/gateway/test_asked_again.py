@@ -3,16 +3,19 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actors.gateway.terms import hash_of
 from protocol.envelope import Letter
-from protocol.facts import AnyFact, OrderAccepted, OrderIntended
-from protocol.limits import INTENT_ACK_MAX, OUTCOME_ACK_MAX, RECALL_MAX
+from protocol.facts import AnyFact, OrderAccepted, OrderDenied, OrderIntended
+from protocol.limits import INTENT_ACK_MAX, ORDERS_KEPT, OUTCOME_ACK_MAX, RECALL_MAX
 from protocol.machine import Answered
 from protocol.messages import Entry, EvidenceAnswer
-from protocol.units import Count
+from protocol.units import Count, Price
 from tests.actors.gateway.scene import Scene, order
 from tests.actors.gateway.test_orders import MADE, sent
+
+TERMS = (Price(560_000), Count(1_000))
 
 
 def outcomes(scene: Scene) -> list[tuple[str, str]]:
@@ -112,3 +115,39 @@ def test_what_can_not_be_recalled_stays_unknown_and_is_not_withdrawn(complete: b
     scene.pass_time(INTENT_ACK_MAX)
     assert [a.body.fact for a in scene.appends if "c1" in a.id] == []  # type: ignore[union-attr]
     assert sent(scene) == []
+
+
+def crowded() -> Scene:
+    """So many orders have ended that the oldest ones are in the ledger alone; trading is halted."""
+    facts: list[AnyFact] = []
+    for n in range(ORDERS_KEPT):
+        intent = OrderIntended(f"x{n}", "KXA-1", "bid", *TERMS, "good_till_canceled", "hash")
+        facts += [intent, OrderDenied(f"x{n}", "long ago")]
+    scene = Scene(halt="lunch").restore(*facts)
+    scene.pass_time(3_000_000_000).beat().settle()
+    return scene
+
+
+def test_before_an_id_is_refused_that_may_be_forgotten_the_ledger_is_asked() -> None:
+    scene = crowded()
+    entries = long_ago(scene)
+    scene.ask(order(), "q1")
+    assert scene.answers == [], "it may have been sent: no word is sure yet"
+    tell(scene, EvidenceAnswer(entries, 40))
+    assert outcomes(scene) == [("accepted", "")]
+    scene.ask(order(price=Price(570_000)), "q2")
+    scene.recalls.pop(0)
+    tell(scene, EvidenceAnswer(entries, 40))
+    assert outcomes(scene)[-1] == ("conflict", "order_id_taken")
+
+
+def test_an_id_that_the_ledger_never_heard_of_is_refused_as_it_should_be() -> None:
+    scene = crowded()
+    scene.ask(order(), "q1")
+    tell(scene, EvidenceAnswer((), 40))
+    assert outcomes(scene) == [("denied", "halted")]
+    scene.ask(order(), "q1")
+    assert outcomes(scene) == [("denied", "halted")] * 2, "a copy of the letter is answered alike"
+    minted = replace(order("c9"), minted=True)
+    scene.ask(minted, "q3")
+    assert outcomes(scene)[-1] == ("denied", "halted"), "nobody can have used it: nobody is asked"

@@ -8,11 +8,6 @@ from protocol.errors import RemoteProtocolError
 from protocol.messages import AnyMessage, EvidenceAnswer, Order
 
 
-def letter(id: str) -> str:
-    """The name of the question about one order."""
-    return f"recall:{id}"
-
-
 def recalled(id: str, told: AnyMessage) -> Order | None:
     """The order by its own entries; None if they do not tell, or not all of them."""
     if not isinstance(told, EvidenceAnswer) or told.reason or not told.complete:
