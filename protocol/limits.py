@@ -104,7 +104,7 @@ SETTLING_MAX: Final = 60 * MINUTE  # a market's end and the settlement's row are
 CANCEL_RETRY_MIN: Final = 250 * MS  # between two tries of one cancel, doubled at each
 CANCEL_RETRY_MAX: Final = 5 * SECOND
 CANCEL_TOLD_AFTER: Final = 5 * SECOND  # then the asker is told "unknown", and the cancel goes on
-CALL_TOTAL_MAX: Final = 15 * SECOND  # from the first byte asked for to the last one answered
+CALL_TOTAL_MAX: Final = 12 * SECOND  # from the first byte asked for to the last one answered
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024  # of one answer, as it comes and unpacked
 CONNECTION_IDLE_MAX: Final = 5 * SECOND  # idle for longer, it may be dead by the next call
 OFFLINE_AFTER: Final = 10 * SECOND  # without the exchange a boot ends read-only
@@ -181,6 +181,7 @@ assert ABSENCE_AFTER > SIGNATURE_WINDOW
 assert CANCEL_RETRY_MIN < CANCEL_RETRY_MAX
 assert CANCEL_TOLD_AFTER < REQUEST_MAX
 assert CALL_CONNECT_MAX < CALL_READ_MAX < CALL_TOTAL_MAX
+assert CALL_TOTAL_MAX + OUTCOME_ACK_MAX < REQUEST_MAX, "the gateway knows before the front gives up"
 assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < RECONNECT_MAX
 assert DRAIN_MAX < 5 * SECOND
