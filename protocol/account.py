@@ -179,9 +179,10 @@ class Account:
         found = self._holdings.settled.get(ticker)
         return 0 if found is None else found[0]
 
-    def last_settled_at(self) -> int:
-        """When the latest settlement on record was, microseconds; 0 if there is none."""
-        return max((at for at, *_ in self._holdings.settled.values()), default=0)
+    def paid_since(self, at: int) -> list[int]:
+        """What each market brought that was settled after `at` (microseconds), fees taken off."""
+        settled = self._holdings.settled.values()
+        return [int(revenue) - int(fee) for when, revenue, fee in settled if when > at]
 
     @property
     def cash_differs(self) -> Money | None:

@@ -100,6 +100,7 @@ DIFFER_AGAIN: Final = 5 * SECOND  # between the two readings that a difference m
 CASH_ROUNDING: Final = 10_000  # micro-dollars: a balance is cut to whole cents (FACTS.md 9)
 PAGE_TRIES: Final = 3  # of one page, before a reading is given up
 LAG_MAX: Final = 30 * SECOND  # of reads, where the exchange doesn't say how far they lag
+DIFFER_TIMES: Final = 6  # readings in a row with the same difference count, whatever moved
 SETTLING_MAX: Final = 60 * MINUTE  # a market's end and the settlement's row are not one moment
 CANCEL_RETRY_MIN: Final = 250 * MS  # between two tries of one cancel, doubled at each
 CANCEL_RETRY_MAX: Final = 5 * SECOND

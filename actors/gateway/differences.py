@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from actors.gateway.reading import Held, Reading
 from protocol.account import Account
 from protocol.facts import AnyFact, CashDiffers, PositionDiffers
-from protocol.limits import CASH_ROUNDING, DIFFER_AGAIN, LAG_MAX, SETTLING_MAX, US
+from protocol.limits import CASH_ROUNDING, DIFFER_AGAIN, DIFFER_TIMES, LAG_MAX, SETTLING_MAX, US
 from protocol.messages import Position
 from protocol.units import Count, Money, format_count, format_money
 
@@ -23,8 +23,11 @@ CASH = "cash"
 class _Suspect(Struct):
     """A difference that has been seen, and what it was."""
 
-    shown: tuple[int, ...]
-    since: int  # monotonic, when the reading began that first showed it
+    difference: int  # what the exchange shows, less ours
+    still: tuple[int, ...]  # what has not moved since
+    since: int  # monotonic, when the reading began that first showed it so
+    first: int  # and the one that first showed this difference
+    times: int = 1  # readings in a row with this difference, whatever moved meanwhile
 
 
 class Compared(Struct):
@@ -83,8 +86,9 @@ class Differences:
             if mine.position == theirs.position and ticker not in account.differs:
                 continue
             seen.add(ticker)
-            shown = (mine.position, theirs.position, mine.n)
-            if not self._again(ticker, shown, reading, self._patience(account, reading, ticker)):
+            more = theirs.position - mine.position
+            patience = self._patience(account, reading, ticker)
+            if not self._again(ticker, more, (mine.n,), reading, patience):
                 found.again = True
                 found.hold = account.reconciled_to == 0
                 continue
@@ -123,8 +127,9 @@ class Differences:
         rounding = 0 if base is None else self._rounding(account, base.n)
         if base is not None and not drift and known is None:
             return set()
-        shown = (drift, account.flows(), account.moved)
-        if not self._again(CASH, shown, reading, self._patience(account, reading)):
+        still = (account.flows(), account.moved)
+        patience = self._settling_cash(account, reading, drift)
+        if not self._again(CASH, drift, still, reading, patience):
             found.again = True
         elif base is None:
             found.facts.append(fact)
@@ -143,33 +148,47 @@ class Differences:
         return {CASH}
 
     @staticmethod
-    def _patience(account: Account, reading: Reading, ticker: str = "") -> int:
-        """How long a difference may last before it counts.
+    def _patience(account: Account, reading: Reading, ticker: str) -> int:
+        """How long a position may differ before it counts.
 
         A market's end, the settlement's row, the position and the money don't change at one
-        moment. `ticker`: of this position; without one, of the cash.
+        moment.
         """
-        opening = account.reconciled_to == 0 if ticker else account.cash is None
-        if opening:  # what it is now is what counts
+        if account.reconciled_to == 0:  # what it is now is what counts
             return DIFFER_AGAIN
-        at = account.settled_at(ticker) if ticker else account.last_settled_at()
-        settling = ticker in reading.settling if ticker else bool(reading.settling)
+        at = account.settled_at(ticker)
         recent = at > 0 and reading.started_at - at < SETTLING_MAX // US
-        return SETTLING_MAX if settling or recent else DIFFER_AGAIN
+        return SETTLING_MAX if ticker in reading.settling or recent else DIFFER_AGAIN
+
+    @staticmethod
+    def _settling_cash(account: Account, reading: Reading, drift: int) -> int:
+        """How long the cash may differ before it counts: longer if what is missing is just what
+        a market that was settled lately has paid."""
+        paid = account.paid_since(reading.started_at - SETTLING_MAX // US)
+        return SETTLING_MAX if drift and -drift in (*paid, sum(paid)) else DIFFER_AGAIN
 
     @staticmethod
     def _rounding(account: Account, since: int) -> int:
         """How far rounding can have moved the balance since entry `since`."""
         return CASH_ROUNDING * sum(1 for fill in account.fills() if fill.n > since)
 
-    def _again(self, key: str, shown: tuple[int, ...], reading: Reading, patience: int) -> bool:
-        """Whether an earlier reading, `patience` before this one, has shown just the same."""
+    def _again(
+        self, key: str, difference: int, still: tuple[int, ...], reading: Reading, patience: int
+    ) -> bool:
+        """Whether earlier readings have shown the same difference: one that is `patience` older,
+        if nothing has moved since; or several in a row, whatever moved."""
         suspect = self._suspects.get(key)
-        if suspect is None or suspect.shown != shown:
-            self._suspects[key] = _Suspect(shown, reading.started)
+        if suspect is None or suspect.difference != difference:
+            self._suspects[key] = _Suspect(difference, still, reading.started, reading.started)
             return False
+        suspect.times += 1
+        if suspect.still != still:
+            suspect.still, suspect.since = still, reading.started
+        since = suspect.since
+        if patience == DIFFER_AGAIN and suspect.times >= DIFFER_TIMES:
+            since = suspect.first
         if reading.user_data_at == 0:  # how far reads lag is not known
             patience = max(patience, LAG_MAX)
-        elif reading.user_data_at < reading.wall(suspect.since):
+        elif reading.user_data_at < reading.wall(since):
             return False
-        return reading.started - suspect.since >= patience
+        return reading.started - since >= patience

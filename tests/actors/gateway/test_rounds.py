@@ -325,3 +325,28 @@ def test_money_of_a_settlement_may_come_later_than_its_row() -> None:
 def test_a_deposit_that_is_told_with_another_time_is_the_same_deposit() -> None:
     early, late = (MoneyMoved("deposit", "d1", Money(5), at) for at in (1, 2))
     assert essence(early) == essence(late)
+
+
+def test_cash_that_is_missing_beside_a_settlement_halts_all_the_same() -> None:
+    scene = House()
+    scene.shows([HELD], "94.8250", fills=[FILL])
+    scene.open()
+    settled = {**SETTLED, "settled_time": rfc(scene.at)}
+    scene.shows([], "103.8250", fills=[FILL], settlements=[settled])
+    live(scene, MINUTE + 2 * DIFFER_AGAIN)
+    assert len(scene.halts) == 1, "it is not what the market paid that is missing"
+
+
+def test_cash_that_is_missing_is_found_however_often_is_traded() -> None:
+    scene = House().open()
+    fills: list[dict[str, Any]] = []
+    for n in range(9):
+        fills = [*fills, trade(n + 1, "ask" if n % 2 else "bid", "10.00")]
+        held = [] if n % 2 else [HELD]
+        scene.shows(held, "98.0000" if n % 2 else "93.0000", fills=fills)
+        scene.ask(Reconcile("now"))
+        live(scene, DIFFER_AGAIN + SECOND)
+    assert len(scene.halts) == 1
+    assert "make 95.0000, the exchange shows 93.0000" in scene.halts[0] or (
+        "make 100.0000, the exchange shows 98.0000" in scene.halts[0]
+    )
