@@ -21,6 +21,7 @@ from protocol.units import Count, Price
 from tests.simulation.bus import Bus
 from tests.simulation.checkers import (
     Watch,
+    check_convergence,
     check_halted_for_a_position,
     check_halted_for_money,
     check_liveness,
@@ -153,6 +154,30 @@ def reads_lag_and_the_clock_jumps(seed: int) -> World:
         return requests_are_lost(seed, Faults(listing_lag_max=LAG))
 
 
+def fills_come_in_an_outage(seed: int) -> World:
+    """Orders are filled, and some canceled after that, while no connection tells of it."""
+
+    def outage(world: World, begins: bool) -> None:
+        world.faults.socket_drop = 1.0 if begins else 0.0
+        world.wire.drop("private")
+
+    def cancel_some(world: World) -> None:
+        for one in world.exchange.trading.resting()[::2]:
+            world.exchange.trading.cancel(one["order_id"])
+
+    def plan(world: World) -> None:
+        place(world, LOST_AT, LOST_AT + SECOND, LOST)
+        world.at(LOST_AT + 3 * SECOND, lambda: outage(world, True))
+        for after in range(4_000, 6_000, 100):
+            world.at(LOST_AT + after * MS, world.exchange.trading.take)
+        world.at(LOST_AT + 6 * SECOND, lambda: cancel_some(world))
+        world.at(LOST_AT + 7 * SECOND, lambda: outage(world, False))
+
+    world, watch = lived(seed, Faults(), LOST_AT + 30 * SECOND, plan)
+    check_convergence(world, watch.truth)
+    return world
+
+
 def strangers_orders_rest(seed: int) -> World:
     """They are read again and again."""
     terms = {
@@ -238,7 +263,17 @@ def reads_lag_in_a_panic(seed: int) -> World:
     return world
 
 
-# the ledger
+# the copies, and what they are made from
+
+
+def the_bus_drops_and_is_slow(seed: int) -> World:
+    """Books change all the time: a copy that was refreshed hears what the snapshot has already."""
+
+    def plan(world: World) -> None:
+        for when in range(2_000, 20_000, 20):
+            world.at(when * MS, world.exchange.move)
+
+    return lived(seed, Faults(bus_drop=0.1, bus_delay_max=100 * MS), 20 * SECOND, plan)[0]
 
 
 def rotten(way: Way) -> Callable[[int], World]:

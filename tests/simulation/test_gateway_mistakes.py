@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.gateway import doubts
 from actors.gateway.allowance import Allowance
 from actors.gateway.core import Gateway
 from actors.gateway.desk import CallFailed
@@ -19,7 +18,6 @@ from actors.gateway.door import Door
 from actors.gateway.halt import Halts
 from actors.gateway.orders import Orders
 from actors.gateway.tickets import Stage
-from protocol.account import Account
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import Refusal
 from protocol.limits import JITTER, SECOND
@@ -85,28 +83,6 @@ def a_409_means_refused() -> AbstractContextManager[None]:
     return planted(answers, "REJECTIONS", answers.REJECTIONS | {409})
 
 
-@contextmanager
-def one_early_listing_proves_absence() -> Iterator[None]:
-    with planted(doubts, "ABSENCE_AFTER", 0), planted(doubts, "LISTINGS_NEEDED", 1):
-        yield
-
-
-def a_late_fill_is_dropped() -> AbstractContextManager[None]:
-    right = Account._filled
-
-    def filled(self: Account, fact: Any) -> Any:
-        order = self.order_by_id(fact.order_id)
-        done = order is not None and order.state == "canceled"
-        return [] if done else right(self, fact)
-
-    return planted(Account, "_filled", filled)
-
-
-def fills_of_an_outage_are_not_asked_for() -> AbstractContextManager[None]:
-    right = calls.list_fills
-    return planted(calls, "list_fills", lambda *, min_ts=0, cursor="": right(min_ts=2_000_000_000))
-
-
 def an_external_order_is_adopted() -> AbstractContextManager[None]:
     right = Fold._seen
 
@@ -164,9 +140,6 @@ WIRE_ONCE: list[Mistake] = [
 TRUTH: list[Mistake] = [
     no_answer_means_refused,
     a_409_means_refused,
-    one_early_listing_proves_absence,
-    a_late_fill_is_dropped,
-    fills_of_an_outage_are_not_asked_for,
     an_external_order_is_adopted,
 ]
 BUDGET: list[Mistake] = [

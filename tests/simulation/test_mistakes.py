@@ -25,7 +25,7 @@ from protocol.sequence import Cursor, Verdict
 from protocol.telling import Outstanding
 from tests.simulation import rot
 from tests.simulation.planting import planted
-from tests.simulation.short_days import rotten
+from tests.simulation.short_days import rotten, the_bus_drops_and_is_slow
 from tests.simulation.test_simulation import Mistake, catch
 
 
@@ -158,7 +158,6 @@ def sealed(found: Snapshot) -> Snapshot:
 
 MISTAKES: list[Mistake] = [
     a_gap_on_the_bus_counts_as_next,
-    a_duplicate_counts_as_next,
     a_gap_of_the_exchange_is_not_noticed,
     acknowledged_before_the_commit,
     a_hole_in_the_ledger_is_not_filled,
@@ -181,6 +180,13 @@ ROTTEN = {  # a snapshot that only this look can tell from a good one
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: m.__name__)
 def test_a_planted_mistake_is_caught(mistake: Mistake) -> None:
     catch(mistake)
+
+
+@pytest.mark.parametrize("seed_of_day", (1, 2, 3))
+def test_a_duplicate_is_taken_for_news(seed_of_day: int) -> None:
+    the_bus_drops_and_is_slow(seed_of_day)
+    with a_duplicate_counts_as_next(), pytest.raises((AssertionError, RemoteProtocolError)):
+        the_bus_drops_and_is_slow(seed_of_day)
 
 
 @pytest.mark.parametrize("look", ROTTEN)

@@ -4,8 +4,8 @@ The long days bring such trouble now and then; here it comes on every seed, so e
 caught on every seed, and by the words of the promise that it breaks.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from actors.gateway.orders import Orders
 from actors.gateway.reading import Reading
 from actors.gateway.reconcile import Reconciler
 from actors.gateway.sweep import Sweep
+from protocol.account import Account
 from protocol.facts import OrderSeen
 from protocol.kalshi import calls
 from protocol.messages import Appended, Halt, HaltAnswer
@@ -50,6 +51,28 @@ def a_repeat_is_taken_for_new() -> AbstractContextManager[None]:
 
 def one_listing_proves_absence() -> AbstractContextManager[None]:
     return planted(doubts, "LISTINGS_NEEDED", 1)
+
+
+@contextmanager
+def one_early_listing_proves_absence() -> Iterator[None]:
+    with planted(doubts, "ABSENCE_AFTER", 0), planted(doubts, "LISTINGS_NEEDED", 1):
+        yield
+
+
+def a_late_fill_is_dropped() -> AbstractContextManager[None]:
+    right = Account._filled
+
+    def filled(self: Account, fact: Any) -> Any:
+        order = self.order_by_id(fact.order_id)
+        done = order is not None and order.state == "canceled"
+        return [] if done else right(self, fact)
+
+    return planted(Account, "_filled", filled)
+
+
+def fills_of_an_outage_are_not_asked_for() -> AbstractContextManager[None]:
+    right = calls.list_fills
+    return planted(calls, "list_fills", lambda *, min_ts=0, cursor="": right(min_ts=2_000_000_000))
 
 
 def listings_prove_absence_however_late_they_are() -> AbstractContextManager[None]:
@@ -151,12 +174,19 @@ CAUGHT: list[tuple[Mistake, Day, str]] = [
         short_days.an_intent_comes_after_its_gateway_has_died,
         "a life that was not told NEW",
     ),
-    (one_listing_proves_absence, short_days.a_listing_leaves_out_what_is_there, "c.: absent"),
-    (listings_prove_absence_however_late_they_are, short_days.reads_lag, "c.: absent"),
+    (one_listing_proves_absence, short_days.a_listing_leaves_out_what_is_there, "c.+: absent"),
+    (
+        one_early_listing_proves_absence,
+        short_days.a_listing_leaves_out_what_is_there,
+        "c.+: absent",
+    ),
+    (a_late_fill_is_dropped, short_days.fills_come_in_an_outage, "fills differ"),
+    (fills_of_an_outage_are_not_asked_for, short_days.fills_come_in_an_outage, "fills differ"),
+    (listings_prove_absence_however_late_they_are, short_days.reads_lag, "c.+: absent"),
     (
         a_clock_that_is_set_meanwhile_is_not_noticed,
         short_days.reads_lag_and_the_clock_jumps,
-        "c.: absent",
+        "c.+: absent",
     ),
     (
         a_404_proves_that_nothing_rests,
