@@ -198,6 +198,14 @@ def check_halted_for_money(world: World) -> None:
     assert told == [("1",)], f"on record as told: {told}"
 
 
+def check_halted_for_a_position(world: World, truth: Truth, ticker: str) -> None:
+    """The exchange shows what nothing explains: that is on record, and trading is halted for it."""
+    differs = [e.fact for e in truth.entries if isinstance(e.fact, PositionDiffers)]
+    found = [(fact.ticker, fact.cause) for fact in differs]
+    assert found == [(ticker, "unexplained")], f"on record of the positions: {found}"
+    assert world.disk.halt.startswith(ticker), f"halted: {world.disk.halt or 'nobody has'}"
+
+
 def check_what_can_be_is_booked(world: World, truth: Truth, fee: str) -> None:
     """Every fill but the one with this fee is in the ledger."""
     theirs = {

@@ -20,6 +20,7 @@ class Faults(Struct):
     call_lost_before: float = 0.0  # the exchange never saw it
     call_lost_after: float = 0.0  # the exchange did it; the answer was lost
     call_lost_late: float = 0.0  # of those: it lands as late as its signature allows
+    creates_lost: float = 0.0  # of creates alone: no answer, and they land as late as they can
     call_fails: float = 0.0  # 5xx, done or not
     call_doubled: float = 0.0  # of creates: somebody in between asked twice, and tells of the 409
     cancel_blind: float = 0.0  # of cancels: 404, although the order rests

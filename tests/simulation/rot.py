@@ -19,6 +19,8 @@ from tests.simulation.planting import planted
 OTHER = "simulated/other"
 COLUMNS = "n, format, account, entry_hash, body, digest"
 
+Way = Callable[[Snapshot, random.Random], Snapshot | None]
+
 _decode = msgspec.json.Decoder(AccountState, dec_hook=decode_unit).decode
 
 
@@ -79,7 +81,7 @@ def from_the_future(right: Snapshot, dice: random.Random) -> Snapshot | None:
     return take_snapshot(state, right.account, GENESIS)
 
 
-WAYS: tuple[Callable[[Snapshot, random.Random], Snapshot | None], ...] = (
+WAYS: tuple[Way, ...] = (
     a_bit_is_flipped,
     half_is_missing,
     of_another_account,

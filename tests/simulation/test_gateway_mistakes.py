@@ -11,22 +11,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.gateway import doubts
 from actors.gateway.allowance import Allowance
-from actors.gateway.cancels import Cancels, Step
 from actors.gateway.core import Gateway
-from actors.gateway.desk import CallAnswered, CallFailed
+from actors.gateway.desk import CallFailed
 from actors.gateway.door import Door
 from actors.gateway.halt import Halts
 from actors.gateway.orders import Orders
-from actors.gateway.reconcile import Reconciler
 from actors.gateway.tickets import Stage
-from protocol.account import Account
-from protocol.facts import OrderSeen
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import Refusal
 from protocol.limits import JITTER, SECOND
-from protocol.messages import AcquireTokens, Appended, Halt, HaltAnswer, PlaceOrder
+from protocol.messages import AcquireTokens, PlaceOrder
 from protocol.orders import Orders as Fold
 from protocol.units import Count, Price
 from tests.simulation.checkers import Watch
@@ -71,17 +66,6 @@ def an_order_without_an_answer_is_sent_again() -> AbstractContextManager[None]:
     return planted(Orders, "ended", ended)
 
 
-def a_repeat_is_taken_for_new() -> AbstractContextManager[None]:
-    right = Orders._recorded
-
-    def recorded(self: Orders, now: int, at: int, ticket: Any, answer: Appended) -> Any:
-        if answer.verdict == "REPEAT":
-            answer = replace(answer, verdict="NEW")
-        return right(self, now, at, ticket, answer)
-
-    return planted(Orders, "_recorded", recorded)
-
-
 # truth
 
 
@@ -97,53 +81,6 @@ def no_answer_means_refused() -> AbstractContextManager[None]:
 
 def a_409_means_refused() -> AbstractContextManager[None]:
     return planted(answers, "REJECTIONS", answers.REJECTIONS | {409})
-
-
-@contextmanager
-def one_early_listing_proves_absence() -> Iterator[None]:
-    with planted(doubts, "ABSENCE_AFTER", 0), planted(doubts, "LISTINGS_NEEDED", 1):
-        yield
-
-
-def a_404_proves_that_nothing_rests() -> AbstractContextManager[None]:
-    right = Cancels._read
-
-    def read(self: Cancels, now: int, at: int, id: str, cancel: Any, ended: CallAnswered) -> Any:
-        if cancel.step is Step.CANCELING and ended.status == 404:
-            return self._finish(at, id, "gone", "not found")
-        return right(self, now, at, id, cancel, ended)
-
-    return planted(Cancels, "_read", read)
-
-
-def a_late_fill_is_dropped() -> AbstractContextManager[None]:
-    right = Account._filled
-
-    def filled(self: Account, fact: Any) -> Any:
-        order = self.order_by_id(fact.order_id)
-        done = order is not None and order.state == "canceled"
-        return [] if done else right(self, fact)
-
-    return planted(Account, "_filled", filled)
-
-
-def fills_of_an_outage_are_not_asked_for() -> AbstractContextManager[None]:
-    right = calls.list_fills
-    return planted(calls, "list_fills", lambda *, min_ts=0, cursor="": right(min_ts=2_000_000_000))
-
-
-def an_external_order_is_canceled() -> AbstractContextManager[None]:
-    right = Reconciler._tell
-
-    def tell(self: Reconciler, now: int, at: int, fact: Any) -> Any:
-        if isinstance(fact, OrderSeen) and fact.status == "resting":
-            account = self._desk.ledger.account
-            order = account and account.order_by_id(fact.order_id)
-            if order is not None and not order.body_hash:
-                self._desk.lanes.submit("cancel:tidy", calls.cancel(fact.order_id, fact.ticker))
-        return right(self, now, at, fact)
-
-    return planted(Reconciler, "_tell", tell)
 
 
 def an_external_order_is_adopted() -> AbstractContextManager[None]:
@@ -173,18 +110,6 @@ def cancels_cost_nothing() -> AbstractContextManager[None]:
 # kill
 
 
-def a_halt_is_not_latched_on_disk() -> AbstractContextManager[None]:
-    right = Halts.asked
-
-    def asked(self: Halts, now: int, at: int, asker: Any, epoch: int, body: Any) -> Any:
-        if not isinstance(body, Halt):
-            return right(self, now, at, asker, epoch, body)
-        self._halt(at, body.reason)
-        return self._desk.answer([asker], HaltAnswer(True, body.reason), at)
-
-    return planted(Halts, "asked", asked)
-
-
 @contextmanager
 def a_halt_is_looked_at_at_the_door_only() -> Iterator[None]:
     with ExitStack() as stack:
@@ -211,16 +136,10 @@ def nothing_is_held_after_a_cancel_all() -> AbstractContextManager[None]:
 WIRE_ONCE: list[Mistake] = [
     an_order_leaves_before_its_intent_is_recorded,
     an_order_without_an_answer_is_sent_again,
-    a_repeat_is_taken_for_new,
 ]
 TRUTH: list[Mistake] = [
     no_answer_means_refused,
     a_409_means_refused,
-    one_early_listing_proves_absence,
-    a_404_proves_that_nothing_rests,
-    a_late_fill_is_dropped,
-    fills_of_an_outage_are_not_asked_for,
-    an_external_order_is_canceled,
     an_external_order_is_adopted,
 ]
 BUDGET: list[Mistake] = [
@@ -228,7 +147,6 @@ BUDGET: list[Mistake] = [
     cancels_cost_nothing,
 ]
 KILL: list[Mistake] = [
-    a_halt_is_not_latched_on_disk,
     a_halt_is_looked_at_at_the_door_only,
     the_latch_is_not_looked_at_before_the_first_byte,
     nothing_is_held_after_a_cancel_all,

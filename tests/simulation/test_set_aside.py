@@ -25,11 +25,11 @@ from tests.simulation.day import (
     schedule_orders,
 )
 from tests.simulation.planting import planted, small_bounds
+from tests.simulation.short_days import FEE, a_refused_fill_comes_again
 from tests.simulation.trading import TICKERS
 from tests.simulation.truth import check_proved
 from tests.simulation.world import World
 
-FEE = "2000000000.000000"  # two billion dollars
 DAYS = (*range(12), 297)  # the last one has fills on a page behind the one that is refused
 REFUSED = Result("REFUSED", reason="with another")
 
@@ -97,9 +97,7 @@ def it_is_not_known_again() -> AbstractContextManager[None]:
 
 
 @pytest.mark.parametrize(
-    "mistake",
-    [nobody_is_told_of_it, what_came_with_it_is_set_aside_too, it_is_not_known_again],
-    ids=lambda m: m.__name__,
+    "mistake", [nobody_is_told_of_it, what_came_with_it_is_set_aside_too], ids=lambda m: m.__name__
 )
 def test_a_planted_mistake_is_caught(mistake: Any) -> None:
     with mistake():
@@ -109,3 +107,11 @@ def test_a_planted_mistake_is_caught(mistake: Any) -> None:
             except (AssertionError, Damage):
                 return
     pytest.fail(f"{mistake.__name__}: not caught")
+
+
+@pytest.mark.parametrize("seed_of_day", (1, 2, 3))
+def test_a_fill_that_comes_again_is_not_set_aside_again(seed_of_day: int) -> None:
+    """The database would not take it twice; but then the writer can't book anything any more."""
+    a_refused_fill_comes_again(seed_of_day)
+    with it_is_not_known_again(), pytest.raises(AssertionError, match="no reading has come"):
+        a_refused_fill_comes_again(seed_of_day)

@@ -111,7 +111,7 @@ class Wire:
             world.feed_later(process, CallFailed(world.wall, id, f"{STOPPED}{why}", False))
             return
         there, back = (dice.randint(1, faults.call_delay_max) for _ in range(2))
-        fate = self._fate()
+        fate = self._fate(call)
         if fate == "lost before" and dice.random() < 0.5:
             failed = CallFailed(world.wall, id, "no answer", False)
             world.at(world.now + there, lambda: world.feed(process, failed))
@@ -119,8 +119,13 @@ class Wire:
         self._note(process, call)
         signed_at = world.wall
         late = world.now + there
-        if fate == "lost after" and dice.random() < faults.call_lost_late:
-            soonest = dice.choice((there, LATE_MAX - SECOND))
+        if fate == "lost at last" or (
+            fate == "lost after" and dice.random() < faults.call_lost_late
+        ):
+            soonest = LATE_MAX - SECOND
+            if fate == "lost after":
+                soonest = dice.choice((there, soonest))
+            fate = "lost after"
             late = world.now + dice.randint(soonest, LATE_MAX)
             world.happened["a lost call landed late"] += 1
 
@@ -149,9 +154,11 @@ class Wire:
         """Why no order may leave: the wire looks at the latch right before the first byte."""
         return self._world.disk.halt
 
-    def _fate(self) -> str:
+    def _fate(self, call: Call) -> str:
         """What befalls a call; "" if it is answered."""
         faults, dice = self._world.faults, self._world.dice
+        if call.method == "POST" and faults.creates_lost and dice.random() < faults.creates_lost:
+            return "lost at last"
         roll = dice.random()
         if roll < faults.call_lost_before:
             return "lost before"
