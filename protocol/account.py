@@ -179,10 +179,11 @@ class Account:
         found = self._holdings.settled.get(ticker)
         return 0 if found is None else found[0]
 
-    def paid_since(self, at: int) -> list[int]:
-        """What each market brought that was settled after `at` (microseconds), fees taken off."""
-        settled = self._holdings.settled.values()
-        return [int(revenue) - int(fee) for when, revenue, fee in settled if when > at]
+    def paid_since(self, n: int) -> list[int]:
+        """What each market brought whose settlement is on record since entry `n`, fees taken
+        off."""
+        settled = self._holdings.settled.items()
+        return [int(r) - int(fee) for t, (_, r, fee) in settled if self.position(t).n > n]
 
     @property
     def cash_differs(self) -> Money | None:

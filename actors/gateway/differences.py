@@ -14,7 +14,7 @@ from actors.gateway.reading import Held, Reading
 from protocol.account import Account
 from protocol.facts import AnyFact, CashDiffers, PositionDiffers
 from protocol.limits import CASH_ROUNDING, DIFFER_AGAIN, DIFFER_TIMES, LAG_MAX, SETTLING_MAX, US
-from protocol.messages import Position
+from protocol.messages import CashBase, Position
 from protocol.units import Count, Money, format_count, format_money
 
 CASH = "cash"
@@ -45,6 +45,7 @@ class Differences:
     def __init__(self, epoch: int) -> None:
         self._epoch = epoch
         self._suspects: dict[str, _Suspect] = {}
+        self._right = 0  # the entry up to which the cash was as expected
 
     def __len__(self) -> int:
         return len(self._suspects)
@@ -126,9 +127,10 @@ class Differences:
         base, known, drift = account.cash, account.cash_differs, theirs - mine
         rounding = 0 if base is None else self._rounding(account, base.n)
         if base is not None and not drift and known is None:
+            self._right = account.n
             return set()
         still = (account.flows(), account.moved)
-        patience = self._settling_cash(account, reading, drift)
+        patience = self._settling_cash(account, base, drift)
         if not self._again(CASH, drift, still, reading, patience):
             found.again = True
         elif base is None:
@@ -160,11 +162,11 @@ class Differences:
         recent = at > 0 and reading.started_at - at < SETTLING_MAX // US
         return SETTLING_MAX if ticker in reading.settling or recent else DIFFER_AGAIN
 
-    @staticmethod
-    def _settling_cash(account: Account, reading: Reading, drift: int) -> int:
+    def _settling_cash(self, account: Account, base: CashBase | None, drift: int) -> int:
         """How long the cash may differ before it counts: longer if what is missing is just what
-        a market that was settled lately has paid."""
-        paid = account.paid_since(reading.started_at - SETTLING_MAX // US)
+        a market has paid that was settled since the cash was right."""
+        right = max(self._right, 0 if base is None else base.n)
+        paid = account.paid_since(right)
         return SETTLING_MAX if drift and -drift in (*paid, sum(paid)) else DIFFER_AGAIN
 
     @staticmethod

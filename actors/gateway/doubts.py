@@ -12,7 +12,7 @@ from actors.gateway.orders import Orders
 from actors.gateway.reading import Reading
 from protocol.account import UNSETTLED, Account
 from protocol.facts import OrderAbsent, OrderUnknown
-from protocol.limits import ABSENCE_AFTER, RESOLVE_INTERVAL, US
+from protocol.limits import ABSENCE_AFTER, RESOLVE_INTERVAL, SIGNATURE_WINDOW, US
 from protocol.machine import Effect
 from protocol.messages import DoubtAnswer
 
@@ -22,7 +22,8 @@ LISTINGS_NEEDED = 2  # complete ones without the order, before it counts as abse
 class _Doubt(Struct):
     """An order that may or may not be at the exchange."""
 
-    since: int  # monotonic: its call had ended by then. The wall clock may be set meanwhile
+    since: int  # monotonic: its call had ended by then
+    since_at: int  # the same moment by the wall clock, which may have been set since
     misses: int = 0
     missed: int | None = None
     glimpsed: bool = False  # a change of a book has named it: it is there
@@ -56,7 +57,7 @@ class Doubts:
                 continue
             open_now.add(id)
             if id not in self._open:
-                self._open[id] = _Doubt(self._orders.ended_at.pop(id, now))
+                self._open[id] = _Doubt(*self._orders.ended_at.pop(id, (now, at)))
                 if order.state == "intended":
                     fact = OrderUnknown(id, "a former life may have sent it")
                     effects += self._desk.append(now, at, fact)
@@ -110,7 +111,11 @@ class Doubts:
         """Whether no request of ours could land after what this reading shows."""
         again = doubt.missed is None or reading.started >= doubt.missed + RESOLVE_INTERVAL
         late = reading.started >= doubt.since + ABSENCE_AFTER
-        return again and late and reading.user_data_at >= _settles_at(reading.wall(doubt.since))
+        since_at = reading.wall(doubt.since)
+        # Set back since, our clock makes it too early. Never by more than signatures allow: what
+        # it said before cannot have been further ahead of the exchange's.
+        since_at += min(max(doubt.since_at - since_at, 0), 2 * SIGNATURE_WINDOW // US)
+        return again and late and reading.user_data_at >= _settles_at(since_at)
 
     def tell(self, now: int, at: int, id: str, trouble: str) -> DoubtAnswer:
         """How far the settling of an order is."""

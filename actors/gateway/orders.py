@@ -29,7 +29,7 @@ class Orders:
         self._markets = markets
         self._door = door
         self.tickets = tickets
-        self.ended_at: dict[str, int] = {}  # of calls of unknown orders, monotonic
+        self.ended_at: dict[str, tuple[int, int]] = {}  # calls of unknown orders: `now` and `at`
 
     def acknowledged(self, now: int, at: int, told: AnyFact, answer: AnyMessage) -> list[Effect]:
         """The writer answered a fact of ours about an order."""
@@ -155,7 +155,7 @@ class Orders:
         fact, answer = outcome(ticket.order, ended)
         self._desk.counters[answer.outcome] += 1
         if answer.outcome == "unknown":
-            self.ended_at[id] = now
+            self.ended_at[id] = (now, at)
             self.tickets.doubt(ticket)
         return self._settle(now, at, ticket, fact, answer)
 

@@ -88,6 +88,7 @@ class Scene:
         self.writer = Outbox("writer", 3)
         self.supervisor = Outbox("supervisor", 4)
         self.letters = 0
+        self.set_back = 0  # by how much the wall clock was set back, microseconds
         self.n = 0
         self.numbers: dict[str, int] = {}  # of the entries, by id
         self.calls: list[MakeCall] = []  # that the story has to answer
@@ -132,7 +133,7 @@ class Scene:
     @property
     def at(self) -> int:
         """The wall clock: it began with the monotonic one."""
-        return self.now // 1_000
+        return self.now // 1_000 - self.set_back
 
     def shown(self, call: Call) -> Any:
         """What the exchange answers at once; None if the story has to."""

@@ -112,6 +112,17 @@ def test_absence_needs_data_later_than_any_late_landing() -> None:
     assert absent(live(scene, 3 * RESOLVE_INTERVAL)) == ["c1"]
 
 
+def test_a_clock_that_is_set_back_makes_no_order_absent_early() -> None:
+    scene = unknown()
+    lag = {"/exchange/user_data_timestamp": {"as_of_time": rfc(scene.at + 20_000_000)}}
+    scene.instead |= lag  # by the exchange's clock, 20 s after the call: it may land for 15 s yet
+    scene.set_back = 28_000_000
+    assert absent(live(scene, 2 * SETTLES)) == []
+    del scene.instead["/exchange/user_data_timestamp"]
+    scene.set_back = 0
+    assert absent(live(scene, 2 * SETTLES)) == ["c1"]
+
+
 def test_without_word_on_how_fresh_the_listings_are_nothing_is_absent() -> None:
     scene = unknown()
     scene.instead["/exchange/user_data_timestamp"] = {"error": {"code": "gone"}}
