@@ -180,10 +180,9 @@ class Account:
         return 0 if found is None else found[0]
 
     def paid_since(self, n: int) -> list[int]:
-        """What each market brought whose settlement is on record since entry `n`, fees taken
-        off."""
+        """What each market has paid whose settlement is on record since entry `n`."""
         settled = self._holdings.settled.items()
-        return [int(r) - int(fee) for t, (_, r, fee) in settled if self.position(t).n > n]
+        return [int(paid) for t, (_, paid, _) in settled if self.position(t).n > n]
 
     @property
     def cash_differs(self) -> Money | None:

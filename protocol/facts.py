@@ -150,7 +150,7 @@ class Settled(Fact, frozen=True):
     yes_count: Count
     no_count: Count
     revenue: Money
-    fee: Money
+    fee: Money  # all that was paid in fees for it, by the exchange's word: with its fills
     settled_at: int  # microseconds
 
 

@@ -89,7 +89,8 @@ class Holdings:
         )
 
     def settle(self, n: int, fact: Settled) -> list[Position]:
-        """The market paid `revenue`, took `fee`, and nothing is held of it any more.
+        """The market paid `revenue`, and nothing is held of it any more. Its `fee` is all that
+        was paid in fees for it, with the fills, and is booked with them.
 
         The exchange has one settlement a market and says what it comes to in total. If it is
         amended (a later `settled_at`), what was paid then is the difference to the one before;
@@ -104,7 +105,7 @@ class Holdings:
         last = self.settled.get(fact.ticker)
         if last is not None and fact.settled_at < last[0]:
             return []
-        _, revenue, fee = last or (0, NOTHING, NOTHING)
+        revenue = NOTHING if last is None else last[1]
         before = self.position(fact.ticker)
         earned = fact.revenue - revenue - before.cost
         after = Position(
@@ -112,7 +113,7 @@ class Holdings:
             Count(0),
             NOTHING,
             Money(before.realized + earned),
-            Money(before.fees + fact.fee - fee),
+            before.fees,
             n,
         )
         self.settled.pop(fact.ticker, None)

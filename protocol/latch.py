@@ -46,6 +46,13 @@ def decode_latch(raw: bytes) -> Latch:
     return latch
 
 
+def joined(first: str, then: str) -> str:
+    """The reason of a halt upon a halt: the first one is not forgotten."""
+    if not first or then in first:
+        return first or then
+    return f"{first}; then: {then}"[:REASON_CHARS_MAX]
+
+
 def unfit_reason(reason: str) -> str:
     """What is wrong with the reason for a halt, a resume or a panic; "" if nothing."""
     if 1 <= len(reason) <= REASON_CHARS_MAX and reason.isprintable():

@@ -49,7 +49,9 @@ def parse_price(text: object) -> Price:
     try:
         return _prices[text]  # type: ignore[index]
     except (KeyError, TypeError):
-        price = Price(_scaled(text, _PRICE, 6, "a price"))
+        price = Price(
+            _scaled(text, _PRICE, 6, 'a price: expected a decimal string such as "0.5600"')
+        )
         assert isinstance(text, str)
         if len(_prices) < CACHED_MAX:
             _prices[text] = price
@@ -61,7 +63,9 @@ def parse_count(text: object) -> Count:
     try:
         return _counts[text]  # type: ignore[index]
     except (KeyError, TypeError):
-        count = Count(_scaled(text, _COUNT, 2, "a count"))
+        count = Count(
+            _scaled(text, _COUNT, 2, 'a count: expected a decimal string such as "10.00"')
+        )
         assert isinstance(text, str)
         if len(_counts) < CACHED_MAX:
             _counts[text] = count
@@ -70,12 +74,12 @@ def parse_count(text: object) -> Count:
 
 def parse_money(text: object) -> Money:
     """The amount that a decimal string names; raises ValueError on anything else."""
-    return Money(_scaled(text, _MONEY, 6, "an amount"))
+    return Money(_scaled(text, _MONEY, 6, 'an amount: expected a decimal string such as "2.5000"'))
 
 
 def _scaled(text: object, pattern: re.Pattern[str], places: int, what: str) -> int:
     if not isinstance(text, str) or pattern.fullmatch(text) is None:
-        raise ValueError(f"{str(text)[:40]!r} is not {what}: expected a decimal string")
+        raise ValueError(f"{str(text)[:40]!r} is not {what}")
     whole, _, part = text.partition(".")
     return int(whole + part.ljust(places, "0"))
 

@@ -166,7 +166,7 @@ class Supervisor:
         return effects
 
     def _declare(self, now: int, at: int) -> list[Effect]:
-        system = self._system(now)
+        system = self._system(now, at)
         said = (system.healthy, system.gate, system.reasons, system.flags)
         if now < self._gate_at and said == self._said:
             return []
@@ -183,7 +183,7 @@ class Supervisor:
         self._said = said
         return effects
 
-    def _system(self, now: int) -> System:
+    def _system(self, now: int, at: int) -> System:
         reasons, flags = [], {}
         present = {}
         for name in REQUIRED:
@@ -202,7 +202,7 @@ class Supervisor:
         if read_only:
             reasons.append("read-only: the exchange can't be reached, the ledger is served")
         if self._latch.halted or (present["gateway"] and self._flag("gateway", "halted")):
-            reasons.append(f"gateway: halted{_why(self._latch)}")
+            reasons.append(f"gateway: halted{_why(self._latch, at)}")
         return System(
             healthy,
             "closed" if reasons else "open",
@@ -237,10 +237,10 @@ class Supervisor:
         return ProcessHealth(state, reason, lease.epoch, pid, restarts, age, counters)
 
 
-def _why(latch: Latch) -> str:
+def _why(latch: Latch, at: int) -> str:
     """What the latch's file adds to the word; nothing if the disk didn't take it."""
     if not latch.halted:
         return ""
     panic = "; a panic is not done yet" if latch.panic else ""
-    held = f"; creates are held until {moment(latch.hold_until)}" if latch.hold_until else ""
+    held = f"; creates are held until {moment(latch.hold_until)}" if latch.hold_until > at else ""
     return f": {latch.reason} (since {moment(latch.at)}{held}{panic})"

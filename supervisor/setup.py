@@ -31,6 +31,9 @@ def set_up(settings: Settings) -> list[str]:
         if os.path.exists(path):
             continue
         if settings.exchange.environment == "paper":
+            folder = os.path.dirname(path) or "."
+            if not os.path.isdir(folder):
+                private_folder(folder)
             write_private(path, _new_key())
             lines.append(f"made {path}")
         else:

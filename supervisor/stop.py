@@ -14,7 +14,7 @@ from typing import Final
 from protocol.config import Settings
 from protocol.envelope import Letter
 from protocol.errors import ConfigError
-from protocol.latch import NO_LATCH, Latch, unfit_reason
+from protocol.latch import NO_LATCH, Latch, joined, unfit_reason
 from protocol.limits import PANIC_ANSWER, SECOND
 from protocol.messages import AnyMessage, Halt, HaltAnswer, Panic, PanicAnswer, Resume
 from protocol.runtime.bus import Line
@@ -56,7 +56,9 @@ def _halt(arguments: argparse.Namespace, settings: Settings) -> int:
         return _say("halt", f"halted, but not on disk: {answer.reason}", REFUSED)
     file = LatchFile(settings.var_dir)
     found = file.read()
-    latch = Latch(True, arguments.reason, wall(), found.hold_until, found.panic)
+    reason = joined(found.reason if found.halted else "", arguments.reason)
+    since = found.at if found.halted else wall()
+    latch = Latch(True, reason, since, found.hold_until, found.panic)
     try:
         file.write(latch)
     except OSError as e:

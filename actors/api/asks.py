@@ -7,7 +7,7 @@ with one stable code.
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -249,7 +249,7 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Pr
         found = decoder.decode(body)
         twice = _twice(body)
     except msgspec.ValidationError as e:
-        return Problem(422, code, str(e)[:300], _field(str(e)))
+        return Problem(422, code, f"{str(e)[:300]}{_allowed(decoder, e)}", _field(str(e)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         return Problem(400, "malformed_json", str(e)[:300])
     return Problem(422, code, f"`{twice}` is said twice", twice) if twice else found
@@ -267,6 +267,15 @@ def _unfit(field: str, text: str, chars_max: int) -> Problem | None:
     if 1 <= len(text) <= chars_max and text.isprintable():
         return None
     return Problem(422, f"invalid_{field}", f"1 to {chars_max} printable characters", field)
+
+
+def _allowed(decoder: msgspec.json.Decoder[T], error: msgspec.ValidationError) -> str:
+    """The words that a field takes, if it was none of them."""
+    field = _field(str(error))
+    if not str(error).startswith("Invalid enum value") or not field:
+        return ""
+    words = get_args(get_type_hints(decoder.type)[field])
+    return f": one of {', '.join(map(str, words))}"
 
 
 def _field(text: str) -> str:

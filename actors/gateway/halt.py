@@ -14,7 +14,7 @@ from msgspec import Struct
 from actors.gateway.desk import Asker, CallFailed, Desk, Ended
 from actors.gateway.sweeper import Sweeper
 from actors.gateway.tickets import Tickets
-from protocol.latch import NO_LATCH, REASON_CHARS_MAX, Latch, unfit_reason
+from protocol.latch import NO_LATCH, REASON_CHARS_MAX, Latch, joined, unfit_reason
 from protocol.limits import (
     HALT_ASKERS_MAX,
     HOLD_AFTER_CANCEL_ALL,
@@ -22,6 +22,7 @@ from protocol.limits import (
     PANIC_ANSWER,
     PANIC_FRESH,
     PANIC_RETRY,
+    SECOND,
     US,
 )
 from protocol.machine import Cause, Effect, Report
@@ -91,7 +92,10 @@ class Halts:
         left = self._hold_until - now
         if left <= 0:
             return None
-        text = "everything was canceled: that may take orders of the next minute, too"
+        text = (
+            f"creates are held for {-(-left // SECOND)} s more: a cancel-all may take orders of "
+            "the next minute, too"
+        )
         return "cancel_all_hold", text, -(-left // MS)
 
     def started(self, now: int, at: int) -> list[Effect]:
@@ -129,10 +133,10 @@ class Halts:
 
     def _halt(self, at: int, reason: str) -> None:
         """At once: the disk may take its time."""
-        since = self._latch.at if self._latch.halted else at
-        self._latch = msgspec.structs.replace(
-            self._latch, halted=True, reason=_fit(reason) or "halted", at=since
-        )
+        halted = self._latch.halted
+        said = joined(self._latch.reason if halted else "", _fit(reason) or "halted")
+        since = self._latch.at if halted else at
+        self._latch = msgspec.structs.replace(self._latch, halted=True, reason=said, at=since)
 
     def alarm(self, at: int, reason: str) -> list[Effect]:
         """Halt without being asked."""

@@ -22,7 +22,7 @@ from actors.gateway.wire import Wire
 from protocol.config import Settings
 from protocol.errors import ConfigError
 from protocol.kalshi import calls
-from protocol.latch import Latch, moment, unfit_reason
+from protocol.latch import Latch, joined, moment, unfit_reason
 from protocol.limits import ABSENCE_AFTER, HOLD_AFTER_CANCEL_ALL, SECOND, US
 from protocol.machine import Cause
 from protocol.runtime.latch import LatchFile
@@ -62,7 +62,8 @@ class Alone:
         since = found.at if found.halted and found.at else wall()
         hold = wall() + HOLD_AFTER_CANCEL_ALL // US if panic else found.hold_until
         try:
-            self._file.write(Latch(True, self._reason, since, hold, panic))
+            reason = joined(found.reason if found.halted else "", self._reason)
+            self._file.write(Latch(True, reason, since, hold, panic))
         except OSError as e:
             self.saved = False
             self.say(f"the halt latch can't be written: {self._file.path}: {e.strerror}")

@@ -80,10 +80,11 @@ def answer_from(order: Order) -> OrderAnswer:
     match order.state:
         case "resting" | "executed" | "canceled":
             return OrderAnswer(id, "accepted", order)
-        case "rejected" | "absent":
-            return OrderAnswer(id, "rejected", order, order.state, order.reason)
-        case "denied":
-            return OrderAnswer(id, "denied", order, "denied", order.reason)
+        case "absent":
+            return OrderAnswer(id, "rejected", order, "absent", order.reason)
+        case "rejected" | "denied":  # as it was told the first time
+            code, _, text = order.reason.partition(": ")
+            return OrderAnswer(id, order.state, order, code, text)
         case "withdrawn":
             return OrderAnswer(id, "unavailable", order, "withdrawn", order.reason)
         case "intended" | "unknown":

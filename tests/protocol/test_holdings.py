@@ -70,8 +70,8 @@ def test_a_settled_market_paid_and_nothing_is_held_of_it_any_more() -> None:
     take(account, fill("t1", 1_000))
     held = account.flows()
     [position] = take(account, settled(10 * DOLLAR, fee=30))
-    assert position == Position(T, Count(0), Money(0), Money(4_400_000), Money(130), 2)
-    assert account.flows() - held == 10 * DOLLAR - 30
+    assert position == Position(T, Count(0), Money(0), Money(4_400_000), Money(100), 2)
+    assert account.flows() - held == 10 * DOLLAR, "its fees were paid with the fills"
     assert account.positions() == (position,)
 
 
@@ -80,8 +80,8 @@ def test_an_amended_settlement_pays_the_difference() -> None:
     take(account, fill("t1", 1_000), settled(10 * DOLLAR, at=5, fee=30))
     paid = account.flows()
     [position] = take(account, settled(4 * DOLLAR, at=6, fee=10))
-    assert (position.realized, position.fees) == (4 * DOLLAR - 5_600_000, 110)
-    assert account.flows() - paid == -6 * DOLLAR + 20
+    assert (position.realized, position.fees) == (4 * DOLLAR - 5_600_000, 100)
+    assert account.flows() - paid == -6 * DOLLAR
 
 
 def test_whichever_settlement_is_told_first_the_last_one_counts() -> None:
@@ -127,7 +127,7 @@ def test_the_first_balances_are_the_base_and_the_next_follow_from_it() -> None:
     assert account.moved == 30
     assert account.expected_cash() == 103 * DOLLAR - 20 - 100
     take(account, settled(5 * DOLLAR, fee=10))
-    assert account.expected_cash() == 108 * DOLLAR - 130
+    assert account.expected_cash() == 108 * DOLLAR - 120
 
 
 def test_unexplained_cash_is_remembered_until_somebody_accepts_it() -> None:
@@ -236,7 +236,7 @@ class Purse(Struct):
         if at < last[0]:
             return
         self.yes[ticker] = self.no[ticker] = 0
-        self.cash += revenue - last[1] - fee + last[2]
+        self.cash += revenue - last[1]  # the fees were paid with the fills
         self.paid[ticker] = (at, revenue, fee)
 
 

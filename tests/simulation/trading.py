@@ -215,7 +215,7 @@ class Trading:
         self.settlements.append({
             "ticker": ticker, "market_result": "yes" if yes else "no",
             "yes_count_fp": count(max(held, 0)), "no_count_fp": count(max(-held, 0)),
-            "revenue": revenue, "settled_time": rfc(world.clock), "fee_cost": "0.0000",
+            "revenue": revenue, "settled_time": rfc(world.clock), "fee_cost": "0.0700",
             "at": world.clock, "shown": world.now + late, "number": self.number(),
         })  # fmt: skip
         self.held[ticker].put(world.now, 0)

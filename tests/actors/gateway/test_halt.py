@@ -332,7 +332,7 @@ def test_a_panic_during_a_resume_wins() -> None:
     scene.ask(Resume("go"), "r")
     scene.ask(Panic("fire"), "p")
     scene.save()
-    assert halts(scene) == [HaltAnswer(True, "fire")]
+    assert halts(scene) == [HaltAnswer(True, "yesterday; then: fire")]
     live(scene, SECOND)
     assert cancel_alls(scene) == 1
 
