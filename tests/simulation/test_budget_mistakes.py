@@ -1,0 +1,266 @@
+"""The tests of the tests, for the budgets: what the promise of no 429 is worth.
+
+A day of full use: more orders, cancels, reads and loans than there is room for, and a road to the
+exchange that holds up what comes and lets it go at once. Nothing else goes wrong, but that the
+gateway dies every few seconds and the account's tier changes, told before it holds.
+"""
+
+import bisect
+import functools
+import itertools
+import random
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from actors.gateway import doubts, reads, tier
+from actors.gateway.allowance import Allowance
+from actors.gateway.bucket import SPARE, STEADY, TOKEN, Bucket
+from actors.gateway.lanes import Lanes
+from actors.gateway.tier import Tier
+from protocol.envelope import Letter
+from protocol.kalshi.costs import Costs
+from protocol.limits import JITTER, MS, SECOND
+from protocol.messages import AcquireTokens, AnyMessage, MarketsRequest, PlaceOrder, TokensAnswer
+from protocol.units import Count, Price
+from tests.simulation.faults import Faults
+from tests.simulation.planting import planted, small_bounds
+from tests.simulation.promises import Budget
+from tests.simulation.rates import TIERS
+from tests.simulation.test_simulation import Mistake, catch
+from tests.simulation.trading import TICKERS
+from tests.simulation.wire import Wire
+from tests.simulation.world import World
+
+GTC = "good_till_canceled"
+END = 40 * SECOND
+SEEDS = 20
+FAST_MAX = 4 * MS  # one way, where nothing is held up
+TIER = (0, 0, 1, 2)  # mostly the smallest buckets
+SHORT = (  # bounds for a short day with many deaths, on which no call lands late
+    (reads, "LIMITS_INTERVAL", 3 * SECOND),
+    (doubts, "ABSENCE_AFTER", 1 * SECOND),
+    (doubts, "RESOLVE_INTERVAL", SECOND // 2),
+)
+
+
+class Road:
+    """The way to the exchange. What leaves during a jam arrives at its end, all at once."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._jams: list[tuple[int, int]] = [(0, 0)]  # from, until
+        now = SECOND
+        while now < END:
+            now += dice.choice((FAST_MAX, dice.randint(FAST_MAX, SECOND)))
+            end = now + dice.choice((1, dice.random())) * (JITTER - FAST_MAX)
+            self._jams.append((now, int(end)))
+            now = int(end)
+
+    def delay(self, now: int, dice: random.Random) -> int:
+        """Less than JITTER."""
+        _, end = self._jams[bisect.bisect(self._jams, (now, END)) - 1]
+        return max(dice.randint(1, FAST_MAX), end - now)
+
+
+class Programs:
+    """Borrow tokens, and spend them as late as they may; read lists of markets, too."""
+
+    def __init__(self, world: World, road: Road) -> None:
+        self._world, self._road = world, road
+        self._numbers = itertools.count(1)
+        self._asked: dict[str, tuple[int, AcquireTokens]] = {}
+
+    def borrow(self, budget: str, shard: int, most: int) -> None:
+        dice = self._world.dice
+        tokens = dice.choice((2, 10, most // 3, most))
+        wanted = AcquireTokens("read" if budget == "read" else "write", tokens, shard, 0)
+        self._asked[self._send(wanted)] = self._world.now, wanted
+
+    def read(self) -> None:
+        self._send(MarketsRequest(("*",)))
+
+    def _send(self, body: AnyMessage) -> str:
+        id = f"p{next(self._numbers)}"
+        letter = Letter("program", 1, id, self._world.wall, body)
+        self._world.bus.send("program", (b"program", b"1"), "gateway", letter)
+        return id
+
+    def told(self, letter: Letter) -> None:
+        asked_at, wanted = self._asked.pop(letter.id, (0, None))
+        answer, world = letter.body, self._world
+        if wanted is None or not isinstance(answer, TokensAnswer) or answer.state != "granted":
+            return
+        left = asked_at + answer.valid_ms * MS - world.now
+        if left >= 0:
+            late = world.dice.choice((left, left, world.dice.randint(0, left)))
+            world.at(world.now + late, lambda: self._leave(wanted))
+
+    def _leave(self, wanted: AcquireTokens) -> None:
+        world, cost = self._world, wanted.tokens
+        budget = "read" if wanted.budget == "read" else f"write {wanted.shard}"
+        world.happened[f"lent: {budget}"] += 1
+        world.log("left", call="program", budget=budget, cost=cost)
+        arrives = world.now + self._road.delay(world.now, world.dice)
+        world.at(arrives, lambda: world.exchange.rates.draw(budget, cost))
+
+
+class FullUse:
+    """Quiet moments, in which buckets fill up, and floods of all kinds of wishes."""
+
+    def __init__(self, seed: int) -> None:
+        self.world = World(seed, Faults(call_delay_max=FAST_MAX))
+        self.world.exchange.rates.start(0)
+        self.road = Road(random.Random(f"{seed}/road"))
+        self._programs = Programs(self.world, self.road)
+        self.world.outsiders["program"] = self._programs
+        self._numbers = itertools.count(1)
+        self._schedule()
+
+    def delay(self) -> int:
+        return self.road.delay(self.world.now, self.world.dice)
+
+    def _schedule(self) -> None:
+        world, dice = self.world, self.world.dice
+        kinds = (
+            (40 * MS, self._place),
+            (500 * MS, self._cancel),
+            (5 * MS, self._programs.read),
+            (10 * MS, lambda: self._programs.borrow("read", 0, 500)),
+            (20 * MS, lambda: self._programs.borrow("write", dice.choice((0, 2)), 30)),
+        )
+        now = 3 * SECOND
+        while now < END:
+            now += dice.choice((0, dice.randint(1, 4 * SECOND)))
+            end = now + dice.randint(SECOND, 4 * SECOND)
+            for pace, wish in dice.sample(kinds, dice.randint(1, len(kinds))):
+                for when in range(now, end, pace):
+                    world.at(when, wish)
+            if dice.random() < 0.5:
+                world.at(dice.randint(now, end), self._die)
+            if dice.random() < 0.4:
+                change = functools.partial(world.exchange.rates.change, dice.choice(TIER), True)
+                world.at(dice.randint(now, end), change)
+            world.at(end, world.client.give_up)
+            now = end
+
+    def _die(self) -> None:
+        """And be there again soon: the exchange's buckets are as they were."""
+        self.world.crash("gateway")
+        back = self.world.now + self.world.dice.randint(10, 300) * MS
+        self.world.at(back, lambda: self.world.start("gateway"))
+
+    def _place(self) -> None:
+        price = Price(self.world.dice.choice((100_000, 900_000)))
+        ticker = self.world.dice.choice(TICKERS)
+        id = f"c{next(self._numbers)}"
+        self.world.client.post(PlaceOrder(id, ticker, "bid", price, Count(1_000), GTC))
+
+    def _cancel(self) -> None:
+        for order in self.world.exchange.trading.resting():
+            self.world.client.cancel(order["client_order_id"])
+
+
+def full_use(seed: int) -> World:
+    """Raises AssertionError if a call is not covered, or an order takes what is for cancels."""
+    with small_bounds(), ExitStack() as stack:
+        for owner, name, bound in SHORT:
+            stack.enter_context(planted(owner, name, bound))
+        day = FullUse(seed)
+        stack.enter_context(planted(Wire, "delay", lambda wire: day.delay()))
+        budget, read = Budget(), 0
+        for now in range(2 * SECOND, END, SECOND):
+            day.world.run(now)
+            for event in day.world.events[read:]:
+                budget.take(event)
+            read = len(day.world.events)
+        return day.world
+
+
+# Mistakes
+
+
+def a_bucket_starts_full() -> AbstractContextManager[None]:
+    right = Bucket.__init__
+
+    def init(self: Bucket, capacity: int, rate: int, now: int) -> None:
+        right(self, capacity, rate, now)
+        self._level = self._full
+
+    return planted(Bucket, "__init__", init)
+
+
+def there_is_no_room_for_jitter() -> AbstractContextManager[None]:
+    right = Bucket.resize
+
+    def resize(self: Bucket, now: int, capacity: int, rate: int) -> None:
+        right(self, now, capacity, rate)
+        self._full = (capacity - SPARE) * TOKEN
+        self._rate = rate * STEADY
+
+    return planted(Bucket, "resize", resize)
+
+
+def a_lower_tier_counts_at_the_second_word() -> AbstractContextManager[None]:
+    return planted(tier, "_least", lambda old, new: old)
+
+
+def a_lower_tier_is_ignored() -> AbstractContextManager[None]:
+    right = Tier.learn
+
+    def learn(self: Tier, at: int, told: Any) -> None:
+        before = self.read, self.write
+        right(self, at, told)
+        if told.read.refill_rate < before[0].refill_rate:
+            self.read, self.write = before
+
+    return planted(Tier, "learn", learn)
+
+
+def everything_costs_one_token() -> AbstractContextManager[None]:
+    return planted(Costs, "_one", lambda self, call: 1)
+
+
+def cancels_cost_nothing() -> AbstractContextManager[None]:
+    right = Costs._one
+    wrong = lambda self, call: 0 if call.method == "DELETE" else right(self, call)  # noqa: E731
+    return planted(Costs, "_one", wrong)
+
+
+def loans_are_forgotten_at_a_death() -> AbstractContextManager[None]:
+    right = Lanes.__init__
+
+    def init(self: Lanes, now: int) -> None:
+        right(self, now)
+        self._opens_at = now
+
+    return planted(Lanes, "__init__", init)
+
+
+def what_is_lent_counts_as_spent_at_once() -> AbstractContextManager[None]:
+    def lend(self: Bucket, now: int, cost: int, duration: int, keep: int = 0) -> bool:
+        return self.draw(now, cost, keep)
+
+    return planted(Bucket, "lend", lend)
+
+
+def programs_take_what_is_kept_for_cancels() -> AbstractContextManager[None]:
+    return planted(Allowance, "keep", lambda self, lane, budget: 0)
+
+
+MISTAKES: list[Mistake] = [
+    a_bucket_starts_full,
+    there_is_no_room_for_jitter,
+    a_lower_tier_counts_at_the_second_word,
+    a_lower_tier_is_ignored,
+    everything_costs_one_token,
+    cancels_cost_nothing,
+    loans_are_forgotten_at_a_death,
+    what_is_lent_counts_as_spent_at_once,
+]
+
+
+@pytest.mark.parametrize("seed_of_day", range(SEEDS))
+def test_full_use(seed_of_day: int) -> None:
+    full_use(seed_of_day)
