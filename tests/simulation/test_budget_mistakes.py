@@ -38,7 +38,6 @@ GTC = "good_till_canceled"
 END = 40 * SECOND
 SEEDS = 20
 FAST_MAX = 4 * MS  # one way, where nothing is held up
-TIER = (0, 0, 1, 2)  # mostly the smallest buckets
 SHORT = (  # bounds for a short day with many deaths, on which no call lands late
     (reads, "LIMITS_INTERVAL", 3 * SECOND),
     (doubts, "ABSENCE_AFTER", 1 * SECOND),
@@ -53,15 +52,20 @@ class Road:
         self._jams: list[tuple[int, int]] = [(0, 0)]  # from, until
         now = SECOND
         while now < END:
-            now += dice.choice((FAST_MAX, dice.randint(FAST_MAX, SECOND)))
+            now += dice.choice((FAST_MAX, dice.randint(FAST_MAX, 2 * SECOND)))
             end = now + dice.choice((1, dice.random())) * (JITTER - FAST_MAX)
             self._jams.append((now, int(end)))
             now = int(end)
 
     def delay(self, now: int, dice: random.Random) -> int:
         """Less than JITTER."""
-        _, end = self._jams[bisect.bisect(self._jams, (now, END)) - 1]
+        _, end = self._jams[bisect.bisect(self._jams, (now, 2 * END)) - 1]
         return max(dice.randint(1, FAST_MAX), end - now)
+
+    def last_jam(self, now: int, until: int) -> int:
+        """The latest moment to leave, so that it comes together with as much as can be."""
+        began, end = self._jams[bisect.bisect(self._jams, (until, 2 * END)) - 1]
+        return min(max(now, began), until) if end > now else until
 
 
 class Programs:
@@ -94,8 +98,10 @@ class Programs:
             return
         left = asked_at + answer.valid_ms * MS - world.now
         if left >= 0:
-            late = world.dice.choice((left, left, world.dice.randint(0, left)))
-            world.at(world.now + late, lambda: self._leave(wanted))
+            until = world.now + left
+            last = self._road.last_jam(world.now, until)
+            when = world.dice.choice((until, last, last, world.dice.randint(world.now, until)))
+            world.at(when, lambda: self._leave(wanted))
 
     def _leave(self, wanted: AcquireTokens) -> None:
         world, cost = self._world, wanted.tokens
@@ -116,31 +122,34 @@ class FullUse:
         self._programs = Programs(self.world, self.road)
         self.world.outsiders["program"] = self._programs
         self._numbers = itertools.count(1)
-        self._schedule()
+        self._schedule(seed % 2 == 0)
 
     def delay(self) -> int:
         return self.road.delay(self.world.now, self.world.dice)
 
-    def _schedule(self) -> None:
-        world, dice = self.world, self.world.dice
-        kinds = (
+    def _schedule(self, deaths: bool) -> None:
+        """Rounds of quiet and flood; in each the gateway dies, or the tier changes."""
+        world, dice, programs = self.world, self.world.dice, self._programs
+        reads = ((10 * MS, programs.read),)
+        loans = ((10 * MS, lambda: programs.borrow("read", 0, 500)),)
+        writes = (
             (40 * MS, self._place),
             (500 * MS, self._cancel),
-            (5 * MS, self._programs.read),
-            (10 * MS, lambda: self._programs.borrow("read", 0, 500)),
-            (20 * MS, lambda: self._programs.borrow("write", dice.choice((0, 2)), 30)),
+            (20 * MS, lambda: programs.borrow("write", dice.choice((0, 2)), 30)),
         )
+        tiers = itertools.cycle((2, 0, 1, 0))
         now = 3 * SECOND
         while now < END:
             now += dice.choice((0, dice.randint(1, 4 * SECOND)))
-            end = now + dice.randint(SECOND, 4 * SECOND)
-            for pace, wish in dice.sample(kinds, dice.randint(1, len(kinds))):
+            end = now + dice.randint(SECOND, 5 * SECOND)
+            wishes = dice.choice((reads, loans, loans, reads + loans))
+            for pace, wish in (*wishes, *dice.sample(writes, dice.randint(0, len(writes)))):
                 for when in range(now, end, pace):
                     world.at(when, wish)
-            if dice.random() < 0.5:
+            if deaths:
                 world.at(dice.randint(now, end), self._die)
-            if dice.random() < 0.4:
-                change = functools.partial(world.exchange.rates.change, dice.choice(TIER), True)
+            else:
+                change = functools.partial(world.exchange.rates.change, next(tiers), True)
                 world.at(dice.randint(now, end), change)
             world.at(end, world.client.give_up)
             now = end
