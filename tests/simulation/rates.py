@@ -91,6 +91,7 @@ class Rates:
         """Begin with this tier, before anybody has been told of one."""
         self.told = tier
         self._take()
+        self.lowest = {name: most for name, (_, most) in self._limits().items()}
 
     def _limits(self) -> dict[str, tuple[int, int]]:
         read, write = TIERS[self.tier]

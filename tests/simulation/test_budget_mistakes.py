@@ -9,7 +9,7 @@ import bisect
 import functools
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
@@ -36,8 +36,10 @@ from tests.simulation.world import World
 
 GTC = "good_till_canceled"
 END = 40 * SECOND
-SEEDS = 20
+SEEDS = 21
 FAST_MAX = 4 * MS  # one way, where nothing is held up
+READS, LOANS, WRITES = ("read",), ("lend",), ("place", "cancel", "lend writes")
+Kind = tuple[int, Callable[[], None]]  # of wishes: how often, and what
 SHORT = (  # bounds for a short day with many deaths, on which no call lands late
     (reads, "LIMITS_INTERVAL", 3 * SECOND),
     (doubts, "ABSENCE_AFTER", 1 * SECOND),
@@ -49,23 +51,28 @@ class Road:
     """The way to the exchange. What leaves during a jam arrives at its end, all at once."""
 
     def __init__(self, dice: random.Random) -> None:
-        self._jams: list[tuple[int, int]] = [(0, 0)]  # from, until
+        self.jams: list[tuple[int, int]] = [(0, 0)]  # from, until
         now = SECOND
         while now < END:
             now += dice.choice((FAST_MAX, dice.randint(FAST_MAX, 2 * SECOND)))
             end = now + dice.choice((1, dice.random())) * (JITTER - FAST_MAX)
-            self._jams.append((now, int(end)))
+            self.jams.append((now, int(end)))
             now = int(end)
 
     def delay(self, now: int, dice: random.Random) -> int:
         """Less than JITTER."""
-        _, end = self._jams[bisect.bisect(self._jams, (now, 2 * END)) - 1]
+        _, end = self._latest(now)
         return max(dice.randint(1, FAST_MAX), end - now)
 
     def last_jam(self, now: int, until: int) -> int:
         """The latest moment to leave, so that it comes together with as much as can be."""
-        began, end = self._jams[bisect.bisect(self._jams, (until, 2 * END)) - 1]
+        began, end = self._latest(until)
         return min(max(now, began), until) if end > now else until
+
+    def _latest(self, now: int) -> tuple[int, int]:
+        """The last jam that had begun by then."""
+        number = bisect.bisect(self.jams, (now, 2 * END))
+        return self.jams[number - 1] if number else (0, 0)
 
 
 class Programs:
@@ -122,43 +129,70 @@ class FullUse:
         self._programs = Programs(self.world, self.road)
         self.world.outsiders["program"] = self._programs
         self._numbers = itertools.count(1)
-        self._schedule(seed % 2 == 0)
+        dice, programs = self.world.dice, self._programs
+        self._kinds: dict[str, Kind] = {
+            "read": (10 * MS, programs.read),
+            "lend": (10 * MS, lambda: programs.borrow("read", 0, dice.choice((250, 500)))),
+            "place": (40 * MS, self._place),
+            "cancel": (500 * MS, self._cancel),
+            "lend writes": (20 * MS, lambda: programs.borrow("write", dice.choice((0, 2)), 30)),
+        }
+        self._tiers = itertools.cycle((2, 0, 1, 0))
+        match seed % 3:
+            case 0:
+                self._mixed(self._die)
+            case 1:
+                self._mixed(self._change)
+            case _:
+                self._strikes()
 
     def delay(self) -> int:
         return self.road.delay(self.world.now, self.world.dice)
 
-    def _schedule(self, deaths: bool) -> None:
-        """Rounds of quiet and flood; in each the gateway dies, or the tier changes."""
-        world, dice, programs = self.world, self.world.dice, self._programs
-        reads = ((10 * MS, programs.read),)
-        loans = ((10 * MS, lambda: programs.borrow("read", 0, 500)),)
-        writes = (
-            (40 * MS, self._place),
-            (500 * MS, self._cancel),
-            (20 * MS, lambda: programs.borrow("write", dice.choice((0, 2)), 30)),
-        )
-        tiers = itertools.cycle((2, 0, 1, 0))
-        now = 3 * SECOND
+    def _flood(self, now: int, end: int, *kinds: Kind) -> None:
+        for pace, wish in kinds:
+            for when in range(now, end, pace):
+                self.world.at(when, wish)
+
+    def _mixed(self, event: Callable[[], None]) -> None:
+        """Rounds of quiet and flood, in each of which something happens."""
+        dice, now = self.world.dice, 3 * SECOND
         while now < END:
             now += dice.choice((0, dice.randint(1, 4 * SECOND)))
             end = now + dice.randint(SECOND, 5 * SECOND)
-            wishes = dice.choice((reads, loans, loans, reads + loans))
-            for pace, wish in (*wishes, *dice.sample(writes, dice.randint(0, len(writes)))):
-                for when in range(now, end, pace):
-                    world.at(when, wish)
-            if deaths:
-                world.at(dice.randint(now, end), self._die)
-            else:
-                change = functools.partial(world.exchange.rates.change, next(tiers), True)
-                world.at(dice.randint(now, end), change)
-            world.at(end, world.client.give_up)
+            wishes = dice.choice((READS, LOANS, LOANS, READS + LOANS))
+            writes = dice.sample(WRITES, dice.randint(0, len(WRITES)))
+            self._flood(now, end, *(self._kinds[name] for name in (*wishes, *writes)))
+            self.world.at(dice.randint(now, end), event)
+            self.world.at(end, self.world.client.give_up)
             now = end
+
+    def _strikes(self) -> None:
+        """All is lent out of full buckets, and spent together at last; meanwhile the gateway dies,
+        or lends on."""
+        dice, now = self.world.dice, 8 * SECOND
+        self.road.jams.clear()
+        while now < END:
+            self.road.jams.append((now + SECOND - 50 * MS, now + SECOND + JITTER - 60 * MS))
+            if dice.random() < 0.5:
+                self._flood(now, now + 2 * SECOND, self._kinds["lend"])
+                now += 6 * SECOND
+                continue
+            dies = now + dice.randint(50, 200) * MS
+            self._flood(now, dies, self._kinds["lend"])
+            self.world.at(dies, self._die)
+            again = dies + dice.randint(300, 800) * MS
+            self._flood(again, again + SECOND, self._kinds["lend"], self._kinds["read"])
+            now += 8 * SECOND
 
     def _die(self) -> None:
         """And be there again soon: the exchange's buckets are as they were."""
         self.world.crash("gateway")
         back = self.world.now + self.world.dice.randint(10, 300) * MS
         self.world.at(back, lambda: self.world.start("gateway"))
+
+    def _change(self) -> None:
+        self.world.exchange.rates.change(next(self._tiers), early=True)
 
     def _place(self) -> None:
         price = Price(self.world.dice.choice((100_000, 900_000)))
@@ -239,10 +273,13 @@ def cancels_cost_nothing() -> AbstractContextManager[None]:
 
 def loans_are_forgotten_at_a_death() -> AbstractContextManager[None]:
     right = Lanes.__init__
+    limits = (100, 100), (200, 200)
 
     def init(self: Lanes, now: int) -> None:
         right(self, now)
         self._opens_at = now
+        for budget in self.allowance.budgets.values():
+            budget.bucket = Bucket(*limits[budget.name == "read"], now)
 
     return planted(Lanes, "__init__", init)
 
