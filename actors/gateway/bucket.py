@@ -5,7 +5,8 @@ refills with r tokens a second, and sees our calls up to JITTER (J) later than t
 more, some less. Calls that arrive within a span W left within W + J. So if what we hold never
 exceeds F = C - r x J, at most F + r x (W + J) = C + r x W arrive, which is what a full bucket of
 the exchange covers. Starting empty makes the same true across restarts, whatever a former life
-has spent. Micro-tokens would do; trillionths let a nanosecond's refill be a whole number.
+has spent, and `assume_lent` whatever it has lent. Micro-tokens would do; trillionths let a
+nanosecond's refill be a whole number.
 
 Where so small a bucket as C < 2 x r x J leaves less than half of C, it refills slower instead.
 """

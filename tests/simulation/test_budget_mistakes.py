@@ -68,6 +68,10 @@ def cancels_cost_nothing() -> AbstractContextManager[None]:
     return planted(Costs, "_one", wrong)
 
 
+def tokens_gather_beside_what_a_former_life_has_lent() -> AbstractContextManager[None]:
+    return planted(Bucket, "assume_lent", lambda self, now, until, kept: None)
+
+
 def loans_are_forgotten_at_a_death() -> AbstractContextManager[None]:
     right = Lanes.__init__
     limits = (100, 100), (200, 200)
@@ -95,6 +99,7 @@ MISTAKES: dict[Mistake, int] = {  # each with a kind of day
     a_lower_tier_is_ignored: TIERS,
     everything_costs_one_token: DEATHS,
     cancels_cost_nothing: DEATHS,
+    tokens_gather_beside_what_a_former_life_has_lent: STRIKES,
     loans_are_forgotten_at_a_death: STRIKES,
     what_is_lent_counts_as_spent_at_once: STRIKES,
 }
