@@ -20,6 +20,7 @@ WISH_LANE: Final[Lane] = "read"  # of programs that borrow: behind all that trad
 CANCELS_KEPT: Final = 20  # beside one cancel-all
 TABLES_MAX: Final = 4  # cost tables in a row that differ, of which the dearest row counts
 LENT_MIN: Final = 100 * MS  # a program needs so long to spend what it was lent
+UNLENT: Final = 20  # tokens of each budget that are never lent: a next life starts with these
 UNNAMED: Final = "others"  # callers beyond CALLERS_MAX
 
 _CREATE: Final = Call("create", "POST", calls.ORDERS_PATH, "order")
@@ -88,7 +89,9 @@ class Allowance:
         """Tokens that this lane leaves in the budget, for those that it must not hold up."""
         if budget == READ:
             return self._read_kept if lane in ("read", "audit") else 0
-        return 0 if lane == "cancel" else self.reserve
+        if lane == "cancel":
+            return 0
+        return max(self.reserve, UNLENT) if lane == WISH_LANE else self.reserve
 
     def fits(self, lane: Lane, budget: int, cost: int) -> bool:
         """Whether so many tokens could ever be drawn at once, beside what is kept."""
@@ -135,4 +138,5 @@ class Allowance:
         room = self.budgets[WRITE].bucket.holds - self.cost(_CREATE)
         self.reserve = max(min(self.reserve_wanted, room), 0)
         look_ups = 2 * self.cost(_LISTING)
-        self._read_kept = max(min(look_ups, self.budgets[READ].bucket.holds - look_ups), 0)
+        room = self.budgets[READ].bucket.holds - look_ups
+        self._read_kept = max(min(max(look_ups, UNLENT), room), 0)

@@ -5,7 +5,8 @@ refills with r tokens a second, and sees our calls up to JITTER (J) later than t
 more, some less. Calls that arrive within a span W left within W + J. So if what we hold never
 exceeds F = C - r x J, at most F + r x (W + J) = C + r x W arrive, which is what a full bucket of
 the exchange covers. Starting empty makes the same true across restarts, whatever a former life
-has spent. Micro-tokens would do; trillionths let a nanosecond's refill be a whole number.
+has spent, and `assume_lent` whatever it has lent. Micro-tokens would do; trillionths let a
+nanosecond's refill be a whole number.
 
 Where so small a bucket as C < 2 x r x J leaves less than half of C, it refills slower instead.
 """
@@ -33,6 +34,7 @@ class Bucket:
         self._level = 0
         self._loans: collections.deque[tuple[int, int]] = collections.deque()  # end, amount
         self._lent = 0
+        self._former_until = 0
         self._full = 0
         self._rate = 0
         self.resize(now, capacity, rate)
@@ -43,7 +45,13 @@ class Bucket:
         assert rate > 0
         self._refill(now)
         whole = capacity * TOKEN
+        before = self._full
         self._full = max(whole - rate * (TOKEN // 10**9) * JITTER - SPARE * TOKEN, whole // 2)
+        if now < self._former_until:  # it leaves as much as before of any capacity
+            end, amount = self._loans.popleft()
+            more = max(self._full - before, -amount)
+            self._loans.appendleft((end, amount + more))
+            self._lent += more
         self._rate = min(rate * STEADY, (whole - self._full) // JITTER)
         self._level = min(self._level, max(self._full - self._lent, 0))
 
@@ -77,6 +85,17 @@ class Bucket:
             self._loans.append((end, cost * TOKEN))
         self._lent += cost * TOKEN
         return True
+
+    def assume_lent(self, now: int, until: int, kept: int) -> None:
+        """A former life may have lent all but `kept` tokens: until then no more than that gathers.
+
+        Its loans may be spent together with what has gathered here since.
+        """
+        assert not self._loans
+        self._refill(now)
+        amount = max(self._full - kept * TOKEN, 0)
+        self._loans.append((until, amount))
+        self._lent, self._former_until = amount, until
 
     def loan_max(self, cost: int, keep: int) -> int:
         """How long such loans, one after the other, may last and still leave no refill unused."""

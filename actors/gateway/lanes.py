@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.gateway.allowance import WISH_LANE, Allowance, budget_of
+from actors.gateway.allowance import READ, UNLENT, WISH_LANE, Allowance, budget_of
 from actors.gateway.bucket import Bucket
 from actors.gateway.budget import Budget
 from protocol.kalshi.answers import CostsBody, LimitsBody
@@ -73,6 +73,8 @@ class Lanes:
         self._next_id = 1
         self._number = 0
         self._opens_at = now + TOKENS_VALID  # what a former life has lent is spent by then
+        for one in self.allowance.budgets.values():
+            one.bucket.assume_lent(now, self._opens_at, UNLENT)
         self._lent: list[tuple[str, int]] = []
 
     def learn_costs(self, body: CostsBody) -> None:
@@ -187,7 +189,7 @@ class Lanes:
         opens_at = self._opens_for(now, lane, item, budget)
         if opens_at is None or opens_at > now:
             return False
-        return budget.bucket.draw(now, item.cost, self.allowance.keep(lane, item.budget))
+        return budget.bucket.draw(now, item.cost, self._keep(now, lane, item.budget))
 
     def _lend(self, now: int, wish: Wish) -> bool:
         """Lend a program its tokens, if they are there."""
@@ -259,8 +261,14 @@ class Lanes:
         opens_at = self._opens_for(now, lane, item, budget)
         if opens_at is None:
             return None
-        keep = self.allowance.keep(lane, item.budget)
+        keep = self._keep(now, lane, item.budget)
         return max(opens_at, budget.bucket.ready_at(now, item.cost, keep))
+
+    def _keep(self, now: int, lane: Lane, budget: int) -> int:
+        """As `Allowance.keep`; but right after a start so little gathers that reads, which a boot
+        needs, would find nothing beside what is kept."""
+        early = budget == READ and now < self._opens_at
+        return 0 if early else self.allowance.keep(lane, budget)
 
     def retry_after_ms(self, now: int, call: Call) -> int:
         """How long until there would be tokens for this call, after all that waits before it."""

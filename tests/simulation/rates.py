@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from protocol.kalshi.calls import Call
-from protocol.limits import SECOND
+from protocol.limits import JITTER, MS, TOKENS_VALID
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -25,7 +25,8 @@ COSTS = {
         {"method": "GET", "path": "/portfolio/orders/:order_id", "cost": 2},
     ],
 }
-KNOWN_AFTER = 1 * SECOND  # the gateway has heard of a tier: what it sent before has arrived by then
+# The gateway has heard of a tier: by then all has arrived that left or was lent before.
+KNOWN_AFTER = TOKENS_VALID + JITTER + 1 * MS
 
 
 class TrueBucket:
@@ -81,6 +82,7 @@ class Rates:
         self.buckets: dict[str, TrueBucket] = {}
         for name, (rate, capacity) in self._limits().items():
             self.buckets[name] = TrueBucket(world.now, rate, capacity)
+        self.lowest = {name: most for name, (_, most) in self._limits().items()}  # ever left
         self._excused: set[str] = set()  # budgets that went down before anybody was told
         self._known_at: int | None = 0  # when the gateway heard what is told now
         self._note()
@@ -89,6 +91,7 @@ class Rates:
         """Begin with this tier, before anybody has been told of one."""
         self.told = tier
         self._take()
+        self.lowest = {name: most for name, (_, most) in self._limits().items()}
 
     def _limits(self) -> dict[str, tuple[int, int]]:
         read, write = TIERS[self.tier]
@@ -145,6 +148,7 @@ class Rates:
             self._excused.discard(budget)
             self._note()
         if bucket.draw(now, cost):
+            self.lowest[budget] = min(self.lowest[budget], bucket.level(now))
             return True
         self._world.happened["429"] += 1
         self._world.log("refused", budget, excused=budget in self._excused)

@@ -8,6 +8,7 @@ from protocol.limits import HOLD_AFTER_CANCEL_ALL, MS, SECOND
 from tests.simulation.checkers import check_states
 from tests.simulation.log import Event
 from tests.simulation.promises import HALT_WITHIN, Budget, Kill, Promise, Strangers, WireOnce
+from tests.simulation.rates import TrueBucket
 
 TIER = Event(0, "tier", "write 0", rate=100, capacity=100)
 
@@ -85,3 +86,48 @@ def test_no_order_that_is_there_is_called_one_that_never_was() -> None:
     for state in ("rejected", "denied", "withdrawn", "absent"):
         with pytest.raises(AssertionError, match=f"a: {state}"):
             check_states({"a": state}, {"a"})
+
+
+def budget(*levels: tuple[int, int, bool]) -> list[Event]:
+    """What the exchange's write budget was, one after the other: rate, capacity, excused."""
+    return [
+        Event(0, "tier", "write 0", rate=rate, capacity=capacity, excused=excused)
+        for rate, capacity, excused in levels
+    ]
+
+
+SPENT = Event(1, "left", "", "program", "write 0", 30)
+CREATES = [create(1, f"c{i}") for i in range(6)]
+BUDGETS: list[tuple[list[Event], str]] = [
+    ([*budget((300, 600, False)), *CREATES], ""),
+    ([*budget((300, 600, False), (100, 100, False)), *CREATES], "left 40 tokens"),
+    ([*budget((300, 600, False), (100, 100, True)), *CREATES], ""),
+    ([*budget((100, 100, True), (100, 100, False)), *CREATES], "left 40 tokens"),
+    ([*budget((100, 100, False)), SPENT, *CREATES[:2]], ""),
+    ([*budget((100, 100, False)), SPENT, *CREATES[:3]], "left 40 tokens"),
+    ([*budget((100, 100, False)), SPENT, SPENT, SPENT, *CREATES[:1]], "left 0 tokens"),
+    ([Event(1, "refused", "write 2", excused=True), Event(2, "refused", "write 2")], "429: the w"),
+]
+
+
+@pytest.mark.parametrize(("history", "why"), BUDGETS)
+def test_a_budget(history: list[Event], why: str) -> None:
+    kept = Budget()
+    for event in history[:-1]:
+        kept.take(event)
+    if not why:
+        kept.take(history[-1])
+        return
+    with pytest.raises(AssertionError, match=why):
+        kept.take(history[-1])
+
+
+def test_the_exchange_s_bucket_refills_and_never_above_its_capacity() -> None:
+    bucket = TrueBucket(0, 100, 100)
+    assert bucket.draw(0, 100)
+    assert not bucket.draw(0, 1)
+    assert not bucket.draw(SECOND // 10 - 1, 10)
+    assert bucket.draw(SECOND // 10, 10)
+    assert bucket.level(HOLD_AFTER_CANCEL_ALL) == 100
+    bucket.resize(HOLD_AFTER_CANCEL_ALL, 50, 60)
+    assert bucket.level(HOLD_AFTER_CANCEL_ALL) == 60

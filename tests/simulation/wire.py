@@ -110,7 +110,7 @@ class Wire:
         if why:
             world.feed_later(process, CallFailed(world.wall, id, f"{STOPPED}{why}", False))
             return
-        there, back = (dice.randint(1, faults.call_delay_max) for _ in range(2))
+        there, back = self.delay(), dice.randint(1, faults.call_delay_max)
         fate = self._fate(call)
         if fate == "lost before" and dice.random() < 0.5:
             failed = CallFailed(world.wall, id, "no answer", False)
@@ -149,6 +149,10 @@ class Wire:
             world.at(world.now + there, lambda: self._end(process, id, call, None))
         else:
             world.at(world.now + there, arrive)
+
+    def delay(self) -> int:
+        """How long what leaves now is on its way to the exchange."""
+        return self._world.dice.randint(1, self._world.faults.call_delay_max)
 
     def _stopped(self) -> str:
         """Why no order may leave: the wire looks at the latch right before the first byte."""

@@ -146,7 +146,7 @@ def test_programs_come_behind_orders_and_never_get_the_reserve() -> None:
 def test_before_the_limits_are_known_and_while_halted() -> None:
     scene = Scene(halt="by hand")
     [told] = ask(scene, AcquireTokens("read", 10))
-    assert told == TokensAnswer("later", 1_000, 0, "the account's limits have not been read yet")
+    assert told == TokensAnswer("later", 1_201, 0, "the account's limits have not been read yet")
     scene.ready()
     [told] = ask(scene, AcquireTokens("read", 10), "2")
     assert isinstance(told, TokensAnswer) and told.state == "granted"

@@ -163,18 +163,22 @@ def test_the_exchange_covers_whatever_arrives(
     capacity: int, rate: int, level: int, steps: list[tuple[int, int, int, int, str]]
 ) -> None:
     """Calls bunched by any delay within JITTER, loans spent at any time, restarts."""
-    bucket, now, lent = Bucket(capacity, rate, 0), 0, 0
+    bucket, now, lends_from, kept = Bucket(capacity, rate, 0), 0, 0, 20
     arrivals = []
     for wait, cost, delay, held, what in steps:
         now += wait
         if what == "restart":
-            now = max(now, lent)  # what a former life has lent is waited for (lanes.py)
-            bucket = Bucket(capacity, rate, now)
+            bucket, lends_from = Bucket(capacity, rate, now), now + SECOND
+            bucket.assume_lent(now, lends_from, kept)
         elif what == "draw" and cost <= bucket.holds and bucket.draw(now, cost):
             arrivals.append((now + delay, cost))
-        elif what == "lend" and cost <= bucket.holds and bucket.lend(now, cost, SECOND):
+        elif (
+            what == "lend"
+            and now >= lends_from
+            and cost + kept <= bucket.holds
+            and bucket.lend(now, cost, SECOND, kept)
+        ):
             arrivals.append((now + held + delay, cost))
-            lent = now + SECOND
     exchange = Exchange(capacity, rate, min(level, capacity))
     assert all(exchange.take(at, cost) for at, cost in sorted(arrivals))
 
@@ -189,3 +193,23 @@ def test_without_room_for_jitter_the_exchange_would_refuse(monkeypatch: pytest.M
     arrivals.append((now + JITTER, 30))
     exchange = Exchange(100, 100, 100)
     assert not all(exchange.take(at, cost) for at, cost in sorted(arrivals))
+
+
+def test_until_a_former_life_s_loans_have_ended_little_gathers_whatever_the_limits() -> None:
+    bucket = Bucket(200, 200, 0)
+    bucket.assume_lent(0, SECOND, 20)
+    assert bucket.level(SECOND // 2) == 20
+    assert bucket.draw(SECOND // 2, 20)
+    bucket.resize(SECOND // 2, 600, 200)
+    assert bucket.level(SECOND) == 20
+    assert bucket.ready_at(SECOND, 20) == SECOND
+    assert bucket.level(2 * SECOND) == 219  # from then on it is as any other
+    assert bucket.level(10 * SECOND) == bucket.holds == 549
+
+
+def test_smaller_limits_leave_as_much_of_a_former_life() -> None:
+    bucket = Bucket(600, 200, 0)
+    bucket.assume_lent(0, SECOND, 20)
+    bucket.resize(SECOND // 2, 100, 100)
+    assert bucket.level(SECOND) == 20
+    assert bucket.level(2 * SECOND) == bucket.holds == 74

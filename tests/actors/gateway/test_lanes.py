@@ -14,6 +14,7 @@ from protocol.kalshi.calls import Call
 from protocol.limits import (
     CALLERS_MAX,
     CALLS_IN_FLIGHT_MAX,
+    JITTER,
     LANE_QUEUE_MAX,
     MS,
     SECOND,
@@ -397,3 +398,34 @@ def test_who_spent_what_is_counted_by_name_and_bounded() -> None:
     keys(lanes, NOW + TOKENS_VALID)
     assert len(lanes.allowance.spent) == CALLERS_MAX + 1
     assert lanes.allowance.spent["others"] == [14, 14]
+
+
+# A former life
+
+
+def test_what_a_former_life_has_lent_is_not_spent_twice() -> None:
+    """All that was lent is spent at the last moment, with all that a new life has by then."""
+    basic = LimitsBody(BucketLimits(200, 600), BucketLimits(100, 100), "basic")
+    former = lanes_at(told=basic)
+    for number in range(60):
+        former.wish(f"p{number}", "program:p", READ, 10)
+    assert former.go(NOW) == []
+    lent = 10 * len(former.take_lent())
+    born, end = NOW + 20 * MS, NOW + TOKENS_VALID
+    lanes = Lanes(born)
+    lanes.learn_costs(TABLE)
+    lanes.learn_limits(born, 0, basic)
+    for number in range(60):
+        lanes.submit(f"r{number}", READ_CALL)
+    spent = lent
+    for now in range(end, end + JITTER, MS):  # then all of it arrives
+        spent += 10 * len(keys(lanes, now))
+    assert 500 < lent < spent <= 600
+
+
+def test_a_start_is_no_slower_for_it() -> None:
+    lanes = Lanes(NOW)
+    for number in range(20):
+        lanes.submit(f"r{number}", READ_CALL)
+    gone = [now for now in range(NOW, NOW + SECOND, MS) for _ in keys(lanes, now)]
+    assert len(gone) == 19  # of ten tokens each, 200 a second
