@@ -86,7 +86,8 @@ def placed(id: int, answer: OrderAnswer) -> Reply:
     """201, 202, 409, 422 or 503, by what became of an order."""
     where = f"/v1/orders/{answer.client_order_id}"
     status = ORDER_STATUS.get(answer.outcome, 503)
-    if answer.outcome == "denied" and answer.code not in NOT_NOW:
+    on_record = answer.order is not None  # a denial that the ledger holds: the id is used up
+    if answer.outcome == "denied" and (on_record or answer.code not in NOT_NOW):
         status = 422
     if status in (201, 202):
         return Reply(id, status, as_json(answer), where)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from actors.api.asks import Cancel, GetBook, GetList, Page, Place, Problem, SetHalt, read, scope_of
 from actors.api.replies import cut, placed
-from protocol.messages import Balance, OrderAnswer, PlaceOrder
+from actors.gateway.terms import answer_from
+from protocol.messages import Balance, Order, OrderAnswer, PlaceOrder
 from protocol.units import Count, Money, Price
 
 GOOD = (
@@ -136,6 +137,13 @@ def test_pages_are_newest_first_and_nothing_is_passed_over() -> None:
 )
 def test_the_status_of_an_order_s_answer(outcome: Any, code: str, status: int) -> None:
     assert placed(1, OrderAnswer("c1", outcome, code=code)).status == status
+
+
+def test_a_denial_on_record_is_final_for_a_program_that_asks_until_it_is_told() -> None:
+    booked = Order("c1", "", "KXA-1", "bid", Price(560_000), Count(1_000), "good_till_canceled",
+                   "denied", reason="halted: fire")  # fmt: skip
+    reply = placed(1, answer_from(booked))
+    assert (reply.status, json.loads(reply.body)["code"]) == (422, "halted")
 
 
 def test_the_answer_names_the_field_that_the_gateway_found_wrong() -> None:
