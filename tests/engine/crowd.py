@@ -11,6 +11,7 @@ from typing import Any, Final
 import requests
 from msgspec import Struct
 
+from actors.api.replies import NOT_NOW
 from tests.engine.running import Engine
 
 PAUSE_S: Final = 0.05  # a client's, when there is nothing that it could ask at once
@@ -120,8 +121,10 @@ class Crowd:
             case 201, _:
                 wish.placed, wish.made = True, wish.id
                 return not wish.cancels
-            case (422, "denied" | "absent" | "withdrawn") | (503, "withdrawn" | "not_recorded"):
+            case (422, "absent" | "withdrawn") | (503, "withdrawn" | "not_recorded"):
                 wish.tries += 1  # it never was at the exchange, and will not be
+            case 422, _ if code in NOT_NOW:
+                wish.tries += 1  # a denial on record, asked about again
             case 503, "unreachable":
                 wish.tries += 1
             case 503, "unresolved_order" if self._wishes.qsize() > BUSY:
