@@ -33,6 +33,27 @@ def quote(ticker: str) -> str:
     return f"ticker.{ticker}"
 
 
+def market(ticker: str) -> str:
+    return f"market.{ticker}"
+
+
+def event(ticker: str) -> str:
+    return f"event.{ticker}"
+
+
+def reported(ticker: str) -> str:
+    """A position as the exchange reports it."""
+    return f"reported.{ticker}"
+
+
+def group(id: str) -> str:
+    return f"group.{id}"
+
+
+def raw(channel: str) -> str:
+    return f"raw.{channel}"
+
+
 def order(ticker: str) -> str:
     return f"order.{ticker}"
 

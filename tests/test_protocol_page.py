@@ -19,6 +19,7 @@ TYPES: dict[str, type[msgspec.Struct]] = {
         *typing.get_args(messages.AnyMessage),
         *typing.get_args(facts.AnyFact),
         messages.ProcessHealth,
+        messages.FollowerHealth,
         messages.AccountState,
         messages.Restored,
         messages.CashBase,

@@ -13,7 +13,7 @@ from actors.stream.market import Market
 from actors.stream.private import Private
 from actors.stream.wire import (
     CloseSocket,
-    FrameReceived,
+    FramesReceived,
     Link,
     OpenFailed,
     OpenSocket,
@@ -58,7 +58,7 @@ DRAIN_RESERVE: Final = 500 * MS  # of DRAIN_MAX: we finish before we are ended
 
 __all__ = [
     "CloseSocket",
-    "FrameReceived",
+    "FramesReceived",
     "Link",
     "OpenFailed",
     "OpenSocket",
@@ -93,8 +93,10 @@ class Stream:
         self._deadline = 0
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
-        if type(cause) is FrameReceived and cause.link == "market":
-            effects = self.market.frame(now, cause.at, cause.raw)
+        if type(cause) is FramesReceived and cause.link == "market":
+            effects = []
+            for raw in cause.raws:
+                effects += self.market.frame(now, cause.at, raw)
             if now < self._deadline and not self.market.stirred:
                 return effects  # plain data moves no timer and no health
         else:
@@ -110,8 +112,8 @@ class Stream:
         match cause:
             case Started() | Elapsed():
                 return []
-            case FrameReceived(link="private", raw=raw):
-                return self.private.frame(now, at, raw)
+            case FramesReceived(link="private", raws=raws):
+                return [e for raw in raws for e in self.private.frame(now, at, raw)]
             case PingReceived(link=link):
                 self._of(link).connection.heard_at = now
                 return []

@@ -14,7 +14,7 @@ from websockets.frames import Opcode
 
 from actors.stream.core import (
     CloseSocket,
-    FrameReceived,
+    FramesReceived,
     Link,
     OpenFailed,
     OpenSocket,
@@ -203,7 +203,7 @@ class Life:
         try:
             while True:
                 raw = await socket.recv(decode=False)
-                self._tell(FrameReceived(wall(), self.link, raw))
+                self._tell(FramesReceived(wall(), self.link, [raw]))
         except ConnectionClosed as e:
             frame = e.rcvd or e.sent
             code, text = (1006, "") if frame is None else (frame.code, frame.reason)

@@ -26,6 +26,8 @@ from protocol.messages.commands import (
     ConfirmRestore,
     DoubtAnswer,
     DoubtRequest,
+    ExchangeAnswer,
+    ExchangeRequest,
     Halt,
     HaltAnswer,
     MarketsAnswer,
@@ -42,8 +44,11 @@ from protocol.messages.commands import (
     TokensAnswer,
 )
 from protocol.messages.health import (
+    FollowerHealth,
+    FollowerReport,
     Health,
     Heartbeat,
+    Noted,
     ProcessHealth,
     Signal,
     System,
@@ -56,15 +61,28 @@ from protocol.messages.ledger import (
     Entry,
 )
 from protocol.messages.market import (
+    AuditAnswer,
+    AuditRequest,
     BookAnswer,
     BookDelta,
+    BookFresh,
     BookLost,
     BookRequest,
     BookSide,
     BookSnapshot,
+    BookStale,
+    EventChanged,
+    FeeChanged,
+    Follow,
+    FollowAnswer,
+    GroupChanged,
     Level,
+    ListedBook,
     Mark,
+    MarketChanged,
+    PositionReported,
     Quote,
+    RawFrame,
     Trade,
 )
 from protocol.messages.message import (
@@ -76,11 +94,23 @@ AnyMessage = (
     BookSnapshot
     | BookDelta
     | BookLost
+    | BookStale
+    | BookFresh
     | Trade
     | Quote
+    | MarketChanged
+    | EventChanged
+    | FeeChanged
+    | PositionReported
+    | GroupChanged
+    | RawFrame
     | Mark
     | BookRequest
     | BookAnswer
+    | AuditRequest
+    | AuditAnswer
+    | Follow
+    | FollowAnswer
     | Append
     | Appended
     | Entry
@@ -111,6 +141,8 @@ AnyMessage = (
     | RestoreAnswer
     | MarketsRequest
     | MarketsAnswer
+    | ExchangeRequest
+    | ExchangeAnswer
     | OrderGlimpsed
     | Reconcile
     | ReconcileAnswer
@@ -118,6 +150,8 @@ AnyMessage = (
     | Signal
     | Health
     | System
+    | FollowerReport
+    | Noted
     | Refused
 )
 
@@ -129,13 +163,17 @@ __all__ = [
     "AnyMessage",
     "Append",
     "Appended",
+    "AuditAnswer",
+    "AuditRequest",
     "Balance",
     "BookAnswer",
     "BookDelta",
+    "BookFresh",
     "BookLost",
     "BookRequest",
     "BookSide",
     "BookSnapshot",
+    "BookStale",
     "BookedFill",
     "CancelAnswer",
     "CancelOrder",
@@ -146,18 +184,30 @@ __all__ = [
     "Entries",
     "EntriesRequest",
     "Entry",
+    "EventChanged",
     "EvidenceAnswer",
     "EvidenceRequest",
+    "ExchangeAnswer",
+    "ExchangeRequest",
     "ExchangeStatus",
+    "FeeChanged",
+    "Follow",
+    "FollowAnswer",
+    "FollowerHealth",
+    "FollowerReport",
+    "GroupChanged",
     "Halt",
     "HaltAnswer",
     "Health",
     "Heartbeat",
     "Level",
+    "ListedBook",
     "Mark",
+    "MarketChanged",
     "MarketsAnswer",
     "MarketsRequest",
     "Message",
+    "Noted",
     "Order",
     "OrderAnswer",
     "OrderGlimpsed",
@@ -165,8 +215,10 @@ __all__ = [
     "PanicAnswer",
     "PlaceOrder",
     "Position",
+    "PositionReported",
     "ProcessHealth",
     "Quote",
+    "RawFrame",
     "Reconcile",
     "ReconcileAnswer",
     "Refused",

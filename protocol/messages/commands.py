@@ -164,6 +164,18 @@ class MarketsAnswer(Message, frozen=True):
     tickers: tuple[str, ...]
     complete: bool
     reason: str = ""
+    left_out: int = 0  # more of them, above the bound
+
+
+class ExchangeRequest(Message, frozen=True):
+    """Asks the gateway whether the exchange pauses, by its own word."""
+
+
+class ExchangeAnswer(Message, frozen=True):
+    """`paused` says what pauses and until when, "" if nothing does."""
+
+    paused: str = ""
+    known: bool = True  # the exchange has been asked, and has answered
 
 
 class OrderGlimpsed(Message, frozen=True):

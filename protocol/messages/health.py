@@ -38,6 +38,30 @@ class ProcessHealth(Message, frozen=True):
     counters: dict[str, int] = {}
 
 
+class FollowerReport(Message, frozen=True):
+    """A program that follows topics says how it keeps up: to the supervisor, each second."""
+
+    name: str  # of the program, chosen by itself
+    followed: int  # topics, or books
+    lost: int  # of them, now
+    gaps: int  # since it started
+    lag_ms: int  # from the moment a message was published to the moment it was taken
+
+
+class Noted(Message, frozen=True):
+    """The answer to a report: it was heard."""
+
+
+class FollowerHealth(Message, frozen=True):
+    """What the supervisor knows of one program that reports how it follows."""
+
+    followed: int
+    lost: int
+    gaps: int
+    lag_ms: int
+    age_ms: int  # of the report
+
+
 class Health(Message, frozen=True):
     """A change of one process's state, or a life-cycle signal of it."""
 
@@ -58,3 +82,4 @@ class System(Message, frozen=True):
     flags: dict[str, bool]
     processes: dict[str, ProcessHealth]
     read_only: bool = False  # the boot has ended without the exchange: the ledger is served
+    followers: dict[str, FollowerHealth] = {}  # programs that say how they follow, by name

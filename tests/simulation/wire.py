@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from actors.gateway.desk import CallAnswered, CallFailed
 from actors.gateway.halt import STOPPED
 from actors.stream.wire import (
-    FrameReceived,
+    FramesReceived,
     Link,
     OpenFailed,
     PingReceived,
@@ -62,7 +62,7 @@ class Wire:
 
     def _frame(self, process: "Process", link: Link, connection: Connection, raw: bytes) -> None:
         if self._holds(link, connection):
-            self._world.feed(process, FrameReceived(self._world.wall, link, raw))
+            self._world.feed(process, FramesReceived(self._world.wall, link, [raw]))
 
     def _ping(self, process: "Process", link: Link, connection: Connection) -> None:
         world = self._world

@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-from actors.stream.core import FrameReceived, Link, PingReceived, SendFrame, SocketOpened, Stream
+from actors.stream.core import FramesReceived, Link, PingReceived, SendFrame, SocketOpened, Stream
 from protocol.envelope import Envelope, Letter
 from protocol.limits import MINUTE, SECOND
 from protocol.machine import Answered, Asked, Cause, Effect, Elapsed, Heard, Publish, Started, Tell
@@ -67,7 +67,7 @@ class Scene:
         return self.feed(SocketOpened(self.at, link))
 
     def raw(self, raw: bytes, link: Link = "market") -> list[Effect]:
-        return self.feed(FrameReceived(self.at, link, raw))
+        return self.feed(FramesReceived(self.at, link, [raw]))
 
     def frame(self, frame: dict[str, Any], link: Link = "market") -> list[Effect]:
         return self.raw(json.dumps(frame).encode(), link)

@@ -11,7 +11,7 @@ from websockets.http11 import Request, Response
 
 from actors.stream.core import (
     CloseSocket,
-    FrameReceived,
+    FramesReceived,
     OpenFailed,
     OpenSocket,
     PingReceived,
@@ -71,7 +71,7 @@ def test_frames_go_both_ways_a_ping_is_told_and_a_break_is_told() -> None:
         assert isinstance(await causes.get(), SocketOpened)
         sockets.perform(SendFrame("market", b"subscribe"))
         got = [await causes.get() for _ in range(302)]
-        raws = [cause.raw for cause in got if isinstance(cause, FrameReceived)]
+        raws = [raw for cause in got if isinstance(cause, FramesReceived) for raw in cause.raws]
         assert raws == [f"subscribe {n}".encode() for n in range(300)]
         assert [type(c) for c in got if isinstance(c, PingReceived)] == [PingReceived]
         assert isinstance(got[-1], SocketClosed)
