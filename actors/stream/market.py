@@ -267,7 +267,7 @@ class Market(Line):
 
     def _trade(self, now: int, at: int, frame: TradeFrame, out: list[Effect]) -> None:
         body = frame.msg
-        self.late(now, at, body.ts_ms or frame.sending_ts_ms, out)
+        self.late(now, at, frame.sending_ts_ms, out)
         followed = self.markets.get(body.market_ticker)
         if followed is None:
             return
@@ -279,7 +279,7 @@ class Market(Line):
         out.append(Publish(self._outbox.seal(followed.trade_topic, trade, at)))
 
     def _quote(self, now: int, at: int, frame: TickerFrame, out: list[Effect]) -> None:
-        self.late(now, at, frame.msg.ts_ms or frame.sending_ts_ms, out)
+        self.late(now, at, frame.sending_ts_ms, out)
         followed = self.markets.get(frame.msg.market_ticker)
         if followed is not None:
             quote = meaning.quote(frame.msg, at)

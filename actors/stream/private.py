@@ -134,7 +134,7 @@ class Private(Line):
     def take(self, now: int, at: int, frame: AnyFrame, out: list[Effect]) -> None:
         match frame:
             case FillFrame(msg=body):
-                self.late(now, at, body.ts_ms or frame.sending_ts_ms, out)
+                self.late(now, at, frame.sending_ts_ms or body.ts_ms, out)
                 out += self._tell(now, at, meaning.fill(body))
             case UserOrderFrame(msg=body):
                 self.late(now, at, frame.sending_ts_ms, out)

@@ -105,11 +105,11 @@ class Public(Line):
         try:
             match frame:
                 case TradeFrame(msg=body):
-                    self.late(now, at, body.ts_ms or frame.sending_ts_ms, out)
+                    self.late(now, at, frame.sending_ts_ms, out)
                     topic = topics.trade(meaning.market_name(body.market_ticker))
                     self._publish(topic, meaning.trade(body, at), at, out)
                 case TickerFrame(msg=body):
-                    self.late(now, at, body.ts_ms or frame.sending_ts_ms, out)
+                    self.late(now, at, frame.sending_ts_ms, out)
                     topic = topics.quote(meaning.market_name(body.market_ticker))
                     self._publish(topic, meaning.quote(body, at), at, out)
                 case LifeFrame(msg=body) | ComboLifeFrame(msg=body):
