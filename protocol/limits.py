@@ -147,6 +147,10 @@ RESYNC_RETRY: Final = 1 * SECOND
 RESYNCS_MAX: Final = 5  # snapshots asked for in vain before the connection is given up
 TICKERS_A_COMMAND: Final = 500  # FACTS.md section 4.1
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
+FRAMES_A_TURN: Final = 256  # worked off before reading, pongs and letters have their turn
+FRAMES_WAITING_MAX: Final = 100_000  # taken off one socket and not worked off yet
+FRAMES_WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+UNSENT_BYTES_MAX: Final = 4 * 1024 * 1024  # what the exchange does not take from us
 AUTH_TRIES_MAX: Final = 3
 
 # The front
@@ -185,4 +189,5 @@ assert CALL_CONNECT_MAX < CALL_READ_MAX < CALL_TOTAL_MAX
 assert CALL_TOTAL_MAX + OUTCOME_ACK_MAX < REQUEST_MAX, "the gateway knows before the front gives up"
 assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < RECONNECT_MAX
+assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert DRAIN_MAX < 5 * SECOND
