@@ -153,6 +153,10 @@ SILENCE_MAX: Final = 4 * SECOND  # without a frame, a ping or a pong
 SILENCE_GRACE: Final = 2 * SECOND  # for what waits in the socket when it was we who did not run
 TICKERS_A_COMMAND: Final = 500  # FACTS.md section 4.1
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
+FRAMES_A_TURN: Final = 256  # worked off before reading, pongs and letters have their turn
+FRAMES_WAITING_MAX: Final = 100_000  # taken off one socket and not worked off yet
+FRAMES_WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+UNSENT_BYTES_MAX: Final = 4 * 1024 * 1024  # what the exchange does not take from us
 
 # The stream: what is late
 LATE_MAX: Final = 1 * SECOND  # a frame that was so long on its way is late
@@ -230,4 +234,6 @@ assert RECONNECT_MIN < REFUSED_RETRY < RECONNECT_MAX < AUTH_RETRY
 assert PING_INTERVAL < SILENCE_MAX, "a quiet connection answers in between"
 assert SILENCE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "a dead socket is flagged within 5 s"
 assert LATE_CALM < LATE_MAX < LATE_CURE
+assert RECONNECT_MIN < RECONNECT_MAX
+assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert DRAIN_MAX < 5 * SECOND
