@@ -15,6 +15,10 @@ GATE_INTERVAL: Final = 1 * SECOND
 GATE_LEASE: Final = 10 * SECOND  # longer than a restart of the supervisor
 REASONS_MAX: Final = 16  # reasons a process gives at once
 SIGNALS_KEPT: Final = 200  # life-cycle signals the supervisor remembers
+FOLLOWERS_MAX: Final = 64  # programs that say how they follow
+FOLLOWER_FORGOTTEN: Final = 60 * SECOND  # one that has said nothing for so long
+FOLLOWER_NAME_CHARS_MAX: Final = 40
+FOLLOWER_SLOW: Final = 1 * SECOND  # a lag above this is shown as trouble
 
 # The bus
 MARK_INTERVAL: Final = 1 * SECOND
@@ -94,7 +98,7 @@ LIMITS_AGAIN: Final = 2 * SECOND  # to the second reading of limits or costs tha
 PAGES_MAX: Final = 1_000  # pages of one listing
 PAGE_LIMIT: Final = 200  # rows asked for a page of orders or fills
 MARKETS_PAGE: Final = 1_000
-MARKETS_MAX: Final = 10_000  # tickers one stream follows (FACTS.md section 4.1)
+MARKETS_MAX: Final = 20_000  # tickers one stream follows, over all its connections
 RECONCILE_INTERVAL: Final = 60 * SECOND
 DIFFER_AGAIN: Final = 5 * SECOND  # between the two readings that a difference must be in
 CASH_ROUNDING: Final = 10_000  # micro-dollars: a balance is cut to whole cents (FACTS.md 9)
@@ -128,6 +132,11 @@ SEARCHED_FOR: Final = 60 * SECOND  # then a cancel of an order that nobody knows
 RECONCILE_ASKERS_MAX: Final = 64  # who waits for one round
 SLEPT_MIN: Final = 5 * SECOND  # the wall clock ahead of the monotonic one: the host slept
 PAUSE_LOOK: Final = 15 * SECOND  # between two looks at the exchange's status while it pauses
+PAUSE_ANSWER: Final = 3 * SECOND  # whoever asks whether it pauses waits so long for a look
+PAUSE_ASKERS_MAX: Final = 16  # who waits for one look
+AUDIT_TICKERS_MAX: Final = 100  # books in one listing (FACTS.md section 5)
+AUDITS_MAX: Final = 4  # listings of books under way
+AUDIT_WAIT_MAX: Final = 10 * SECOND  # a listing that has no tokens by then is given up
 MARKET_LOOK_MAX: Final = 3 * SECOND  # an order waits this long for its market's rules
 MARKET_FRESH: Final = 5 * SECOND  # an order is refused by rules read at most so long ago
 MARKET_KEPT: Final = 10 * MINUTE  # rules older than this are read again before an order
@@ -146,8 +155,11 @@ SILENCE_MAX: Final = 25 * SECOND  # the exchange pings every 10 s (FACTS.md sect
 RESYNC_RETRY: Final = 1 * SECOND
 RESYNCS_MAX: Final = 5  # snapshots asked for in vain before the connection is given up
 TICKERS_A_COMMAND: Final = 500  # FACTS.md section 4.1
+CONNECTIONS_MAX: Final = 64  # for market data, that settings may ask for
+TICKERS_A_CONNECTION_MAX: Final = 10_000  # has been seen to work (FACTS.md section 4.1)
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 AUTH_TRIES_MAX: Final = 3
+WISHES_MAX: Final = 1_000  # tickers, events and series that one list may name
 
 # The front
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -185,4 +197,5 @@ assert CALL_CONNECT_MAX < CALL_READ_MAX < CALL_TOTAL_MAX
 assert CALL_TOTAL_MAX + OUTCOME_ACK_MAX < REQUEST_MAX, "the gateway knows before the front gives up"
 assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < RECONNECT_MAX
+assert PAUSE_ANSWER < PAUSE_LOOK
 assert DRAIN_MAX < 5 * SECOND

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from protocol import topics
+from protocol import topics, wishes
 from protocol.facts import OrderSide, TimeInForce
 from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
@@ -20,6 +20,7 @@ from protocol.limits import (
     CONFIRMED_BY_CHARS_MAX,
     COUNT_MAX,
     PAGE_MAX,
+    WISHES_MAX,
 )
 from protocol.messages import PlaceOrder
 from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
@@ -47,6 +48,16 @@ class Page(Struct, frozen=True):
 
 class GetBook(Struct, frozen=True):
     ticker: str
+    stale: bool = False  # a book of a past moment will do
+
+
+class GetFollow(Struct, frozen=True):
+    pass
+
+
+class SetFollow(Struct, frozen=True):
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
 
 
 class GetList(Struct, frozen=True):
@@ -88,8 +99,8 @@ class Confirm(Struct, frozen=True):
 
 
 Ask = (
-    GetBook | GetList | GetOrder | GetEvidence | GetStatus | Place | Cancel | SetHalt | PressPanic
-    | Confirm
+    GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
+    | SetHalt | PressPanic | Confirm
 )  # fmt: skip
 
 
@@ -107,6 +118,11 @@ class _ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
+class _FollowBody(Struct, frozen=True, forbid_unknown_fields=True):
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
 class _ConfirmBody(Struct, frozen=True, forbid_unknown_fields=True):
     confirmed_by: str
 
@@ -115,6 +131,7 @@ _ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII
 _order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit)
 _reason_body = msgspec.json.Decoder(_ReasonBody)
 _confirm_body = msgspec.json.Decoder(_ConfirmBody)
+_follow_body = msgspec.json.Decoder(_FollowBody)
 
 T = TypeVar("T")
 Read = Callable[[str, Mapping[str, str], bytes, str], Ask | Problem]
@@ -161,11 +178,22 @@ def _split(path: str) -> tuple[str, str]:
 def _book(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
     if not topics.is_ticker(name):
         return Problem(422, "invalid_ticker", "not the name of a market", "ticker")
-    return GetBook(name)
+    stale = query.get("allow_stale", "0")
+    if stale not in ("0", "1"):
+        return Problem(422, "invalid_allow_stale", "0 or 1", "allow_stale")
+    return _stranger(query, ("allow_stale",)) or GetBook(name, stale == "1")
+
+
+def _stranger(query: Mapping[str, str], known: tuple[str, ...]) -> Problem | None:
+    """A parameter that there is not."""
+    for field in query:
+        if field not in known:
+            return Problem(422, "unknown_parameter", f"no such parameter: {field[:50]}", field)
+    return None
 
 
 def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
-    def page(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    def rows(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
         numbers = {}
         for field, most in (("limit", PAGE_MAX), ("cursor", 1 << 62)):
             text = query.get(field, "")
@@ -173,12 +201,10 @@ def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
                 return Problem(422, f"invalid_{field}", f"a number from 1 to {most}", field)
             if text:
                 numbers[field] = int(text)
-        for field in query:
-            if field not in ("limit", "cursor"):
-                return Problem(422, "unknown_parameter", f"no such parameter: {field[:50]}", field)
-        return GetList(what, Page(numbers.get("limit", PAGE_DEFAULT), numbers.get("cursor", 0)))
+        page = Page(numbers.get("limit", PAGE_DEFAULT), numbers.get("cursor", 0))
+        return _stranger(query, ("limit", "cursor")) or GetList(what, page)
 
-    return page
+    return rows
 
 
 def _one(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
@@ -236,6 +262,28 @@ def _reason(make: Callable[[str], Ask]) -> Read:
     return reason
 
 
+def _followed(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    return GetFollow()
+
+
+def _follow(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    found = _decoded(_follow_body, body, "invalid_follow")
+    if isinstance(found, Problem):
+        return found
+    if not found.add and not found.remove:
+        return Problem(422, "invalid_follow", "nothing to add and nothing to remove", "add")
+    for field, named in (("add", found.add), ("remove", found.remove)):
+        if len(named) > WISHES_MAX:
+            return Problem(422, "invalid_follow", f"at most {WISHES_MAX} at once", field)
+        wrong = wishes.first_unfit(named)
+        if wrong:
+            return Problem(422, "invalid_wish", wrong, field)
+    both = next((wish for wish in found.remove if wish in found.add), None)
+    if both is not None:
+        return Problem(422, "invalid_follow", f"{both} is to be added as well", "remove")
+    return SetFollow(found.add, found.remove)
+
+
 def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
     found = _decoded(_confirm_body, body, "invalid_confirmed_by")
     if isinstance(found, Problem):
@@ -287,6 +335,7 @@ def _field(text: str) -> str:
 ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/status": {"GET": ("read", _status)},
     "/v1/books/*": {"GET": ("read", _book)},
+    "/v1/follow": {"GET": ("read", _followed), "POST": ("trade", _follow)},
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
     "/v1/orders/*/evidence": {"GET": ("read", _evidence)},
