@@ -4,14 +4,14 @@ Pure: the web layer hands in what came over the wire and gets back either a requ
 with one stable code.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypeVar, get_args, get_type_hints
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from actors.api.bodies import Problem, decoded, unfit
 from protocol import topics, wishes
 from protocol.facts import OrderSide, TimeInForce
 from protocol.latch import REASON_CHARS_MAX
@@ -27,16 +27,6 @@ from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
 
 Scope = Literal["read", "trade"]
 PAGE_DEFAULT: Final = 100
-
-
-class Problem(Struct, frozen=True):
-    """Why a request is refused: `code` is stable, `detail` is for people."""
-
-    status: int
-    code: str
-    detail: str
-    field: str = ""
-    retry_after_ms: int = 0
 
 
 class Page(Struct, frozen=True):
@@ -133,7 +123,6 @@ _reason_body = msgspec.json.Decoder(_ReasonBody)
 _confirm_body = msgspec.json.Decoder(_ConfirmBody)
 _follow_body = msgspec.json.Decoder(_FollowBody)
 
-T = TypeVar("T")
 Read = Callable[[str, Mapping[str, str], bytes, str], Ask | Problem]
 
 
@@ -231,7 +220,7 @@ def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> 
 
 
 def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    order = _decoded(_order_body, body, "invalid_order")
+    order = decoded(_order_body, body, "invalid_order")
     if isinstance(order, Problem):
         return order
     if not topics.is_ticker(order.ticker):
@@ -254,10 +243,10 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
 
 def _reason(make: Callable[[str], Ask]) -> Read:
     def reason(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-        found = _decoded(_reason_body, body, "invalid_reason")
+        found = decoded(_reason_body, body, "invalid_reason")
         if isinstance(found, Problem):
             return found
-        return _unfit("reason", found.reason, REASON_CHARS_MAX) or make(found.reason)
+        return unfit("reason", found.reason, REASON_CHARS_MAX) or make(found.reason)
 
     return reason
 
@@ -267,7 +256,7 @@ def _followed(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -
 
 
 def _follow(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    found = _decoded(_follow_body, body, "invalid_follow")
+    found = decoded(_follow_body, body, "invalid_follow")
     if isinstance(found, Problem):
         return found
     if not found.add and not found.remove:
@@ -285,51 +274,11 @@ def _follow(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> 
 
 
 def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    found = _decoded(_confirm_body, body, "invalid_confirmed_by")
+    found = decoded(_confirm_body, body, "invalid_confirmed_by")
     if isinstance(found, Problem):
         return found
-    wrong = _unfit("confirmed_by", found.confirmed_by, CONFIRMED_BY_CHARS_MAX)
+    wrong = unfit("confirmed_by", found.confirmed_by, CONFIRMED_BY_CHARS_MAX)
     return wrong or Confirm(found.confirmed_by)
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Problem:
-    try:
-        found = decoder.decode(body)
-        twice = _twice(body)
-    except msgspec.ValidationError as e:
-        return Problem(422, code, f"{str(e)[:300]}{_allowed(decoder, e)}", _field(str(e)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        return Problem(400, "malformed_json", str(e)[:300])
-    return Problem(422, code, f"`{twice}` is said twice", twice) if twice else found
-
-
-def _twice(body: bytes) -> str:
-    """A field that a body names twice: which of the two was meant is not ours to guess."""
-    pairs: list[tuple[str, object]]
-    pairs = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
-    names = [name for name, _ in pairs]
-    return next((name for name in names if names.count(name) > 1), "")
-
-
-def _unfit(field: str, text: str, chars_max: int) -> Problem | None:
-    if 1 <= len(text) <= chars_max and text.isprintable():
-        return None
-    return Problem(422, f"invalid_{field}", f"1 to {chars_max} printable characters", field)
-
-
-def _allowed(decoder: msgspec.json.Decoder[T], error: msgspec.ValidationError) -> str:
-    """The words that a field takes, if it was none of them."""
-    field = _field(str(error))
-    if not str(error).startswith("Invalid enum value") or not field:
-        return ""
-    words = get_args(get_type_hints(decoder.type)[field])
-    return f": one of {', '.join(map(str, words))}"
-
-
-def _field(text: str) -> str:
-    """The field that a decoder's message names."""
-    found = re.search(r"\$\.(\w+)|field `(\w+)`", text)
-    return "" if found is None else found[1] or found[2]
 
 
 ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {

@@ -19,10 +19,10 @@ from actors.api.asks import (
     GetStatus,
     Place,
     PressPanic,
-    Problem,
     SetFollow,
     SetHalt,
 )
+from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate
 from protocol import topics

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actors.api.asks import Ask, GetBook, GetList, GetOrder, Page, Problem, SetHalt
+from actors.api.asks import Ask, GetBook, GetList, GetOrder, Page, SetHalt
+from actors.api.bodies import Problem
 from protocol.account import Account
 from protocol.machine import Effect
 from protocol.messages import (
