@@ -1,10 +1,12 @@
 """Books of the exchange's own listing: an answer always, in the lowest lane, a few at a time."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actors.gateway.desk import MakeCall
+from actors.gateway.desk import CallAnswered, MakeCall
+from protocol.kalshi import calls
 from protocol.limits import (
     AUDIT_TICKERS_MAX,
     AUDIT_WAIT_MAX,
@@ -15,6 +17,7 @@ from protocol.limits import (
 )
 from protocol.messages import AnyMessage, AuditAnswer, AuditRequest, ListedBook, Refused
 from protocol.units import Count, Price
+from tests.actors.gateway.peer import Connection, Peer, answer, wire_to
 from tests.actors.gateway.scene import LIMITS, Scene
 from tests.actors.gateway.test_orders import live
 
@@ -143,3 +146,16 @@ def test_audits_come_behind_everything_else_that_reads() -> None:
     paths = [m.call.path for m in scene.calls]
     assert paths.count(PATH) == AUDITS_MAX - 1
     assert any(path != PATH for path in paths), "reads that trading waits for have left"
+
+
+def test_on_the_wire_each_ticker_is_a_parameter_of_its_own(tmp_path: Path) -> None:
+    def talk(connection: Connection) -> None:
+        connection.request()
+        connection.send(answer(b'{"orderbooks":[]}'))
+
+    with Peer(talk) as peer:
+        ended = wire_to(tmp_path, peer).send(1, calls.list_books((A, "KXB-26T60.5")))
+    assert isinstance(ended, CallAnswered)
+    line = peer.requests[0].partition(b"\r\n")[0]
+    where = b"/trade-api/v2/markets/orderbooks?tickers=KXA-1&tickers=KXB-26T60.5"
+    assert line == b"GET " + where + b" HTTP/1.1"
