@@ -192,6 +192,9 @@ class LedgerFollower:
         self._heard_at: int | None = None
         self._ask_at = 0
         self._asked = 0
+        self._gaps = 0
+        self._catching_up = False
+        self._lag = 0  # microseconds, the largest since `counters`
 
     def current(self, now: int) -> bool:
         """Complete as far as we know, and the writer was heard within LEDGER_SILENCE_MAX."""
@@ -212,11 +215,21 @@ class LedgerFollower:
         self.account = account
         self.head = max(self.head, account.n)
 
-    def hear(self, now: int, envelope: Envelope) -> list[Meaning]:
-        """Take what the writer published. Returns what changed in the account."""
+    def counters(self) -> dict[str, int]:
+        """For a heartbeat: the largest lag since the last one, and how often entries had to be
+        fetched. The lag is from the moment the writer spoke to the moment it was heard."""
+        lag, self._lag = self._lag, 0
+        return {"lag_ms": lag // 1_000, "gaps": self._gaps}
+
+    def hear(self, now: int, envelope: Envelope, at: int = 0) -> list[Meaning]:
+        """Take what the writer published. Returns what changed in the account.
+
+        `at` is the wall clock, microseconds; without it no lag is known.
+        """
         if envelope.source != "writer":
             return []
         self._heard_at = now
+        self._lag = max(self._lag, at - envelope.at)
         match envelope.body:
             case Mark(head=head):
                 self.head = max(self.head, head)
@@ -244,6 +257,7 @@ class LedgerFollower:
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Ask for what is missing, at a bounded rate."""
+        self._catching_up = self._catching_up and self._missing
         if now < self._ask_at or not self._missing:
             return []
         self._ask_at = now + CATCH_UP_RETRY
@@ -251,6 +265,8 @@ class LedgerFollower:
         if self.account is None:
             letter = self._outbox.letter(f"account:{self._asked}", AccountRequest(), at)
             return [Tell("rehydrator", letter)]
+        self._gaps += not self._catching_up
+        self._catching_up = True
         request = EntriesRequest(self.account.n, ENTRIES_MAX)
         return [Tell("writer", self._outbox.letter(f"entries:{self._asked}", request, at))]
 

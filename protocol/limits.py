@@ -15,6 +15,10 @@ GATE_INTERVAL: Final = 1 * SECOND
 GATE_LEASE: Final = 10 * SECOND  # longer than a restart of the supervisor
 REASONS_MAX: Final = 16  # reasons a process gives at once
 SIGNALS_KEPT: Final = 200  # life-cycle signals the supervisor remembers
+FOLLOWERS_MAX: Final = 64  # programs that say how they follow
+FOLLOWER_FORGOTTEN: Final = 60 * SECOND  # one that has said nothing for so long
+FOLLOWER_NAME_CHARS_MAX: Final = 40
+FOLLOWER_SLOW: Final = 1 * SECOND  # a lag above this is shown as trouble
 
 # The bus
 MARK_INTERVAL: Final = 1 * SECOND
@@ -128,6 +132,11 @@ SEARCHED_FOR: Final = 60 * SECOND  # then a cancel of an order that nobody knows
 RECONCILE_ASKERS_MAX: Final = 64  # who waits for one round
 SLEPT_MIN: Final = 5 * SECOND  # the wall clock ahead of the monotonic one: the host slept
 PAUSE_LOOK: Final = 15 * SECOND  # between two looks at the exchange's status while it pauses
+PAUSE_ANSWER: Final = 3 * SECOND  # whoever asks whether it pauses waits so long for a look
+PAUSE_ASKERS_MAX: Final = 16  # who waits for one look
+AUDIT_TICKERS_MAX: Final = 100  # books in one listing (FACTS.md section 5)
+AUDITS_MAX: Final = 4  # listings of books under way
+AUDIT_WAIT_MAX: Final = 10 * SECOND  # a listing that has no tokens by then is given up
 MARKET_LOOK_MAX: Final = 3 * SECOND  # an order waits this long for its market's rules
 MARKET_FRESH: Final = 5 * SECOND  # an order is refused by rules read at most so long ago
 MARKET_KEPT: Final = 10 * MINUTE  # rules older than this are read again before an order
@@ -152,6 +161,8 @@ PINGS_KEPT: Final = 8  # unanswered pings that are remembered
 SILENCE_MAX: Final = 4 * SECOND  # without a frame, a ping or a pong
 SILENCE_GRACE: Final = 2 * SECOND  # for what waits in the socket when it was we who did not run
 TICKERS_A_COMMAND: Final = 500  # FACTS.md section 4.1
+CONNECTIONS_MAX: Final = 64  # for market data, that settings may ask for
+TICKERS_A_CONNECTION_MAX: Final = 10_000  # has been seen to work (FACTS.md section 4.1)
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 FRAMES_A_TURN: Final = 256  # worked off before reading, pongs and letters have their turn
 FRAMES_WAITING_MAX: Final = 100_000  # taken off one socket and not worked off yet
@@ -178,7 +189,6 @@ CROSSED_MAX: Final = 500 * MS  # a book that is crossed for longer is wrong
 BOOK_REQUESTS_MAX: Final = 10_000  # requests for books that wait; more are not answered
 BOOK_ANSWERS_A_TURN: Final = 50
 BOOK_ANSWERS_PAUSE: Final = 5 * MS  # between two turns
-AUDIT_TICKERS_MAX: Final = 100  # FACTS.md section 5
 AUDIT_ROUND: Final = 60 * SECOND  # in which each book is compared with the exchange's listing
 AUDITS_UNDER_WAY_MAX: Final = 16
 AUDIT_PACE_MIN: Final = 250 * MS  # between two audits
@@ -234,6 +244,6 @@ assert RECONNECT_MIN < REFUSED_RETRY < RECONNECT_MAX < AUTH_RETRY
 assert PING_INTERVAL < SILENCE_MAX, "a quiet connection answers in between"
 assert SILENCE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "a dead socket is flagged within 5 s"
 assert LATE_CALM < LATE_MAX < LATE_CURE
-assert RECONNECT_MIN < RECONNECT_MAX
 assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
+assert PAUSE_ANSWER < PAUSE_LOOK
 assert DRAIN_MAX < 5 * SECOND
