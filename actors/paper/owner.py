@@ -75,7 +75,7 @@ def settle(exchange: Exchange, body: bytes, at: int) -> Answer:
     market = exchange.markets.get(asked.ticker)
     if market is None:
         raise wrong(f"ticker: no market {asked.ticker!r}")
-    if not market.open:
+    if market.result:
         raise wrong(f"ticker: {asked.ticker} is settled already: {market.result}")
     exchange.settle(market, asked.result, at)
     found = exchange.account.settlements

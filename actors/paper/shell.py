@@ -137,6 +137,7 @@ def build(settings: Settings, journal: Journal) -> tuple[Core, WireLog]:
     if isinstance(feed, Synthetic):
         feed.open(exchange)
         exchange.drain()
+    exchange.close_due(opened)
     return Core(exchange, feed, paper.speed, paper.tier), wire
 
 
