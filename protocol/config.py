@@ -78,6 +78,7 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True):
 
 PaperTier = Literal["basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"]
 SHARD_MAX = 15  # of the paper exchange
+IDLE_MARKETS_MAX = 200_000
 
 
 class Paper(Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +92,7 @@ class Paper(Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 1  # of the synthetic markets
     tier: PaperTier = "advanced"  # whose rate budget the account has
     shards: dict[str, int] = {}  # exchange_index by series, such as {KXBTCD = 2}; 0 if not named
+    idle_markets: int = 0  # so many more markets, in which nothing happens
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -215,6 +217,11 @@ def _check(settings: Settings, where: str) -> None:
             raise ConfigError(f"{where}: {section}.port is {port}, expected 1 to 65535")
     if not settings.paper.speed > 0:
         raise ConfigError(f"{where}: paper.speed is {settings.paper.speed}, expected more than 0")
+    if not 0 <= settings.paper.idle_markets <= IDLE_MARKETS_MAX:
+        raise ConfigError(
+            f"{where}: paper.idle_markets is {settings.paper.idle_markets}, "
+            f"expected 0 to {IDLE_MARKETS_MAX}"
+        )
     for series, shard in settings.paper.shards.items():
         if not 0 <= shard <= SHARD_MAX:
             raise ConfigError(
