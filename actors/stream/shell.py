@@ -21,7 +21,7 @@ from actors.stream.wire import (
     SendFrame,
     SendPing,
 )
-from actors.stream.wishes import save_follow
+from actors.stream.wishes import save_follow, saved_follow
 from protocol.config import Exchange, Settings
 from protocol.errors import ConfigError
 from protocol.kalshi.signing import Signer
@@ -46,7 +46,15 @@ async def serve(settings: Settings) -> int:
     bus.publish_on("stream.pub", sockets.listened)
     bus.answer_on("stream.in")
     bus.hear("ledger.pub", ["mark "])
-    loop = Loop(Stream(identity, settings.stream.follow, random.Random()), bus, sockets.perform)
+    core = Stream(
+        identity,
+        settings.stream.follow,
+        random.Random(),
+        *saved_follow(settings.var_dir),
+        settings.stream.connections,
+        settings.stream.tickers_a_connection,
+    )
+    loop = Loop(core, bus, sockets.perform)
     sockets.feed = loop.feed
     try:
         return await loop.run()
