@@ -243,6 +243,7 @@ class Market(Line):
             return  # of no use before the next snapshot
         book = followed.book
         try:
+            delta = meaning.book_delta(body, at)
             book.apply(body.side, body.price_dollars, body.delta_fp)
         except RemoteProtocolError as e:
             self.tally.malformed += 1
@@ -257,7 +258,6 @@ class Market(Line):
         elif self._crossed:
             self._crossed.pop(body.market_ticker, None)
         self.tally.frames_applied += 1
-        delta = meaning.book_delta(body, at)
         out.append(Publish(self._outbox.seal(followed.topic, delta, at)))
 
     def _glimpse(self, at: int, client_order_id: str) -> Effect:
