@@ -326,7 +326,7 @@ class Market(Line):
     def distrust(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         if channel == BOOKS:
             return self._distrust(now, at, reason)
-        return [Report(f"{self.link}: {channel}: {reason}")]
+        return []  # a hole in prints or quotes can't be filled; that it was there is counted
 
     def resubscribe(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         effects: list[Effect] = [Report(f"{self.link}: {channel}: {reason}")]
@@ -350,7 +350,9 @@ class Market(Line):
         """Every book of the subscription is lost, whichever market the missing frame was of."""
         self.stirred = True
         effects = self.lost(now, at, reason)
-        return [*effects, Report(f"{self.link}: books: {reason}"), *self._ask_soon(now)]
+        if effects:
+            effects.append(Report(f"{self.link}: books: {reason}"))
+        return effects + self._ask_soon(now)
 
     def _distrust_one(self, now: int, at: int, followed: Followed, reason: str) -> list[Effect]:
         self.stirred = True
