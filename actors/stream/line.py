@@ -154,6 +154,7 @@ class Line:
 
     def give_up(self, now: int, at: int, reason: str) -> list[Effect]:
         """This connection can't be trusted any more; a new one will be opened."""
+        self.stirred = True
         return self.connection.give_up(now, reason) + self.lost(now, at, reason)
 
     def ponged(self, now: int, at: int, number: int) -> list[Effect]:
@@ -196,7 +197,7 @@ class Line:
             out += self.aged(at)
         for raw in raws:
             self.frame(now, at, raw, out)
-            if not self.connection.up:
+            if self.stirred and not self.connection.up:
                 return out
         if self.fresh.verdict is None:
             self.fresh.as_of = at
