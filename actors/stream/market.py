@@ -316,8 +316,8 @@ class Market(Line):
             return
         if followed.live and shown is Shown.PROBED:
             out += self._deviates(now, at, f"{followed.topic}: a snapshot shows another book")
-            if not self.connection.up:
-                return
+            if frame.sid != self._book_sid or not self.connection.up:
+                return  # nothing that changes it would count any more
         elif followed.live:
             self.tally.unsolicited_snapshots += 1
             self._books.doubted[followed.ticker] = now  # which of the two is right?
