@@ -88,6 +88,7 @@ class Market(Line):
         for ticker in tickers:
             self.markets.pop(ticker, None)
             self._crossed.pop(ticker, None)
+            self._probe.forget(ticker)
         for channel, asked in self._asked.items():
             gone = [ticker for ticker in tickers if asked.pop(ticker, "") is None]
             self._change("delete_markets", channel, gone)
@@ -299,6 +300,7 @@ class Market(Line):
         self.stirred = True
         self.late(now, at, frame.sending_ts_ms, out)
         body = frame.msg
+        shown = self._probe.shown(frame.id, body.market_ticker)
         followed = self.markets.get(body.market_ticker)
         if followed is None:
             return
@@ -310,7 +312,6 @@ class Market(Line):
             return
         self.tally.frames_applied += 1
         same = followed.live and book == followed.book
-        shown = self._probe.shown(frame.id, body.market_ticker)
         if same:
             self.tally.repeated_snapshots += shown is Shown.UNASKED
             return
