@@ -92,3 +92,11 @@ def test_the_environment_is_one_of_three(environment: str) -> None:
     text = (CONFIGS / "live.toml").read_text()
     with pytest.raises(ConfigError, match=r"exchange\.environment is .* expected"):
         read(text, {"SIDECAR_EXCHANGE_ENVIRONMENT": environment}, "the file")
+
+
+@pytest.mark.parametrize("count", [-1, 200_001])
+def test_idle_markets_are_bounded(count: int) -> None:
+    text = (CONFIGS / "paper.toml").read_text()
+    with pytest.raises(ConfigError, match=rf"paper\.idle_markets is {count}, expected 0 to 200000"):
+        read(text, {"SIDECAR_PAPER_IDLE_MARKETS": str(count)}, "the file")
+    assert read(text, {"SIDECAR_PAPER_IDLE_MARKETS": "7"}, "the file").paper.idle_markets == 7
