@@ -42,9 +42,8 @@ class Outbox:
         if not self._late and not self._faults.late_ms:
             self.ready.append(frame)
             return
-        due = at + self._faults.late_ms * 1_000
-        # A stream keeps its order, also when the delay shrinks.
-        self._late.append((max(due, self._late[-1][0]) if self._late else due, frame))
+        # A stream keeps its order: when the delay shrinks, the later still waits behind the earlier.
+        self._late.append((at + self._faults.late_ms * 1_000, frame))
 
     def release(self, at: int) -> None:
         """Let go out what was late by enough."""
