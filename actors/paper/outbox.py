@@ -42,7 +42,7 @@ class Outbox:
         if not self._late and not self._faults.late_ms:
             self.ready.append(frame)
             return
-        # A stream keeps its order: when the delay shrinks, the later still waits behind the earlier.
+        # A stream keeps its order: when the delay shrinks, the later waits behind the earlier.
         self._late.append((at + self._faults.late_ms * 1_000, frame))
 
     def release(self, at: int) -> None:
