@@ -5,6 +5,7 @@ are timed over the frames that it received, in slices as the event loop works th
 """
 
 import asyncio
+import json
 import random
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ from actors.stream.wire import (
     SocketOpened,
 )
 from protocol.config import read
+from protocol.envelope import Outbox
 from protocol.kalshi import frames
 from protocol.kalshi.signing import Signer
 from protocol.limits import FRAMES_A_TURN, SECOND
@@ -35,13 +37,17 @@ from protocol.machine import Answered, Cause, Effect, Elapsed, Heard, Publish, S
 from protocol.messages import BookDelta
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
-from tests import bench_stream
 from tests.bench_feed import BOOKS, MARKETS, ROOT, Feed, Venue, tickers
 from tests.bench_ledger import row
+from tests.bench_stage import Helper, reply
 
 FRAMES: Final = 100_000
 RATE: Final = 50_000
-SUBSCRIBE: Final = frames.subscribe(1, [BOOKS], tickers(MARKETS))
+SUBSCRIBE: Final = {
+    "id": 1,
+    "cmd": "subscribe",
+    "params": {"channels": [BOOKS], "market_tickers": tickers(MARKETS)},
+}
 
 
 def signer() -> Signer:
@@ -61,7 +67,7 @@ def receive() -> tuple[float, list[bytes]]:
 
         def core(cause: Cause) -> None:
             if isinstance(cause, SocketOpened):
-                sockets.perform(SendFrame("public", SUBSCRIBE))
+                sockets.perform(SendFrame("public", json.dumps(SUBSCRIBE).encode()))
             elif isinstance(cause, FramesReceived):
                 raws.extend(cause.raws)
                 if len(raws) >= MARKETS + 1 + FRAMES and not done.done():
@@ -106,7 +112,7 @@ class Hosted:
         self.venues: dict[Link, Venue] = {}
         self.now, self._markets = SECOND, tuple(tickers(MARKETS))
         self._causes: deque[Cause] = deque([Started(self.at)])
-        mark = bench_stream.Outbox("writer", 1).marks(self.now, self.at)[0]
+        mark = Outbox("writer", 1).marks(self.now, self.at)[0]
         self._causes.append(Heard(self.at, mark))
         while not any(len(v.books) == MARKETS for v in self.venues.values()) or self._causes:
             if not self._causes:
@@ -128,8 +134,8 @@ class Hosted:
                 texts = [text.encode() for text in self.venues[link].answer(raw)]
                 self._causes.append(FramesReceived(self.at, link, texts))
             case Tell(peer=peer, letter=letter):
-                told = bench_stream.reply(letter.body, self._markets)
-                answer = bench_stream.Outbox(peer, 1).letter(letter.id, told, self.at)
+                told = reply(letter.body, self._markets)
+                answer = Outbox(peer, 1).letter(letter.id, told, self.at)
                 self._causes.append(Answered(self.at, peer, answer))
 
     def deltas(self, count: int) -> tuple[Link, list[bytes]]:
@@ -167,7 +173,7 @@ def publish(effects: list[Effect]) -> list[float]:
     Path(settings.bus_dir).mkdir(parents=True)
     bus = Bus(settings)
     bus.publish_on("stream.pub", lambda *_: None)
-    subscriber = bench_stream.Helper("ear", settings.endpoint("stream.pub"))
+    subscriber = Helper("ear", settings.endpoint("stream.pub"))
     time.sleep(0.5)  # until the subscription is there: nothing says so
     subscriber.tell(f"{FRAMES} 10")
     subscriber.answer()
