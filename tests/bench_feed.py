@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
 ROOT: Final = Path(__file__).parent.parent
@@ -62,11 +63,10 @@ class Venue:
         sid = params["sids"][0] if "sids" in params else params["sid"]
         if params.get("action") == "get_snapshot":
             return [self._snapshot(sid, ticker, id) for ticker in named]
-        found = []
-        if params.get("action") == "add_markets" and self.sids.get(BOOKS) == sid:
-            found = [self._snapshot(sid, ticker) for ticker in self._add(named)]
         ok = {"id": id, "sid": sid, "seq": self.next(sid), "type": "ok", "msg": {}}
-        return [json.dumps(ok), *found]
+        added = params.get("action") == "add_markets" and self.sids.get(BOOKS) == sid
+        new = self._add(named) if added else []
+        return [json.dumps(ok), *(self._snapshot(sid, ticker) for ticker in new)]
 
     def _subscribe(self, id: int, channel: str, named: Sequence[str]) -> Iterator[str]:
         sid = self.sids.setdefault(channel, len(self.sids) + 1)
@@ -134,12 +134,14 @@ class Line:
             if isinstance(event, Request):
                 self._protocol.send_response(self._protocol.accept(event))
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                if self._protocol.state is not OPEN:
+                    break
                 for text in self.venue.answer(bytes(event.data)):
                     self._protocol.send_text(text.encode())
         return self._write()
 
     def ping(self) -> bool:
-        if self._protocol.state.name == "OPEN":
+        if self._protocol.state is OPEN:
             self._protocol.send_ping(b"heartbeat")
         return self._write()
 
@@ -149,7 +151,7 @@ class Line:
             self.socket.sendall(data)
         except ConnectionError:
             return False
-        return self._protocol.state.name != "CLOSED"
+        return self._protocol.state in (CONNECTING, OPEN)
 
 
 class Server:

@@ -114,6 +114,12 @@ class Following:
                 return time.time_ns(), changes
         return 0, changes
 
+    def let_go(self) -> None:
+        """What has come by now."""
+        time.sleep(1)
+        while self._socket.poll(0):
+            self._socket.recv()
+
     def close(self) -> None:
         self._context.destroy(linger=0)
 
@@ -130,13 +136,14 @@ def faults(on: Stage) -> list[dict[str, Any]]:
     live_at, _ = ear.until((BookSnapshot,), MARKETS, 20)
     on.feed.answer()
     rows.append(_seen("gap to live again, all books", live_at, lost_at, 1e6, "ms", "250 ms"))
-    time.sleep(1)
+    ear.let_go()
     on.feed.tell("late 10000 500")
     stale_at, changes = ear.until((BookStale, BookLost), 1, 20)
     on.feed.answer()
     name = "late data flagged after"
     rows.append(row(name if stale_at else f"{name}: never", [float(changes)], "msg", "1"))
     on.run(1_000, 2_000)
+    ear.let_go()
     on.feed.tell("mute")
     mute_at = int(on.feed.answer()["at"])
     stale_at, _ = ear.until((BookStale, BookLost), MARKETS, 40)
