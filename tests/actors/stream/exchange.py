@@ -242,7 +242,7 @@ def texts(causes: list[Cause]) -> list[bytes]:
     return [raw for cause in causes if isinstance(cause, FramesReceived) for raw in cause.raws]
 
 
-def ended(*parts: bytes, heard: int) -> tuple[list[Cause], int]:
+def ended(*parts: bytes, heard: int) -> list[Cause]:
     """What the core hears of a connection on which this is sent, to its end; the close code that
     the exchange gets must be `heard`."""
     found: list[Cause] = []
@@ -265,4 +265,4 @@ def ended(*parts: bytes, heard: int) -> tuple[list[Cause], int]:
 
     play(story, exchange)
     assert codes == [heard]
-    return found, codes[0]
+    return found

@@ -34,25 +34,26 @@ from tests.actors.stream.exchange import (
     opened,
     play,
     texts,
+    until_end,
 )
 
 
 def test_invalid_utf_8_ends_it_and_what_came_before_counts() -> None:
     raws = [b"good", "schön".encode(), b'{"a":"\xff\xfe"}', b"never"]
-    found, _ = ended(b"".join(map(frame, raws)), heard=1007)
+    found = ended(b"".join(map(frame, raws)), heard=1007)
     assert texts(found) == raws[:2]
     assert isinstance(found[-1], SocketClosed)
     assert found[-1].reason == "closed 1007 invalid start byte at 6"
 
 
 def test_invalid_utf_8_over_two_fragments() -> None:
-    found, _ = ended(frame(b"\xc3", TEXT, fin=False) + frame(b"a", CONT), heard=1007)
+    found = ended(frame(b"\xc3", TEXT, fin=False) + frame(b"a", CONT), heard=1007)
     assert texts(found) == []
 
 
 def test_a_letter_that_is_split_over_two_fragments_is_valid() -> None:
     stream = frame(b"\xc3", TEXT, fin=False) + frame(b"", CONT, fin=False) * 5
-    found, _ = ended(stream + frame(b"\xbc", CONT) + close(1000, "bye"), heard=1000)
+    found = ended(stream + frame(b"\xbc", CONT) + close(1000, "bye"), heard=1000)
     assert texts(found) == ["ü".encode()]
     assert isinstance(found[-1], SocketClosed) and found[-1].reason == "closed 1000 bye"
 
@@ -72,7 +73,7 @@ def test_a_letter_that_is_split_over_two_fragments_is_valid() -> None:
     ],
 )
 def test_what_breaks_the_rules_ends_it(wrong: bytes, code: int) -> None:
-    found, _ = ended(frame(b"before") + wrong + frame(b"after"), heard=code)
+    found = ended(frame(b"before") + wrong + frame(b"after"), heard=code)
     assert texts(found) == [b"before"]
     assert isinstance(found[-1], SocketClosed)
     assert found[-1].reason.startswith(f"closed {code}")
@@ -81,7 +82,7 @@ def test_what_breaks_the_rules_ends_it(wrong: bytes, code: int) -> None:
 def test_fifty_megabytes_are_refused_at_their_head() -> None:
     size = 50 * 1024 * 1024
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found, _ = ended(frame(b"before"), b"\x81\x7f" + size.to_bytes(8, "big"), heard=1009)
+    found = ended(frame(b"before"), b"\x81\x7f" + size.to_bytes(8, "big"), heard=1009)
     assert texts(found) == [b"before"]
     assert isinstance(found[-1], SocketClosed)
     assert found[-1].reason.startswith("closed 1009 ") and str(size) in found[-1].reason
@@ -115,13 +116,13 @@ def test_fifty_megabytes_that_keep_coming_are_thrown_away() -> None:
 def test_fragments_are_bounded_together() -> None:
     third = b"x" * (FRAME_BYTES_MAX // 3)
     stream = frame(third, TEXT, fin=False) + frame(third, CONT, fin=False) * 2
-    found, _ = ended(stream, frame(b"x" * 10, CONT), heard=1009)
+    found = ended(stream, frame(b"x" * 10, CONT), heard=1009)
     assert texts(found) == []
 
 
 def test_the_biggest_frame_that_is_taken() -> None:
     most = b"m" * FRAME_BYTES_MAX
-    found, _ = ended(frame(most), frame(b"after") + close(1000), heard=1000)
+    found = ended(frame(most), frame(b"after") + close(1000), heard=1000)
     assert texts(found) == [most, b"after"]
 
 
@@ -129,7 +130,7 @@ def test_the_biggest_frame_that_is_taken() -> None:
 
 
 def test_the_exchange_ends_it_with_code_and_reason() -> None:
-    found, _ = ended(frame(b"last") + close(1001, "maintenance") + frame(b"no"), heard=1001)
+    found = ended(frame(b"last") + close(1001, "maintenance") + frame(b"no"), heard=1001)
     assert texts(found) == [b"last"]
     assert isinstance(found[-1], SocketClosed)
     assert found[-1].reason == "closed 1001 maintenance"
@@ -137,7 +138,7 @@ def test_the_exchange_ends_it_with_code_and_reason() -> None:
 
 def test_what_waits_is_told_before_the_end() -> None:
     count = 5 * FRAMES_A_TURN
-    found, _ = ended(frame(b"x") * count + close(1001), heard=1001)
+    found = ended(frame(b"x") * count + close(1001), heard=1001)
     assert len(texts(found)) == count
     assert isinstance(found[-1], SocketClosed)
 
@@ -170,6 +171,31 @@ def test_an_end_without_a_word() -> None:
         assert isinstance(closed, SocketClosed) and closed.reason.startswith("closed 1006")
 
     play(story, Peer.agree)
+
+
+@pytest.mark.parametrize("after", [close(1001, "bye"), frame(b"\xff"), frame(b"x", BINARY)])
+def test_closed_by_the_core_while_the_same_read_closes_it(after: bytes) -> None:
+    def exchange(peer: Peer) -> None:
+        peer.agree()
+        peer.hear()
+        peer.send(frame(b"bad") + after)
+        assert peer.hear()[0] == CLOSE
+
+    async def story(sockets: Sockets, causes: Causes) -> None:
+        def core(cause: Cause) -> None:
+            causes.put_nowait(cause)
+            if isinstance(cause, FramesReceived):
+                sockets.perform(CloseSocket("public"))
+                sockets.perform(SendFrame("public", b"too late"))
+
+        sockets.feed = core
+        await opened(sockets, causes)
+        sockets.perform(SendFrame("public", b"go on"))
+        assert [type(cause) for cause in await until_end(causes)] == [FramesReceived, SocketClosed]
+        await sockets.end()
+        assert causes.empty()
+
+    play(story, exchange)
 
 
 def test_closing_is_polite_and_told_once() -> None:
