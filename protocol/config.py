@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from protocol.errors import ConfigError
+from protocol.limits import KEEP_BYTES_MAX, KEEP_BYTES_MIN, KEEP_DAYS_MAX
 
 PREFIX = "SIDECAR_"
 RESERVED = frozenset({"SIDECAR_CONFIG", "SIDECAR_BIN", "SIDECAR_LOCK_FD", "SIDECAR_GENERATION"})
@@ -52,6 +53,13 @@ class Stream(Struct, frozen=True, forbid_unknown_fields=True):
     """Which markets to follow."""
 
     follow: tuple[str, ...]  # market tickers, "series:KX…", "event:KX…", or "*" for all open
+
+
+class Writer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether trades and quotes are kept beside the ledger, in `market.db`."""
+
+    keep_market_days: float = 0  # how long; 0: not at all
+    keep_market_bytes: int = 4 * 1024**3  # what the file and its log may take; the oldest go first
 
 
 class Api(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +104,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     api: Api = Api()
     supervisor: Status = Status()
     paper: Paper = Paper()
+    writer: Writer = Writer()
 
     @property
     def bus_dir(self) -> str:
@@ -131,6 +140,7 @@ def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
         "API": Api,
         "SUPERVISOR": Status,
         "PAPER": Paper,
+        "WRITER": Writer,
     }
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in RESERVED:
@@ -196,6 +206,17 @@ def _check(settings: Settings, where: str) -> None:
             raise ConfigError(
                 f"{where}: paper.shards.{series} is {shard}, expected 0 to {SHARD_MAX}"
             )
+    kept = settings.writer
+    if not 0 <= kept.keep_market_days <= KEEP_DAYS_MAX:
+        raise ConfigError(
+            f"{where}: writer.keep_market_days is {kept.keep_market_days}, "
+            f"expected 0 (off) to {KEEP_DAYS_MAX}"
+        )
+    if not KEEP_BYTES_MIN <= kept.keep_market_bytes <= KEEP_BYTES_MAX:
+        raise ConfigError(
+            f"{where}: writer.keep_market_bytes is {kept.keep_market_bytes}, "
+            f"expected {KEEP_BYTES_MIN} to {KEEP_BYTES_MAX}"
+        )
     longest = f"{settings.bus_dir}/rehydrator.in"
     if len(longest.encode()) > IPC_PATH_BYTES_MAX:
         raise ConfigError(

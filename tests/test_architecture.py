@@ -32,8 +32,8 @@ LEDGER = "actors/writer"
 LEDGER_IO = {
     f"{LEDGER}/{name}.py"
     for name in (
-        "adopt", "anchor", "backup", "booking", "commands", "database", "journal", "ledger",
-        "migrate", "opening", "restore", "tables", "verify",
+        "adopt", "anchor", "backup", "booking", "commands", "database", "journal", "keeper",
+        "ledger", "migrate", "opening", "restore", "tables", "verify",
     )
 }  # fmt: skip
 GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("callers", "latch", "panic", "wire")}
@@ -54,7 +54,8 @@ HOMES = {
     "sqlalchemy": {
         "protocol/runtime/ledger.py", "protocol/runtime/evidence.py",
         "actors/rehydrator/store.py", f"{LEDGER}/store.py",
-        *(LEDGER_IO - {f"{LEDGER}/anchor.py"}), *MIGRATIONS,
+        *(LEDGER_IO - {f"{LEDGER}/anchor.py", f"{LEDGER}/keeper.py"}), *MIGRATIONS,
+        f"{LEDGER}/market/store.py",
     },
     "alembic": {f"{LEDGER}/migrate.py", *MIGRATIONS},
     "sqlite3": set(),
