@@ -17,6 +17,7 @@ from actors.writer.database import BUSY_MS, Failed, Locked, connect_with, prepar
 from actors.writer.market.retention import database_bytes_max
 from actors.writer.market.wire import Batch, Held, Opened, Place, Prune, Table, Values
 from protocol.limits import KEEP_LOG_BYTES_MAX, KEEP_TOPICS_MAX
+from protocol.runtime.ledger import rows
 
 VERSION: Final = 1
 APPLICATION: Final = 0x6B6D6B74  # "kmkt": tells the file from a ledger and from anything else
@@ -91,15 +92,15 @@ class MarketStore:
             self._inode = (found.st_dev, found.st_ino)
             self._page_bytes = int(_one(connection, "PRAGMA page_size"))
             pages = database_bytes_max(self._bytes) // self._page_bytes
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            rows(connection, f"PRAGMA max_page_count = {pages}")
             with writing(connection):
                 connection.exec_driver_sql(
                     "DELETE FROM places WHERE topic NOT IN"
                     " (SELECT topic FROM places ORDER BY said_at DESC LIMIT ?)",
                     (KEEP_TOPICS_MAX,),
                 )
-                rows = connection.exec_driver_sql("SELECT * FROM places").all()
-            return Opened(at, tuple(Place(*row) for row in rows), self._held(connection), fresh)
+            places = tuple(Place(*row) for row in rows(connection, "SELECT * FROM places"))
+            return Opened(at, places, self._held(connection), fresh)
 
     def save(self, batch: Batch, prunes: tuple[Prune, ...]) -> Held:
         """One transaction: what goes, then what comes, so that freed pages are used again.
@@ -131,7 +132,6 @@ class MarketStore:
         tables = _one(connection, "SELECT count(*) FROM sqlite_schema")
         named = _one(connection, "PRAGMA application_id")
         version = _one(connection, "PRAGMA user_version")
-        connection.rollback()
         if tables and (named, version) != (APPLICATION, VERSION):
             what = f"of version {version}" if named == APPLICATION else "something else"
             raise Failed(f"{self._path}: is {what}, expected {VERSION}: move it away")
@@ -139,7 +139,7 @@ class MarketStore:
     def _make(self, connection: Connection) -> bool:
         """Make the tables, if there are none. Whether there were none."""
         with writing(connection):
-            if _one(connection, "SELECT count(*) FROM sqlite_schema"):
+            if connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one():
                 return False
             for statement in SCHEMA:
                 connection.exec_driver_sql(statement)
@@ -151,9 +151,7 @@ class MarketStore:
         if (found.st_dev, found.st_ino) != self._inode:
             raise Failed(f"{self._path}: is another file now")
         if self._log_bytes() > KEEP_LOG_BYTES_MAX:
-            connection.rollback()
-            [busy, _, _] = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-            connection.rollback()
+            [(busy, _, _)] = rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
             if busy:
                 raise Locked(f"{self._path}: a reader that does not end holds its log file")
 
@@ -168,11 +166,10 @@ class MarketStore:
         free = int(_one(connection, "PRAGMA freelist_count"))
         oldest: dict[Table, int] = {}
         for table in TABLES:
-            statement = f"SELECT {AGE[table]} FROM {table} ORDER BY k LIMIT 1"
-            first = connection.exec_driver_sql(statement).scalar()
-            if first is not None:
+            for (first,) in rows(
+                connection, f"SELECT {AGE[table]} FROM {table} ORDER BY k LIMIT 1"
+            ):
                 oldest[table] = int(first)
-        connection.rollback()
         return Held((pages - free) * self._page_bytes, oldest)
 
     @contextlib.contextmanager
@@ -194,7 +191,8 @@ class MarketStore:
 
 
 def _one(connection: Connection, statement: str) -> int:
-    return int(connection.exec_driver_sql(statement).scalar_one())
+    [(value,)] = rows(connection, statement)
+    return int(value)
 
 
 def _deletion(prune: Prune) -> tuple[str, tuple[int, int]]:
