@@ -44,12 +44,18 @@ class KeeperProcess:
             thread.join()
 
     def _watch(self) -> None:
+        self._feed(KeeperEnded(wall(), self._life()))
+
+    def _life(self) -> str:
+        """Hear one keeper out. Returns how it ended."""
         pipe = subprocess.PIPE
-        process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe)
+        try:
+            process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe)
+        except OSError as e:
+            return f"its process can't be started: {e.strerror}"
         self._process = process
         assert process.stdout is not None
         for line in process.stdout:
             said = msgspec.json.decode(line, type=Standing)
             self._feed(KeeperSaid(wall(), said.kept, said.holes, said.lag_ms, said.trouble))
-        code = process.wait()
-        self._feed(KeeperEnded(wall(), f"its process ended with {code}"))
+        return f"its process ended with {process.wait()}"
