@@ -224,7 +224,7 @@ class Stage:
 
     def run(self, rate: int, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the feed sent and what the subscriber got."""
-        self.ear.tell(f"{count} {count // rate + 8}")
+        self.ear.tell(f"{count} {count // rate + count // 20_000 + 8}")
         self.ear.answer()
         self.feed.tell(f"run {rate} {count}")
         return self.feed.answer(), self.ear.answer()
