@@ -102,7 +102,9 @@ class Truth:
                 "market_tickers": self.tickers,
                 "use_yes_price": False,
             }
-            socket.send(msgspec.json.encode({"id": 1, "cmd": "subscribe", "params": params}), text=True)
+            socket.send(
+                msgspec.json.encode({"id": 1, "cmd": "subscribe", "params": params}), text=True
+            )
             try:
                 for raw in socket:
                     self._take(msgspec.json.decode(raw))
