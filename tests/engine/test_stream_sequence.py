@@ -103,7 +103,7 @@ def test_a_number_is_missing_from_all_frames_of_a_sid(stage: Stage) -> None:
     line = stage.market_line()
     sid = Of(sid=line.sids[BOOKS])
     unnumbered = rewrite(rb'"seq":\d+,?', b"")
-    armed = stage.arm(Alter(sid, unnumbered), where=only(line), times=50)
+    armed = stage.arm(Alter(sid, unnumbered), where=only(line))
     stage.until_hit(armed)
     stage.until_lost(FLAGGED_MAX_S)
     stage.proxy.lift()
