@@ -33,7 +33,7 @@ class Said:
 class Reader:
     """Followers of all books, in a thread of their own.
 
-    A book that is live and not stale is trusted. `oldest` is by how much a trusted book was ever
+    A book that its follower calls live is trusted. `oldest` is by how much a trusted book was ever
     behind the exchange, and of whom; `wrong` are trusted states that the exchange never had.
     """
 
@@ -42,7 +42,6 @@ class Reader:
         self.oldest: tuple[float, str] = (0.0, "")
         self.wrong: list[tuple[str, int]] = []
         self.said: list[Said] = []
-        self._stale: set[str] = set()
         self._news = threading.Condition()
         self._strange: dict[tuple[str, int], float] = {}
         self._states: dict[str, int | None] = dict.fromkeys(truth.tickers)  # None: not trusted
@@ -173,16 +172,10 @@ class Reader:
             if isinstance(body, BookAnswer) and body.ticker in self._followers:
                 self._followers[body.ticker].adopt(body)
                 changed.add(body.ticker)
-                (self._stale.add if body.state == "stale" else self._stale.discard)(body.ticker)
         return changed
 
     def _note(self, ticker: str, envelope: Envelope) -> None:
         body = envelope.body
-        match body:
-            case BookStale():
-                self._stale.add(ticker)
-            case BookFresh() | BookSnapshot() | BookLost():
-                self._stale.discard(ticker)
         if isinstance(body, BookStale | BookFresh | BookSnapshot | BookLost):
             reason = getattr(body, "reason", "")
             with self._news:
@@ -200,7 +193,7 @@ class Reader:
 
     def _look(self, ticker: str) -> None:
         follower = self._followers[ticker]
-        if not follower.live or ticker in self._stale:
+        if not follower.live:
             with self._news:
                 self._states[ticker] = None
             return

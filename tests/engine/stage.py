@@ -38,8 +38,10 @@ class Stage:
         self._open = ExitStack()
         self.engine = self._open.enter_context(Engine(proxied=True, **engine))
         self.proxy = self.engine.proxy
-        self.engine.start()
+        self.engine.start_without("stream")
+        self.stream = self.engine.launch("stream")
         self.engine.until_healthy()
+        self._carried = len(self.proxy.lines)
         self.truth = self._open.enter_context(Truth(self.engine, witness.tickers(self.engine)))
         self.reader = self._open.enter_context(Reader(self.engine, self.truth))
         self._ear = self._open.enter_context(
@@ -59,9 +61,18 @@ class Stage:
     # Before and after each test
 
     def calm(self) -> None:
-        """Nothing is wrong, and nothing that was is remembered."""
+        """Nothing is wrong, and nothing that was is remembered.
+
+        A stream that had to connect again waits longer each time, and forgets it after half a
+        minute; we don't wait for that, but start another.
+        """
         self.proxy.lift()
+        if len(self.proxy.lines) > self._carried:
+            self.engine.strike("stream")
+            self.stream = self.engine.launch("stream")
+            self.engine.until_system(lambda s: s.processes["stream"].pid == self.stream.pid, 10)
         self.heal()
+        self._carried = len(self.proxy.lines)
         self._pids = self.engine.pids()
         self.stale_max = STALL_MAX_S
         self.reader.forget()
@@ -77,6 +88,7 @@ class Stage:
         assert age <= self.stale_max + LOOK_MAX_S, (
             f"{ticker} was trusted when it was {age:.2f} s old"
         )
+        assert self.stream.poll() is None, f"the stream has ended\n{self.engine.tail()}"
         assert self.engine.pids() == self._pids, "a process was restarted"
         self.until_booked()
         assert self.reader.wrong == [], "a reader trusted a book that the exchange never had"

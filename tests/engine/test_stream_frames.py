@@ -45,9 +45,8 @@ def test_the_private_connection_is_reset_in_the_middle_of_a_fill(stage: Stage) -
 
 @pytest.mark.parametrize(
     "raw",
-    [BIG, INVALID, NESTED, CLOSED, b"", b"null", b"[]", b"{}", b"{", b'"x"', b"\x00" * 100],
-    ids=["50 MB", "invalid UTF-8", "100,000 brackets", "100,000 objects", "empty", "null", "list",
-         "no type", "half", "a string", "zeros"],
+    [BIG, INVALID, NESTED, CLOSED, b"", b"[]", b"{"],
+    ids=["50 MB", "invalid UTF-8", "100,000 brackets", "100,000 objects", "empty", "list", "half"],
 )  # fmt: skip
 def test_a_book_frame_is_replaced(stage: Stage, raw: bytes) -> None:
     """What it said is lost: its books are, until snapshots come; and nothing else is."""

@@ -1,6 +1,5 @@
 """Nothing comes any more, and nobody says so: half-open, black holes, a mute sid, a stopped us."""
 
-import os
 import signal
 
 import pytest
@@ -109,8 +108,7 @@ def test_the_exchanges_pings_are_mute(stage: Stage) -> None:
 
 def test_the_process_is_stopped_for_10_seconds(stage: Stage) -> None:
     """Nobody can flag anything meanwhile but the readers: the marks are missing."""
-    pid = stage.engine.pids()["stream"]
-    os.kill(pid, signal.SIGSTOP)
+    stage.stream.send_signal(signal.SIGSTOP)
     try:
         stage.reader.until(
             lambda: not stage.reader.trusted(),
@@ -120,7 +118,7 @@ def test_the_process_is_stopped_for_10_seconds(stage: Stage) -> None:
         order = stage.trade()
         stage.pause(10.0)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        stage.stream.send_signal(signal.SIGCONT)
     stage.heal()
     stage.until_booked()
     assert stage.booked(order)
