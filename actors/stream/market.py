@@ -235,7 +235,11 @@ class Market(Line):
 
     def _delta(self, now: int, at: int, frame: DeltaFrame, out: list[Effect]) -> None:
         body = frame.msg
-        self.late(now, at, body.ts_ms or frame.sending_ts_ms, out)
+        sent_ms = body.ts_ms or frame.sending_ts_ms
+        if sent_ms:
+            fresh = self.fresh
+            if not fresh.below <= at - sent_ms * 1_000 <= fresh.above or fresh.verdict is not None:
+                self.late(now, at, sent_ms, out)
         if body.client_order_id:
             out.append(self._glimpse(at, body.client_order_id))
         followed = self.markets.get(body.market_ticker)
@@ -243,6 +247,7 @@ class Market(Line):
             return  # of no use before the next snapshot
         book = followed.book
         try:
+            delta = meaning.book_delta(body, at)
             book.apply(body.side, body.price_dollars, body.delta_fp)
         except RemoteProtocolError as e:
             self.tally.malformed += 1
@@ -251,14 +256,18 @@ class Market(Line):
         followed.received_at = at
         if followed.comparison is not None:
             followed.comparison.change(body.side, body.price_dollars, body.delta_fp)
-        if book.crossed:
-            self.stirred |= body.market_ticker not in self._crossed
-            self._crossed.setdefault(body.market_ticker, now)
-        elif self._crossed:
-            self._crossed.pop(body.market_ticker, None)
+        if self._crossed or (body.delta_fp > 0 and book.crossed):
+            self._look_at_cross(now, followed)
         self.tally.frames_applied += 1
-        delta = meaning.book_delta(body, at)
         out.append(Publish(self._outbox.seal(followed.topic, delta, at)))
+
+    def _look_at_cross(self, now: int, followed: Followed) -> None:
+        """A book that is crossed for a moment is no news; a timer looks at how long it is."""
+        if not followed.book.crossed:
+            self._crossed.pop(followed.ticker, None)
+        elif followed.ticker not in self._crossed:
+            self._crossed[followed.ticker] = now
+            self.stirred = True
 
     def _glimpse(self, at: int, client_order_id: str) -> Effect:
         """An order of ours moved a level: the gateway may be in doubt about it."""
@@ -313,6 +322,8 @@ class Market(Line):
             self.tally.unsolicited_snapshots += 1
             self._books.doubted[followed.ticker] = now  # which of the two is right?
         self._crossed.pop(body.market_ticker, None)
+        if book.crossed:
+            self._crossed[body.market_ticker] = now
         out += self._books.adopt(followed, book, at, self.fresh.reason)
 
     # Losing books and getting them back
@@ -326,7 +337,7 @@ class Market(Line):
     def distrust(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         if channel == BOOKS:
             return self._distrust(now, at, reason)
-        return [Report(f"{self.link}: {channel}: {reason}")]
+        return []  # a hole in prints or quotes can't be filled; that it was there is counted
 
     def resubscribe(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         effects: list[Effect] = [Report(f"{self.link}: {channel}: {reason}")]
@@ -350,7 +361,9 @@ class Market(Line):
         """Every book of the subscription is lost, whichever market the missing frame was of."""
         self.stirred = True
         effects = self.lost(now, at, reason)
-        return [*effects, Report(f"{self.link}: books: {reason}"), *self._ask_soon(now)]
+        if effects:
+            effects.append(Report(f"{self.link}: books: {reason}"))
+        return effects + self._ask_soon(now)
 
     def _distrust_one(self, now: int, at: int, followed: Followed, reason: str) -> list[Effect]:
         self.stirred = True
