@@ -125,11 +125,13 @@ class Stream:
         self._parts: tuple[Callable[[int, int], list[Effect]], ...] = (
             self._pause.due, self._following.due, self.lines.due, self.audit.due, self._heal,
         )  # fmt: skip
+        self._stepped = 0  # microseconds that our wall clock has jumped
         self._stop_by: int | None = None
         self._deadline = 0
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
-        effects = self._we_lagged(now, cause.at) if now > self._deadline + LOOP_LAG_MAX else []
+        lagged = 0 < self._deadline < now - LOOP_LAG_MAX
+        effects = self._we_lagged(now, cause.at) if lagged else []
         if type(cause) is FramesReceived:
             line = self.lines.of(cause.link)
             if line is None:
@@ -141,6 +143,7 @@ class Stream:
             if now < self._deadline and not line.stirred:
                 return effects  # plain data moves no timer and no health
         else:
+            effects += self._look_at_clock(now, cause.at)  # before anybody is answered
             effects += self._take(now, cause)
         effects += self._chores(now, cause.at)
         return effects
@@ -176,6 +179,7 @@ class Stream:
         effects = self._look_at_clock(now, at)
         if self._stop_by is None:
             self.lines.pause = self._pause.text(at)
+            self._pause.wanted = not self.lines.up
             for due in self._parts:
                 effects += due(now, at)
         self.lines.calm()
@@ -208,7 +212,9 @@ class Stream:
         return self.lines.suspect(now, at, Verdict.SLOW, f"we did not run for {late:.1f} s")
 
     def _look_at_clock(self, now: int, at: int) -> list[Effect]:
-        gap = slept(self._clock.look(now, at))
+        self._clock.look(now, at)
+        step, self._stepped = self._clock.stepped - self._stepped, self._clock.stepped
+        gap = slept(step)
         if not gap:
             return []
         self.tally.stalls_slept += 1

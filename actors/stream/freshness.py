@@ -44,15 +44,13 @@ class HostClock:
         self._ahead: int | None = None
         self.stepped = 0  # microseconds, all steps together
 
-    def look(self, now: int, at: int) -> int:
-        """By how much the wall clock has jumped since the last look, microseconds; 0 if not."""
+    def look(self, now: int, at: int) -> None:
+        """Has the wall clock jumped since the last look?"""
         ahead = at - now // US
         step = 0 if self._ahead is None else ahead - self._ahead
         self._ahead = ahead
-        if abs(step) < CLOCK_STEP_MIN // US:
-            return 0
-        self.stepped += step
-        return step
+        if abs(step) >= CLOCK_STEP_MIN // US:
+            self.stepped += step
 
 
 def slept(step: int) -> str:

@@ -4,9 +4,10 @@ import random
 from collections.abc import Callable
 
 from actors.stream.books import Books, Followed
+from actors.stream.carrier import CHANNELS
 from actors.stream.freshness import HostClock, Verdict
 from actors.stream.line import Line
-from actors.stream.market import CHANNELS, Market
+from actors.stream.market import Market
 from actors.stream.private import Private
 from actors.stream.public import Public
 from actors.stream.tally import Tally
@@ -65,6 +66,11 @@ class Lines:
     @property
     def reconnects(self) -> int:
         return sum(line.connection.reconnects for line in self.all)
+
+    @property
+    def up(self) -> bool:
+        """Whether every connection that should be there is."""
+        return all(line.connection.up for line in self._by_link.values() if line.allowed)
 
     @property
     def pause(self) -> str:
