@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from actors.stream.core import CloseSocket
-from protocol.limits import COMMAND_MAX, LIST_INTERVAL, MINUTE, QUIET_PROBE, SECOND
+from protocol.limits import LIST_INTERVAL, MINUTE, PROBE_MAX, QUIET_PROBE, SECOND
 from protocol.machine import Publish
 from protocol.messages import BookLost, BookSnapshot, BookStale
 from tests.actors.stream.scene import MARKET, A, B, C, Scene, published, sent
@@ -73,7 +73,7 @@ def test_a_subscription_that_does_not_answer_a_probe_is_dead() -> None:
     scene.wait(QUIET_PROBE)
     ((_, asked),) = probes(scene.take())
     assert asked == [A]
-    scene.wait(COMMAND_MAX)
+    scene.wait(PROBE_MAX)
     effects = scene.take()
     reason = "dead subscription: no answer to a probe"
     assert published(effects) == [BookLost(A, reason), BookLost(B, reason)]
@@ -191,9 +191,7 @@ def test_books_that_are_not_listed_any_more_are_lost() -> None:
     (command,) = [c for c in sent(scene.take()) if c["cmd"] == "list_subscriptions"]
     there = [{"channel": "trade", "sid": 2}, {"channel": "ticker", "sid": 3}]
     effects = scene.frame({"type": "ok", "id": command["id"], "msg": there})
-    assert published(effects) == [
-        BookLost(A, "dead subscription: orderbook_delta is not listed")
-    ]
+    assert published(effects) == [BookLost(A, "dead subscription: orderbook_delta is not listed")]
     (subscribe,) = sent(effects)
     assert subscribe["params"]["channels"] == ["orderbook_delta"]
 
