@@ -114,7 +114,7 @@ class Freshness:
 
         `ping` is the number that the next ping will have.
         """
-        self._follow_clock(now, at)
+        self._follow_clock()
         if delay < self._bounds[0] - NONSENSE:
             return False  # it is stamped in the far future: of no use
         if self._least is None or delay < self._least:
@@ -174,9 +174,8 @@ class Freshness:
             self._least_before, self._least = self._least, None
             self._settle()
 
-    def _follow_clock(self, now: int, at: int) -> None:
+    def _follow_clock(self) -> None:
         """Our clock was set: every delay is longer, or shorter, by that."""
-        self._clock.look(now, at)
         step = self._clock.stepped - self._stepped
         if not step:
             return
