@@ -134,8 +134,13 @@ class Freshness:
         return True
 
     def suspect(self, now: int, verdict: Verdict, detail: str, ping: int) -> bool:
-        """What comes may be old. True if that is news."""
+        """What comes may be old. True if that is news.
+
+        What is late stays so, whatever else is wrong: it takes more to prove the contrary.
+        """
         news = self.verdict is None
+        if self.verdict is Verdict.LATE and verdict is not Verdict.LATE:
+            return False
         if news:
             self.since = now
         self.verdict, self.detail = verdict, detail
