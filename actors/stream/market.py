@@ -359,7 +359,9 @@ class Market(Carrier):
         heard = self.subscriptions.heard_at(BOOKS)
         if heard is None or self._book_sid < 0:
             return []
-        if self._probe.failed(now) and not self._late:  # else it still is, and is asked again
+        if (
+            self._probe.failed(now, heard) and not self._late
+        ):  # else it still is, and is asked again
             self.tally.stalls_dead_subscription += 1
             return self._deviates(now, at, "dead subscription: no answer to a probe")
         live = (ticker for ticker, each in self.markets.items() if each.live)

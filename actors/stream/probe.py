@@ -65,15 +65,23 @@ class Probe:
         self._by = None
         return Shown.PROBED
 
-    def failed(self, now: int) -> bool:
-        """Whether the answer has not come in time. Said once."""
-        if self._by is None or now < self._by:
+    def failed(self, now: int, heard_at: int) -> bool:
+        """Whether the answer has not come in time. Said once.
+
+        As long as anything comes, the subscription lives: its answer stands in line.
+        """
+        if self._by is None or now < self._answer_by(self._by, heard_at):
             return False
         self._by = None
         return True
 
     def deadline(self, heard_at: int, late: bool) -> int:
-        return self._by if self._by is not None else self._due_at(heard_at, late)
+        if self._by is not None:
+            return self._answer_by(self._by, heard_at)
+        return self._due_at(heard_at, late)
+
+    def _answer_by(self, by: int, heard_at: int) -> int:
+        return max(by, heard_at + PROBE_MAX)
 
     def _due_at(self, heard_at: int, late: bool) -> int:
         if late:

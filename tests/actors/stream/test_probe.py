@@ -251,3 +251,17 @@ def test_a_quick_answer_to_a_probe_proves_that_data_is_in_time() -> None:
     assert scene.ask_book(A).state == scene.ask_book(B).state == "live"
     scene.wait(MINUTE)
     assert scene.counters["reconnects"] == 0 and scene.reasons == ()
+
+
+def test_an_answer_that_stands_behind_others_is_waited_for() -> None:
+    """What else comes of the subscription shows that it is not dead."""
+    scene, venue = live(A, B)
+    scene.wait(QUIET_PROBE - SECOND)
+    venue.deaf = {"get_snapshot"}
+    scene.wait(SECOND)
+    for _ in range(5):
+        venue.change(scene, B, "yes", 470_000, 100)
+        scene.wait(PROBE_MAX - SECOND)
+    assert scene.counters["stalls_dead_subscription"] == 0
+    scene.wait(SECOND)
+    assert scene.counters["stalls_dead_subscription"] == 1
