@@ -6,6 +6,7 @@ import pytest
 
 from protocol.config import REST_HOSTS, WS_HOSTS, Stream, read
 from protocol.errors import ConfigError
+from protocol.limits import WISHES_MAX
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PLACES = [
@@ -125,8 +126,8 @@ def test_so_many_connections_may_be(number: str) -> None:
             "ticker:*",
         ),
         (
-            "follow", str([f"KX-{i}" for i in range(1_001)]),
-            "stream.follow has 1001 wishes, expected at most 1000",
+            "follow", str([f"KX-{i}" for i in range(WISHES_MAX + 1)]),
+            f"stream.follow has {WISHES_MAX + 1} wishes, expected at most {WISHES_MAX}",
         ),
     ],
 )  # fmt: skip
@@ -134,3 +135,11 @@ def test_a_setting_of_the_stream_that_can_not_be(name: str, value: str, says: st
     with pytest.raises(ConfigError) as e:
         stream(**{name: value})
     assert str(e.value) == f"the file: {says}"
+
+
+@pytest.mark.parametrize("count", [-1, 200_001])
+def test_idle_markets_are_bounded(count: int) -> None:
+    text = (CONFIGS / "paper.toml").read_text()
+    with pytest.raises(ConfigError, match=rf"paper\.idle_markets is {count}, expected 0 to 200000"):
+        read(text, {"SIDECAR_PAPER_IDLE_MARKETS": str(count)}, "the file")
+    assert read(text, {"SIDECAR_PAPER_IDLE_MARKETS": "7"}, "the file").paper.idle_markets == 7
