@@ -18,7 +18,7 @@ from tests.engine.carried import Carried
 from tests.engine.mischief import Fault
 from tests.engine.proxy import When, carries, everywhere
 from tests.engine.reader import Reader
-from tests.engine.running import Engine
+from tests.engine.running import HEALTHY_MAX_S, Engine
 from tests.engine.test_orders import busiest
 from tests.engine.truth import Truth
 
@@ -34,13 +34,13 @@ FILL_MAX_S = 20.0
 class Stage:
     """Engine, line, reader and truth."""
 
-    def __init__(self, **engine: Any) -> None:
+    def __init__(self, healthy_max_s: float = HEALTHY_MAX_S, **engine: Any) -> None:
         self._open = ExitStack()
         self.engine = self._open.enter_context(Engine(proxied=True, **engine))
         self.proxy = self.engine.proxy
         self.engine.start_without("stream")
         self.stream = self.engine.launch("stream")
-        self.engine.until_healthy()
+        self.engine.until_healthy(healthy_max_s)
         self._carried = len(self.proxy.lines)
         self.truth = self._open.enter_context(Truth(self.engine, witness.tickers(self.engine)))
         self.reader = self._open.enter_context(Reader(self.engine, self.truth))
