@@ -98,6 +98,7 @@ class Reader:
         """Begin anew with `oldest`, `wrong` and `said`."""
         with self._news:
             self.oldest, self.wrong, self.said = (0.0, ""), [], []
+            self._strange.clear()
 
     def until(self, found: Callable[[], Any], seconds: float, what: str) -> Any:
         """Look again whenever something was heard, until there is something."""

@@ -60,6 +60,16 @@ def test_the_exchanges_clock_is_an_hour_off(stage: Stage) -> None:
     assert stage.reader.trusted() == set(stage.truth.tickers)
 
 
+def test_the_exchange_pauses(stage: Stage) -> None:
+    """Its status says so: no fault of ours or of the line's, so it is not called one."""
+    stage.engine.faults(maintenance=True)
+    stage.until_lost(2.0)
+    stage.until_said("paused", 20.0)
+    stage.engine.faults(maintenance=False)
+    stage.heal(15.0 + HEAL_MAX_S)
+    assert not any("auth" in reason for reason in stage.reasons())
+
+
 def test_401_for_good_is_told_as_what_it_is_and_goes_on_being_tried() -> None:
     """Three times, and the private side is FAILED for the operator; an hour off is said."""
     with Stage() as stage:
