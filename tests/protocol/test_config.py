@@ -143,3 +143,36 @@ def test_idle_markets_are_bounded(count: int) -> None:
     with pytest.raises(ConfigError, match=rf"paper\.idle_markets is {count}, expected 0 to 200000"):
         read(text, {"SIDECAR_PAPER_IDLE_MARKETS": str(count)}, "the file")
     assert read(text, {"SIDECAR_PAPER_IDLE_MARKETS": "7"}, "the file").paper.idle_markets == 7
+
+
+def kept(**told: str) -> tuple[float, int]:
+    overrides = {f"SIDECAR_WRITER_{name.upper()}": value for name, value in told.items()}
+    writer = read((CONFIGS / "paper.toml").read_text(), overrides, "the file").writer
+    return writer.keep_market_days, writer.keep_market_bytes
+
+
+def test_nothing_of_the_market_is_kept_unless_it_is_wanted() -> None:
+    assert kept() == (0, 4 * 1024**3)
+    assert kept(keep_market_days="0.5", keep_market_bytes="268435456") == (0.5, 2**28)
+    assert kept(keep_market_days="3650") == (3650, 4 * 1024**3)
+
+
+@pytest.mark.parametrize(
+    "name, value, expected",
+    [
+        ("keep_market_days", "-1", r"is -1.0, expected 0 \(off\) to 3650"),
+        ("keep_market_days", "3651", r"is 3651.0, expected 0 \(off\) to 3650"),
+        ("keep_market_days", "nan", r"is nan, expected 0 \(off\) to 3650"),
+        ("keep_market_days", "inf", r"is inf, expected 0 \(off\) to 3650"),
+        ("keep_market_bytes", "1000", "is 1000, expected 268435456 to "),
+        ("keep_market_bytes", "9223372036854775807", "expected 268435456 to 8796093022208"),
+    ],
+)
+def test_what_can_not_be_kept_is_refused_by_name(name: str, value: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^the file: writer\.{name} .*{expected}"):
+        kept(**{name: value})
+
+
+def test_days_are_a_number() -> None:
+    with pytest.raises(ConfigError, match=r"Expected `float`, got `str` - at `\$\.writer\.keep"):
+        kept(keep_market_days='"7"')
