@@ -151,6 +151,7 @@ SEARCHED_FOR: Final = 60 * SECOND  # then a cancel of an order that nobody knows
 RECONCILE_ASKERS_MAX: Final = 64  # who waits for one round
 SLEPT_MIN: Final = 5 * SECOND  # the wall clock ahead of the monotonic one: the host slept
 PAUSE_LOOK: Final = 15 * SECOND  # between two looks at the exchange's status while it pauses
+PAUSE_WORD: Final = 2 * SECOND  # an older word about it is read again for whoever asks
 PAUSE_ANSWER: Final = 3 * SECOND  # whoever asks whether it pauses waits so long for a look
 PAUSE_ASKERS_MAX: Final = 16  # who waits for one look
 AUDIT_TICKERS_MAX: Final = 100  # books in one listing (FACTS.md section 5)
