@@ -6,6 +6,7 @@ from tests.engine.mischief import Misdate, Refuse, Unanswered
 from tests.engine.stage import HEAL_MAX_S, LOOK_MAX_S, MARKETS, PRIVATE, Stage
 
 CONNECT_MAX_S = 10.0  # then a handshake is given up
+PAUSE_MAX_S = 10.0  # the gateway looks at the status as soon as it is asked
 EACH = 3  # handshakes: more than there are connections, so that one at least is tried again
 
 
@@ -64,7 +65,7 @@ def test_the_exchange_pauses(stage: Stage) -> None:
     """Its status says so: no fault of ours or of the line's, so it is not called one."""
     stage.engine.faults(maintenance=True)
     stage.until_lost(2.0)
-    stage.until_said("paused", 20.0)
+    stage.until_said("paused", PAUSE_MAX_S)
     stage.engine.faults(maintenance=False)
     stage.heal(15.0 + HEAL_MAX_S)
     assert not any("auth" in reason for reason in stage.reasons())
