@@ -151,6 +151,7 @@ SEARCHED_FOR: Final = 60 * SECOND  # then a cancel of an order that nobody knows
 RECONCILE_ASKERS_MAX: Final = 64  # who waits for one round
 SLEPT_MIN: Final = 5 * SECOND  # the wall clock ahead of the monotonic one: the host slept
 PAUSE_LOOK: Final = 15 * SECOND  # between two looks at the exchange's status while it pauses
+PAUSE_WORD: Final = 2 * SECOND  # an older word about it is read again for whoever asks
 PAUSE_ANSWER: Final = 3 * SECOND  # whoever asks whether it pauses waits so long for a look
 PAUSE_ASKERS_MAX: Final = 16  # who waits for one look
 AUDIT_TICKERS_MAX: Final = 100  # books in one listing (FACTS.md section 5)
@@ -201,7 +202,9 @@ CLOCK_STEP_MIN: Final = 250 * MS  # a jump of the wall clock that is one
 RESYNC_MIN: Final = 250 * MS  # between two requests for snapshots
 RESYNC_RETRY: Final = 1 * SECOND
 SNAPSHOT_TRIES: Final = 3  # snapshots asked for in vain before the next stronger means
-QUIET_PROBE: Final = 10 * SECOND  # a book subscription that is silent so long is asked for a sign
+QUIET_PROBE: Final = 2 * SECOND  # a book subscription that is silent so long is asked for a sign
+LATE_PROBE: Final = 1 * SECOND  # one whose data was late, whether it still is
+PROBE_MAX: Final = 2 * SECOND  # in which the sign has to come
 LIST_INTERVAL: Final = 30 * SECOND  # between two looks at which subscriptions the exchange has
 DIVERGED_WINDOW: Final = 5 * MINUTE  # a subscription that lies twice within it is made anew
 CROSSED_MAX: Final = 500 * MS  # a book that is crossed for longer is wrong
@@ -265,6 +268,7 @@ assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < REFUSED_RETRY < RECONNECT_MAX < AUTH_RETRY
 assert PING_INTERVAL < SILENCE_MAX, "a quiet connection answers in between"
 assert SILENCE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "a dead socket is flagged within 5 s"
+assert QUIET_PROBE + PROBE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "and a dead subscription"
 assert LATE_CALM < LATE_MAX < LATE_CURE
 assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert PAUSE_ANSWER < PAUSE_LOOK

@@ -1,6 +1,6 @@
 """Whether the exchange takes orders, by its own word (FACTS.md section 9), and who wants to know.
 
-A word older than PAUSE_LOOK is worth another look before it is passed on.
+A word older than PAUSE_WORD is worth another look before it is passed on: who asks has reason to.
 """
 
 from actors.gateway.desk import Asker, Desk
@@ -8,7 +8,7 @@ from protocol.kalshi import answers
 from protocol.kalshi.reading import lenient
 from protocol.kalshi.status import StatusBody
 from protocol.latch import moment
-from protocol.limits import PAUSE_ANSWER, PAUSE_ASKERS_MAX, PAUSE_LOOK
+from protocol.limits import PAUSE_ANSWER, PAUSE_ASKERS_MAX, PAUSE_LOOK, PAUSE_WORD
 from protocol.machine import Effect
 from protocol.messages import ExchangeAnswer
 
@@ -49,14 +49,14 @@ class Pause:
         """Answer at once from a fresh word, else after the next look."""
         if asker in self._waiting:
             return []
-        if self._fresh(now) or len(self._waiting) >= PAUSE_ASKERS_MAX:
+        if self._fresh(now, PAUSE_WORD) or len(self._waiting) >= PAUSE_ASKERS_MAX:
             return self._answer(now, at, [asker])
         self._waiting[asker] = now + PAUSE_ANSWER
         return []
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Answer those who waited for a look, or long enough."""
-        done = self._looked or self._fresh(now)
+        done = self._looked or self._fresh(now, PAUSE_WORD)
         self._looked = False
         told = [asker for asker, until in self._waiting.items() if done or until <= now]
         for asker in told:
@@ -66,8 +66,8 @@ class Pause:
     def deadline(self) -> int | None:
         return min(self._waiting.values(), default=None)
 
-    def _fresh(self, now: int) -> bool:
-        return self._read_at is not None and now - self._read_at <= PAUSE_LOOK
+    def _fresh(self, now: int, within: int = PAUSE_LOOK) -> bool:
+        return self._read_at is not None and now - self._read_at <= within
 
     def _answer(self, now: int, at: int, askers: list[Asker]) -> list[Effect]:
         return self._desk.answer(askers, ExchangeAnswer(self.why, self._fresh(now)), at)

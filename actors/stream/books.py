@@ -48,6 +48,7 @@ class Books:
         self.lost = 0
         self.stale = 0
         self.doubted: dict[str, int] = {}  # to be compared with the exchange's listing; from when
+        self.why = ""  # books were lost, the last time
         self.snapshots = 0  # how often a book was installed
         self._outbox = outbox
 
@@ -93,7 +94,7 @@ class Books:
         for followed in which:
             if followed.live:
                 self._stand(followed, "lost")
-                followed.reason = reason
+                followed.reason = self.why = reason
                 followed.comparison = None
                 lost = BookLost(followed.ticker, reason)
                 effects.append(Publish(self._outbox.seal(followed.topic, lost, at)))

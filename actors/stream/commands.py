@@ -128,9 +128,14 @@ class Commands:
         return None if waiting is None else waiting.command
 
     def late(self, now: int) -> Command | None:
-        """A command that waited too long for its answer."""
-        for waiting in self._under_way.values():
-            if waiting.by <= now:
+        """A command that waited too long for its answer.
+
+        That an `unsubscribe` has none costs nothing: it is given up because nothing comes of it.
+        """
+        for id, waiting in list(self._under_way.items()):
+            if waiting.by <= now and waiting.command.kind == "unsubscribe":
+                del self._under_way[id]
+            elif waiting.by <= now:
                 return waiting.command
         return None
 

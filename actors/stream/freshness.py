@@ -63,7 +63,13 @@ def slept(step: int) -> str:
 class Freshness:
     """One connection's. `verdict` is None while all that it brings is of now."""
 
-    def __init__(self, clock: HostClock) -> None:
+    def __init__(self, clock: HostClock, pongs_queue: bool) -> None:
+        """`pongs_queue`: a pong stands behind the data that was sent before it.
+
+        It does on the wire, but not in a queue of one subscription's at the exchange (FACTS.md
+        section 4.1): there data may be late, and pongs in time.
+        """
+        self._pongs_queue = pongs_queue
         self.verdict: Verdict | None = None
         self.detail = ""
         self.since = 0
@@ -128,8 +134,13 @@ class Freshness:
         return True
 
     def suspect(self, now: int, verdict: Verdict, detail: str, ping: int) -> bool:
-        """What comes may be old. True if that is news."""
+        """What comes may be old. True if that is news.
+
+        What is late stays so, whatever else is wrong: it takes more to prove the contrary.
+        """
         news = self.verdict is None
+        if self.verdict is Verdict.LATE and verdict is not Verdict.LATE:
+            return False
         if news:
             self.since = now
         self.verdict, self.detail = verdict, detail
@@ -144,17 +155,22 @@ class Freshness:
         return False
 
     def pong(self, now: int, at: int, number: int, took: int) -> bool:
-        """The exchange answered a ping. True if that proves that what comes is of now again.
-
-        It answers in order, so whatever it had sent before has come.
-        """
-        if took > LATE_CALM:
+        """The exchange answered a ping. True if that proves that what comes is of now again."""
+        if took > LATE_CALM or (self.verdict is Verdict.LATE and not self._pongs_queue):
             return False
         if self.verdict is not None and (number < self._proof or now - took < self._slow_at):
             return False
         self.as_of = at
         cleared, self.verdict = self.verdict is not None, None
         return cleared
+
+    def answered(self, at: int, took: int) -> bool:
+        """Something was answered that queued behind all data. True if the verdict has changed."""
+        if took > LATE_CALM or self.verdict is not Verdict.LATE:
+            return False
+        self.as_of = at
+        self.verdict = None
+        return True
 
     def turn(self, now: int) -> None:
         """Let the oldest delays go."""

@@ -79,7 +79,7 @@ class Health:
         books = self._books
         reasons = []
         if books.lost:
-            reasons.append(f"books: {books.lost} lost")
+            reasons.append(f"books: {books.lost} lost: {books.why}")
         if books.stale:
             reasons.append(f"books: {books.stale} stale")
         if books.awaited > self._lines.left_out and any(

@@ -28,12 +28,13 @@ class Line(Dialogue):
     """A link. `channels` are those it may carry."""
 
     channels: tuple[Channel, ...] = ()
+    pongs_queue = True  # whether a pong in time proves that data is in time
 
     def __init__(
         self, link: Link, pulse: Pulse, dice: random.Random, clock: HostClock, tally: Tally
     ) -> None:
         super().__init__(link, pulse, dice, tally)
-        self.fresh = Freshness(clock)
+        self.fresh = Freshness(clock, self.pongs_queue)
 
     # What the kinds of line differ in
 

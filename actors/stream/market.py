@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from actors.stream.books import Books, Followed
 from actors.stream.carrier import BOOKS, Carrier, pieces
 from actors.stream.commands import Command
-from actors.stream.freshness import HostClock
+from actors.stream.freshness import HostClock, Verdict
 from actors.stream.probe import Probe, Shown
 from actors.stream.recovery import Recovery, Turn
 from actors.stream.subscriptions import Place
@@ -32,6 +32,8 @@ from protocol.pulse import Pulse
 
 class Market(Carrier):
     """One of the connections that market data is split over."""
+
+    pongs_queue = False  # what is late waits in a queue of its subscription's
 
     def __init__(
         self,
@@ -196,6 +198,8 @@ class Market(Carrier):
         self.late(now, at, frame.sending_ts_ms, out)
         body = frame.msg
         shown = self._probe.shown(frame.id, body.market_ticker)
+        if shown is Shown.PROBED and self.fresh.answered(at, now - self._probe.asked_at):
+            out += self.aged(at)
         followed = self.markets.get(body.market_ticker)
         if followed is None or now < followed.held_until:
             return
@@ -358,11 +362,13 @@ class Market(Carrier):
         heard = self.subscriptions.heard_at(BOOKS)
         if heard is None or self._book_sid < 0:
             return []
-        if self._probe.failed(now):
+        if (
+            self._probe.failed(now, heard) and not self._late
+        ):  # else it still is, and is asked again
             self.tally.stalls_dead_subscription += 1
             return self._deviates(now, at, "dead subscription: no answer to a probe")
         live = (ticker for ticker, each in self.markets.items() if each.live)
-        ticker = self._probe.next(now, heard, live)
+        ticker = self._probe.next(now, heard, self._late, live)
         if ticker is None:
             return []
         command = Command("get_snapshot", (BOOKS,), (ticker,), self._book_sid)
@@ -370,10 +376,14 @@ class Market(Carrier):
         self._probe.sent(now, id, ticker)
         return [effect]
 
+    @property
+    def _late(self) -> bool:
+        return self.fresh.verdict is Verdict.LATE
+
     def deadlines(self) -> list[int | None]:
         found = [self._recovery.deadline]
         heard = self.subscriptions.heard_at(BOOKS)
         if heard is not None:
-            found.append(self._probe.deadline(heard))
+            found.append(self._probe.deadline(heard, self._late))
         found += [since + CROSSED_MAX for since in self._crossed.values()]
         return found

@@ -1,12 +1,13 @@
 """Asks a silent book subscription for one snapshot now and then: a quiet market, or a dead one?
 
-The answer continues the numbers of the subscription, so it also shows that nothing is missing.
+The answer continues the numbers of the subscription, so it also shows that nothing is missing; and
+it stands in line behind all that waits for us there, so a quick one shows that nothing waits.
 """
 
 import enum
 from collections.abc import Iterable
 
-from protocol.limits import COMMAND_MAX, QUIET_PROBE
+from protocol.limits import LATE_PROBE, PROBE_MAX, QUIET_PROBE
 
 
 class Shown(enum.Enum):
@@ -23,7 +24,7 @@ class Probe:
         self._id = 0
         self._ticker = ""
         self._by: int | None = None
-        self._asked_at = 0
+        self.asked_at = 0
         self._done: dict[str, None] = {}  # markets that have had their turn
 
     def clear(self) -> None:
@@ -35,9 +36,12 @@ class Probe:
         if ticker == self._ticker:
             self._by = None
 
-    def next(self, now: int, heard_at: int, live: Iterable[str]) -> str | None:
-        """The market to ask for, if one is due. `heard_at`: the subscription's last frame."""
-        if self._by is not None or now < max(heard_at, self._asked_at) + QUIET_PROBE:
+    def next(self, now: int, heard_at: int, late: bool, live: Iterable[str]) -> str | None:
+        """The market to ask for, if one is due. `heard_at`: the subscription's last frame.
+
+        `late`: its data was, and we want to know whether it still is.
+        """
+        if self._by is not None or now < self._due_at(heard_at, late):
             return None
         first: str | None = None
         for ticker in live:
@@ -46,12 +50,12 @@ class Probe:
                 return ticker
         self._done.clear()
         if first is None:
-            self._asked_at = now  # no book is live: their snapshots are asked for elsewhere
+            self.asked_at = now  # no book is live: their snapshots are asked for elsewhere
         return first
 
     def sent(self, now: int, id: int, ticker: str) -> None:
         self._id, self._ticker = id, ticker
-        self._asked_at, self._by = now, now + COMMAND_MAX
+        self.asked_at, self._by = now, now + PROBE_MAX
         self._done[ticker] = None
 
     def shown(self, id: int | None, ticker: str) -> Shown:
@@ -61,14 +65,25 @@ class Probe:
         self._by = None
         return Shown.PROBED
 
-    def failed(self, now: int) -> bool:
-        """Whether the answer has not come in time. Said once."""
-        if self._by is None or now < self._by:
+    def failed(self, now: int, heard_at: int) -> bool:
+        """Whether the answer has not come in time. Said once.
+
+        As long as anything comes, the subscription lives: its answer stands in line.
+        """
+        if self._by is None or now < self._answer_by(self._by, heard_at):
             return False
         self._by = None
         return True
 
-    def deadline(self, heard_at: int) -> int:
+    def deadline(self, heard_at: int, late: bool) -> int:
         if self._by is not None:
-            return self._by
-        return max(heard_at, self._asked_at) + QUIET_PROBE
+            return self._answer_by(self._by, heard_at)
+        return self._due_at(heard_at, late)
+
+    def _answer_by(self, by: int, heard_at: int) -> int:
+        return max(by, heard_at + PROBE_MAX)
+
+    def _due_at(self, heard_at: int, late: bool) -> int:
+        if late:
+            return self.asked_at + LATE_PROBE
+        return max(heard_at, self.asked_at) + QUIET_PROBE

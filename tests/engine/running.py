@@ -23,6 +23,7 @@ import zmq
 from protocol.config import Settings, read
 from protocol.envelope import Envelope, Letter, decode, decode_letter, encode_letter
 from protocol.messages import AnyMessage, System
+from tests.engine.proxy import Proxy
 
 ROOT = Path(__file__).parent.parent.parent
 ACTORS = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "paper")
@@ -93,16 +94,26 @@ class Ear:
 class Engine:
     """Start it, talk to it, hurt it, stop it."""
 
-    def __init__(self, feed: str = "synthetic", speed: float = 1.0, **overrides: str) -> None:
+    def __init__(
+        self,
+        feed: str = "synthetic",
+        speed: float = 1.0,
+        proxied: bool = False,
+        **overrides: str,
+    ) -> None:
+        """`proxied`: the stream reaches the exchange through `proxy`, all others as ever."""
         self.folder = Path(tempfile.mkdtemp(prefix="ks-", dir="/tmp"))
         api, status, paper = free_ports(3)
         self.api = f"http://127.0.0.1:{api}"
         self.status_page = f"http://127.0.0.1:{status}"
         self.exchange = f"http://127.0.0.1:{paper}"
+        self._proxy = Proxy(paper) if proxied else None
+        socket_port = paper if self._proxy is None else self._proxy.port
         text = (ROOT / "configs" / "paper.toml").read_text()
         for old, new in {
             "7601": str(api),
             "7600": str(status),
+            "ws://127.0.0.1:7602": f"ws://127.0.0.1:{socket_port}",
             "7602": str(paper),
             '"run/paper': f'"{self.folder}/run',
             '"var/paper': f'"{self.folder}/var',
@@ -193,6 +204,8 @@ class Engine:
                 child.kill()
             child.wait()
         shutil.rmtree(self.folder)
+        if self._proxy is not None:
+            self._proxy.close()
 
     def __enter__(self) -> "Engine":
         return self
@@ -205,6 +218,12 @@ class Engine:
     def tail(self, lines: int = 60) -> str:
         """The end of what the processes have logged."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    @property
+    def proxy(self) -> Proxy:
+        """The line between the stream and the exchange."""
+        assert self._proxy is not None, "started without"
+        return self._proxy
 
     # What it says of itself
 

@@ -89,7 +89,7 @@ def test_all_that_is_needed_makes_it_ready_and_what_is_missing_is_named() -> Non
     assert ("health_state", "ready") in signals(scene.take())
     scene.seq(1)
     scene.delta(A, "yes", "0.4700", "1.00")
-    assert scene.core._health._vitals.reasons == ("books: 2 lost",)
+    assert scene.core._health._vitals.reasons == ("books: 2 lost: sequence: gap",)
     assert ("health_state", "degraded") in signals(scene.take())
 
 

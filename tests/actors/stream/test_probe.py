@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 from actors.stream.core import CloseSocket
-from protocol.limits import COMMAND_MAX, LIST_INTERVAL, MINUTE, QUIET_PROBE, SECOND
+from protocol.limits import LATE_PROBE, LIST_INTERVAL, MINUTE, PROBE_MAX, QUIET_PROBE, SECOND
 from protocol.machine import Publish
-from protocol.messages import BookLost, BookSnapshot, BookStale
+from protocol.messages import BookDelta, BookFresh, BookLost, BookSnapshot, BookStale
 from tests.actors.stream.scene import MARKET, A, B, C, Scene, published, sent
-from tests.actors.stream.venue import live
+from tests.actors.stream.venue import Venue, live
 
 
 def probes(effects: list[Any]) -> list[tuple[int, list[str]]]:
@@ -73,7 +73,7 @@ def test_a_subscription_that_does_not_answer_a_probe_is_dead() -> None:
     scene.wait(QUIET_PROBE)
     ((_, asked),) = probes(scene.take())
     assert asked == [A]
-    scene.wait(COMMAND_MAX)
+    scene.wait(PROBE_MAX)
     effects = scene.take()
     reason = "dead subscription: no answer to a probe"
     assert published(effects) == [BookLost(A, reason), BookLost(B, reason)]
@@ -208,3 +208,60 @@ def test_a_list_that_makes_no_sense_proves_nothing() -> None:
         scene.raw(json.dumps(frame).encode())
         assert scene.ask_book(A).state == "live"
         assert scene.counters["stalls_dead_subscription"] == 0
+
+
+WALL = 1_700_000_000_000_000
+
+
+def changed(scene: Scene, venue: Venue, late_ms: int) -> None:
+    """One more at 47 cents, which was on its way for so long."""
+    venue.books[A]["yes"][470_000] += 100
+    body = {"market_ticker": A, "side": "yes", "price_dollars": "0.4700", "delta_fp": "1.00"}
+    sent_ms = scene.at // 1_000 - late_ms
+    venue.say(scene, "orderbook_delta", "orderbook_delta", {**body, "ts_ms": sent_ms}, A)
+
+
+def test_a_pong_in_time_does_not_prove_that_data_is() -> None:
+    """Data waits in a queue of its subscription's, and pongs do not stand in it."""
+    scene, venue = live(A, B, ahead=WALL)
+    changed(scene, venue, 0)
+    venue.deaf = {"get_snapshot"}  # its answers wait in the same queue
+    scene.take()
+    for _ in range(8):
+        changed(scene, venue, 3_000)
+        assert scene.ask_book(A).state == scene.ask_book(B).state == "stale"
+        scene.wait(SECOND)  # pings are answered at once
+    said = [type(b) for b in published(scene.take()) if not isinstance(b, BookDelta)]
+    assert said == [BookStale, BookStale]
+    assert "market1: data is late: 3.0 s" in scene.reasons
+    assert scene.counters["stalls_slow"] == 0
+    changed(scene, venue, 0)
+    assert scene.ask_book(A).state == scene.ask_book(B).state == "live"
+
+
+def test_a_quick_answer_to_a_probe_proves_that_data_is_in_time() -> None:
+    """So that one late change in a quiet market costs no connection."""
+    scene, venue = live(A, B, ahead=WALL)
+    changed(scene, venue, 0)
+    scene.take()
+    changed(scene, venue, 3_000)
+    scene.wait(LATE_PROBE)
+    said = [type(b) for b in published(scene.take()) if not isinstance(b, BookDelta)]
+    assert said == [BookStale, BookStale, BookFresh, BookFresh]
+    assert scene.ask_book(A).state == scene.ask_book(B).state == "live"
+    scene.wait(MINUTE)
+    assert scene.counters["reconnects"] == 0 and scene.reasons == ()
+
+
+def test_an_answer_that_stands_behind_others_is_waited_for() -> None:
+    """What else comes of the subscription shows that it is not dead."""
+    scene, venue = live(A, B)
+    scene.wait(QUIET_PROBE - SECOND)
+    venue.deaf = {"get_snapshot"}
+    scene.wait(SECOND)
+    for _ in range(5):
+        venue.change(scene, B, "yes", 470_000, 100)
+        scene.wait(PROBE_MAX - SECOND)
+    assert scene.counters["stalls_dead_subscription"] == 0
+    scene.wait(SECOND)
+    assert scene.counters["stalls_dead_subscription"] == 1

@@ -66,6 +66,21 @@ def test_the_new_subscription_brings_its_books_and_the_old_number_counts_no_more
     assert scene.ask_book(A).yes == ()
 
 
+def test_a_dead_subscription_need_not_say_that_it_has_ended() -> None:
+    """Nothing comes of it, so this may not either; the new one is what counts."""
+    scene, venue = live(A, B)
+    venue.deaf = {"get_snapshot"}
+    venue.meddle = lambda link, raws: [raw for raw in raws if b"unsubscribed" not in raw]
+    lose_a_frame(scene)
+    scene.wait(SNAPSHOT_TRIES * RESYNC_RETRY + SECOND)
+    venue.deaf = set()
+    assert scene.core.books.live == 2
+    scene.take()
+    scene.wait(2 * COMMAND_MAX)
+    assert published(scene.take()) == []
+    assert scene.counters["reconnects"] == 0
+
+
 def test_what_brings_snapshots_is_not_given_up() -> None:
     scene = Scene()
     tickers = [f"KXM-{i}" for i in range(30)]
