@@ -12,6 +12,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.limits import SECOND
 from tests.simulation.checkers import (
     Watch,
+    check_books_meet,
     check_convergence,
     check_halted_by_operators_only,
     check_liveness,
@@ -28,6 +29,7 @@ from tests.simulation.day import (
     schedule_market,
     schedule_orders,
     schedule_outside,
+    schedule_stream,
 )
 from tests.simulation.planting import small_bounds
 from tests.simulation.rot import WAYS
@@ -60,12 +62,14 @@ def live_through(world: World) -> World:
     schedule_orders(world)
     schedule_deaths(world)
     schedule_outside(world)
+    schedule_stream(world)
     for now in range(2 * SECOND, END, SECOND):
         world.run(now)
         watch.check_safety()
         check_halted_by_operators_only(world)
         if now == BAD_DAY:
             world.faults.heal()
+            watch.fresh.healed = now
         if now == TRUTH:
             world.faults.tell_the_truth()
         if now == CLOSE:
@@ -77,6 +81,7 @@ def live_through(world: World) -> World:
     check_liveness(world, watch.truth)
     check_convergence(world, watch.truth)
     check_money(world, watch.truth)
+    check_books_meet(world, watch.book)
     watch.truth.check_copies_meet(world)
     check_proved(world.disk)
     return world

@@ -21,7 +21,14 @@ from actors.gateway.desk import MakeCall
 from actors.gateway.halt import SaveHalt
 from actors.rehydrator.core import AuditPage, LoadAccount, ReadEvidence, Rehydrator
 from actors.stream.core import Stream
-from actors.stream.wire import CloseSocket, OpenSocket, SendFrame
+from actors.stream.wire import (
+    CloseSocket,
+    FollowSaved,
+    OpenSocket,
+    SaveFollow,
+    SendFrame,
+    SendPing,
+)
 from actors.writer.core import Writer
 from actors.writer.wire import (
     Checkpoint,
@@ -54,11 +61,14 @@ from tests.simulation.disk import fresh_disk
 from tests.simulation.exchange import Exchange
 from tests.simulation.faults import Faults
 from tests.simulation.keepers import Keeper, Reader
-from tests.simulation.log import Event, What
+from tests.simulation.log import Event, Moment, Sight, What
 from tests.simulation.outsiders import Operator, Outsider, Program
+from tests.simulation.readers import Attached, Desk
+from tests.simulation.sockets import Sockets
 from tests.simulation.wire import Wire
 
 NAMES = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "trader")
+Saved = tuple[tuple[str, ...], tuple[str, ...]]  # added to what is followed, and removed from it
 WALL_START = 1_790_000_000_000_000
 
 
@@ -82,13 +92,17 @@ class World:
         self.trace = hashlib.sha256()
         self.happened: collections.Counter[str] = collections.Counter()
         self.events: list[Event] = []
+        self.moments: list[Moment] = []
+        self.unsettled = False  # the stream has been given what makes books no good
         self.clock_jumps = self.faults.clock_jumps > 0  # on some moment of this day
         self.wrong_by = 0  # of the host's wall clock, microseconds
         self.disk = fresh_disk()
         self.bus = Bus(self)
         self.wire = Wire(self)
+        self.sockets = Sockets(self)
         self.client = Client(self)
         self.declared: Declare | None = None
+        self.saved: Saved = ((), ())
         self.reports: list[str] = []
         self.on_death: Callable[[str], None] = lambda name: None
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
@@ -96,7 +110,12 @@ class World:
         self._lives = itertools.count(1)
         self.exchange = Exchange(self, random.Random(f"{seed}/exchange"))
         self.operator, self.program = Operator(self), Program(self)
-        self.outsiders: dict[str, Outsider] = {"operator": self.operator, "program": self.program}
+        self.desk, self.attached = Desk(self), Attached(self, "attached")
+        self.outsiders: dict[str, Outsider] = {
+            "operator": self.operator,
+            "program": self.program,
+            self.attached.name: self.attached,
+        }
         self.processes: dict[str, Process | None] = dict.fromkeys(NAMES)
         for name in NAMES:
             self.start(name)
@@ -111,8 +130,16 @@ class World:
         """What the engine's host takes for it."""
         return self.clock + self.wrong_by
 
+    @property
+    def trader(self) -> Trader | None:
+        process = self.processes["trader"]
+        return process.core if process is not None and isinstance(process.core, Trader) else None
+
     def log(self, what: What, id: str = "", **more: Any) -> None:
         self.events.append(Event(self.now, what, id, **more))
+
+    def seen(self, what: Sight, ticker: str, **more: Any) -> None:
+        self.moments.append(Moment(self.now, what, ticker, **more))
 
     # Time
 
@@ -158,7 +185,7 @@ class World:
             case "stream":
                 return Stream(identity, ("*",), dice)
             case _:
-                return Trader(identity.epoch)
+                return Trader(identity.epoch, lambda: self.exchange.markets.tickers)
 
     def crash(self, name: str) -> None:
         """Kill a process; its runner starts it again."""
@@ -167,7 +194,7 @@ class World:
             return
         self.processes[name] = None
         if name == "stream":
-            self.wire.hang_up_all()
+            self.sockets.hang_up_all()
         if process.disk is not None:
             process.disk.end()
         self.on_death(name)
@@ -195,6 +222,9 @@ class World:
             if self.processes[process.name] is process:
                 self._note(process.name, effect)
                 self._perform(process, effect)
+        if self.unsettled and process.name == "stream":
+            self.unsettled = False
+            self.seen("settled", "")
         deadline = process.core.deadline()
         if deadline is not None and deadline != process.wakes_at:
             process.wakes_at = max(deadline, self.now)
@@ -243,13 +273,25 @@ class World:
                 assert process.latch is not None
                 process.latch.save(effect)
             case OpenSocket(link):
-                self.wire.open(process, link)
+                self.sockets.open(process, link)
             case SendFrame(link, raw):
-                self.wire.send(process, link, raw)
+                self.sockets.send(process, link, raw)
+            case SendPing(link, number):
+                self.sockets.ping(process, link, number)
             case CloseSocket(link):
-                self.wire.close(process, link)
+                self.sockets.close(process, link)
+            case SaveFollow(number, added, removed):
+                self._save_follow(process, number, (added, removed))
             case _:
                 raise AssertionError(effect)
+
+    def _save_follow(self, process: Process, number: int, follow: Saved) -> None:
+        """On disk in a moment, unless the disk is full."""
+        full = self.dice.random() < self.faults.latch_fails
+        if not full:
+            self.saved = follow
+        trouble = "the disk is full" if full else ""
+        self.feed_later(process, FollowSaved(self.wall, number, trouble))
 
     def is_recorded(self, id: str) -> bool:
         """Whether the intent of an order is on disk."""
