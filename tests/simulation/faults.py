@@ -153,5 +153,5 @@ READS = (
     "listing_lag_max", "page_garbage", "page_loops", "page_empty", "row_missing", "archive_after",
     "book_lag_max",
 )  # fmt: skip
-MANNERS = ("says_when", "says_date", "slow_pace")  # no faults: they are as they are
+MANNERS = ("says_when", "says_date")  # no faults: they are as they are
 JUMP_MAX = 8 * SECOND  # how long the wall clock is wrong
