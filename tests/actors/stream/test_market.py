@@ -7,9 +7,9 @@ from protocol.limits import (
     CONNECT_MAX,
     RECONNECT_MAX,
     RESYNC_RETRY,
-    RESYNCS_MAX,
     SECOND,
     SILENCE_MAX,
+    SNAPSHOT_TRIES,
     TICKERS_A_COMMAND,
 )
 from protocol.machine import Asked, Finish, Stopping
@@ -25,7 +25,7 @@ from protocol.messages import (
     Trade,
 )
 from protocol.units import Count, Price
-from tests.actors.stream.scene import EPOCH, A, B, C, Scene, beats, published, sent, signals
+from tests.actors.stream.scene import EPOCH, MARKET, A, B, C, Scene, beats, published, sent, signals
 
 
 def levels(*pairs: tuple[int, int]) -> tuple[tuple[Price, Count], ...]:
@@ -34,7 +34,7 @@ def levels(*pairs: tuple[int, int]) -> tuple[tuple[Price, Count], ...]:
 
 def test_it_opens_at_once_and_asks_which_markets_to_follow() -> None:
     scene = Scene(("series:KXA",))
-    assert OpenSocket("market") in scene.effects
+    assert OpenSocket(MARKET) in scene.effects
     (request,) = scene.letters(MarketsRequest)
     assert request.body == MarketsRequest(("series:KXA",))
     assert OpenSocket("private") not in scene.effects
@@ -42,7 +42,7 @@ def test_it_opens_at_once_and_asks_which_markets_to_follow() -> None:
     assert beat.flags == {"streams_ready": False}
     assert beat.reasons == (
         "waiting for gateway: which markets to follow",
-        "market: opening",
+        "market1: opening",
         "waiting for writer: not seen",
     )
 
@@ -86,14 +86,14 @@ def test_all_that_is_needed_makes_it_ready_and_what_is_missing_is_named() -> Non
     scene = Scene()
     scene.go_live(A, B)
     scene.go_private()
-    assert not scene.core._vitals.ready
-    assert scene.core._vitals.reasons == ("private: waiting for reconciliation",)
+    assert not scene.core._health._vitals.ready
+    assert scene.core._health._vitals.reasons == ("private: waiting for reconciliation",)
     scene.reconciled()
-    assert scene.core._vitals.flags == {"streams_ready": True}
+    assert scene.core._health._vitals.flags == {"streams_ready": True}
     assert ("health_state", "ready") in signals(scene.take())
     scene.seq(1)
     scene.delta(A, "yes", "0.4700", "1.00")
-    assert scene.core._vitals.reasons == ("books: 2 lost",)
+    assert scene.core._health._vitals.reasons == ("books: 2 lost",)
     assert ("health_state", "degraded") in signals(scene.take())
 
 
@@ -134,7 +134,7 @@ def test_new_markets_are_looked_for_each_minute_and_old_ones_are_dropped() -> No
     assert published(scene.delta(A, "yes", "0.4700", "1.00")) == []
     assert published(scene.delta(B, "yes", "0.4700", "1.00")) != []
     assert scene.ask_book(C).state == "lost"
-    assert scene.core._reasons()[0] == "books: 1 waiting for a snapshot"
+    assert scene.core._health._reasons(False)[0] == "books: 1 waiting for a snapshot"
 
 
 def test_while_the_gateway_cannot_tell_it_is_asked_again() -> None:
@@ -142,7 +142,7 @@ def test_while_the_gateway_cannot_tell_it_is_asked_again() -> None:
     id = scene.letters(MarketsRequest)[0].id
     scene.take()
     scene.answer("gateway", id, MarketsAnswer((), False, "not rehydrated"))
-    assert scene.core._reasons()[0] == (
+    assert scene.core._health._reasons(False)[0] == (
         "waiting for gateway: which markets to follow (not rehydrated)"
     )
     scene.wait(SECOND)
@@ -179,8 +179,8 @@ def test_trades_and_quotes_are_published_and_holes_in_them_only_counted() -> Non
     prices = (Price(470_000), Price(460_000), Price(480_000))
     counts = (Count(100), Count(200), Count(1_000), Count(700))
     assert got == [Quote(A, *prices, *counts, 6_000, scene.at)]
-    assert scene.core.market.gaps == 1
-    assert scene.core.market.books.live == 1
+    assert scene.core.tally.gaps == 1
+    assert scene.core.books.live == 1
 
 
 # Sequence
@@ -203,7 +203,7 @@ def test_a_gap_loses_every_book_until_its_snapshot_comes() -> None:
     scene.snapshot(A, [["0.4700", "9.00"]])
     assert scene.ask_book(A).yes == levels((470_000, 900))
     assert scene.ask_book(B).yes == levels((500_000, 200))
-    assert scene.core.market.gaps == 1
+    assert scene.core.tally.gaps == 1
 
 
 def test_a_snapshot_that_shows_the_gap_is_itself_good() -> None:
@@ -221,7 +221,7 @@ def test_answers_to_commands_consume_numbers_too() -> None:
     scene.frame({"type": "error", "sid": 1, "seq": scene.seq(1), "msg": {"code": 11, "msg": "no"}})
     scene.frame({"type": "something_new", "sid": 1, "seq": scene.seq(1), "msg": [1]})
     assert len(published(scene.delta(A, "yes", "0.4700", "1.00"))) == 1
-    assert (scene.core.market.gaps, scene.core.market.unknown_types) == (0, 1)
+    assert (scene.core.tally.gaps, scene.core.tally.unknown_types) == (0, 1)
 
 
 def test_a_frame_that_comes_twice_counts_once() -> None:
@@ -230,7 +230,7 @@ def test_a_frame_that_comes_twice_counts_once() -> None:
     scene.delta(A, "yes", "0.4700", "1.00")
     assert published(scene.delta(A, "yes", "0.4700", "1.00", seq=scene.seqs[1])) == []
     assert scene.ask_book(A).yes == levels((470_000, 400))
-    assert (scene.core.market.duplicates, scene.core.market.gaps) == (1, 0)
+    assert (scene.core.tally.duplicates, scene.core.tally.gaps) == (1, 0)
 
 
 def test_a_number_that_goes_backwards_proves_nothing_not_even_a_snapshot() -> None:
@@ -239,7 +239,7 @@ def test_a_number_that_goes_backwards_proves_nothing_not_even_a_snapshot() -> No
     for _ in range(3):
         scene.delta(A, "yes", "0.4700", "1.00")
     effects = scene.snapshot(A, [["0.0100", "1.00"]], seq=1)
-    assert published(effects) == [BookLost(A, "sequence: backwards")]
+    assert published(effects) == [BookLost(A, "sequence: out of order")]
     assert scene.ask_book(A).state == "lost"
 
 
@@ -267,10 +267,10 @@ def test_snapshots_are_asked_for_at_a_bounded_rate_and_then_given_up() -> None:
     scene.seq(1)
     scene.delta(A, "yes", "0.4700", "1.00")
     assert len(sent(scene.effects)) == 1  # two gaps, one request
-    scene.wait((RESYNCS_MAX - 1) * RESYNC_RETRY)
-    assert len(sent(scene.take())) == RESYNCS_MAX
+    scene.wait((SNAPSHOT_TRIES - 1) * RESYNC_RETRY)
+    assert len(sent(scene.take())) == SNAPSHOT_TRIES
     scene.wait(RESYNC_RETRY)
-    assert CloseSocket("market") in scene.take()
+    assert CloseSocket(MARKET) in scene.take()
 
 
 def test_a_market_whose_first_snapshot_never_comes_does_not_cost_the_others() -> None:
@@ -287,7 +287,7 @@ def test_a_market_whose_first_snapshot_never_comes_does_not_cost_the_others() ->
                 sid = command["params"]["sids"][0]
                 scene.frame({"type": "ok", "id": command["id"], "sid": sid, "seq": scene.seq(sid)})
     assert scene.ask_book(A).state == "live"
-    assert "books: 1 waiting for a snapshot" in scene.core._reasons()
+    assert "books: 1 waiting for a snapshot" in scene.core._health._reasons(False)
 
 
 def test_a_malformed_frame_loses_what_may_rest_on_it() -> None:
@@ -298,12 +298,12 @@ def test_a_malformed_frame_loses_what_may_rest_on_it() -> None:
     assert [type(body) for body in published(effects)] == [BookLost, BookLost]
     assert sent(effects)[0]["params"]["action"] == "get_snapshot"
     scene.snapshot(A, [["0.4700", "1.00"]])
-    assert (scene.core.market.gaps, scene.core.market.malformed) == (0, 1)
+    assert (scene.core.tally.gaps, scene.core.tally.malformed) == (0, 1)
     seq = scene.seq(2)
     scene.frame({"type": "trade", "sid": 2, "seq": seq, "msg": {}})
     assert scene.ask_book(A).state == "live"  # a print is not worth a book
     effects = scene.raw(b'{"type":"orderbook_delta","sid":')
-    assert CloseSocket("market") in effects  # whose it was can't be told
+    assert CloseSocket(MARKET) in effects  # whose it was can't be told
     assert published(effects)[0].ticker == A
 
 
@@ -313,7 +313,7 @@ def test_a_dead_subscription_means_a_new_connection() -> None:
         scene.go_live(A)
         body = {"code": code, "msg": "Subscription buffer overflow"}
         effects = scene.frame({"type": "error", "sid": 1, "seq": scene.seq(1), "msg": body})
-        assert CloseSocket("market") in effects
+        assert CloseSocket(MARKET) in effects
         assert [type(body) for body in published(effects)] == [BookLost]
 
 
@@ -322,7 +322,7 @@ def test_a_command_that_timed_out_at_the_exchange_makes_books_suspect() -> None:
     scene.go_live(A)
     body = {"code": 18, "msg": "command timeout"}
     effects = scene.frame({"type": "error", "sid": 1, "seq": scene.seq(1), "msg": body})
-    assert CloseSocket("market") not in effects
+    assert CloseSocket(MARKET) not in effects
     assert sent(effects)[0]["params"]["action"] == "get_snapshot"
 
 
@@ -337,7 +337,7 @@ def test_markets_that_the_exchange_names_as_unknown_are_left_out() -> None:
     assert again["params"]["market_tickers"] == [A]
     scene.subscribed(again["id"])
     scene.snapshot(A)
-    assert scene.core._reasons()[0] == "books: 1 waiting for a snapshot"
+    assert scene.core._health._reasons(False)[0] == "books: 1 waiting for a snapshot"
 
 
 # Life
@@ -346,16 +346,16 @@ def test_markets_that_the_exchange_names_as_unknown_are_left_out() -> None:
 def test_a_closed_socket_is_opened_again_with_new_numbers() -> None:
     scene = Scene()
     scene.go_live(A, B)
-    effects = scene.feed(SocketClosed(scene.at, "market", "closed 1006"))
+    effects = scene.feed(SocketClosed(scene.at, MARKET, "closed 1006"))
     assert published(effects) == [BookLost(A, "closed 1006"), BookLost(B, "closed 1006")]
     ((signal, subject),) = (s for s in signals(effects) if s[0] == "reconnect_scheduled")
-    assert subject.startswith("market in 0.")
-    assert scene.core._reasons()[0].startswith("market: reconnecting in 0.")
-    assert scene.core._reasons()[0].endswith("s: closed 1006")
+    assert subject.startswith("market1 in 0.")
+    assert scene.core._health._reasons(False)[0].startswith("market1: reconnecting in 0.")
+    assert scene.core._health._reasons(False)[0].endswith("s: closed 1006")
     scene.wait(SECOND // 2)  # the first retry is quick
-    assert OpenSocket("market") in scene.take()
+    assert OpenSocket(MARKET) in scene.take()
     effects = scene.open()
-    assert ("await_disconnect", "market") in signals(effects)
+    assert ("await_disconnect", MARKET) in signals(effects)
     (subscribe,) = sent(effects)
     for sid, channel in enumerate(("orderbook_delta", "trade", "ticker"), start=11):
         scene.frame(
@@ -370,8 +370,8 @@ def test_a_closed_socket_is_opened_again_with_new_numbers() -> None:
     assert scene.ask_book(A).state == "lost"  # the number of a former life
     scene.frame({"type": "orderbook_snapshot", "sid": 11, "seq": 800, "msg": body})
     assert scene.ask_book(A).state == "live"
-    assert (scene.core.market.gaps, scene.core.market.strays) == (0, 1)
-    assert scene.core._counters()["reconnects"] == 1
+    assert (scene.core.tally.gaps, scene.core.tally.strays) == (0, 1)
+    assert scene.counters["reconnects"] == 1
 
 
 def test_a_silent_socket_is_closed_and_a_ping_is_not_silence() -> None:
@@ -379,11 +379,11 @@ def test_a_silent_socket_is_closed_and_a_ping_is_not_silence() -> None:
     scene.go_live(A)
     for _ in range(5):
         scene.wait(SILENCE_MAX - SECOND)
-        scene.feed(PingReceived(scene.at, "market"))
-    assert CloseSocket("market") not in scene.take()
+        scene.feed(PingReceived(scene.at, MARKET))
+    assert CloseSocket(MARKET) not in scene.take()
     scene.wait(SILENCE_MAX)
     effects = scene.take()
-    assert CloseSocket("market") in effects
+    assert CloseSocket(MARKET) in effects
     assert published(effects)[0].reason == "closing: silent for 25 s"
 
 
@@ -393,8 +393,8 @@ def test_what_still_arrives_on_a_socket_given_up_does_not_count() -> None:
     scene.wait(SILENCE_MAX)
     scene.take()
     assert published(scene.snapshot(A, [["0.5000", "1.00"]])) == []
-    scene.feed(SocketClosed(scene.at, "market", "closed 1000"))
-    assert scene.core.market.connection.why.endswith("silent for 25 s")
+    scene.feed(SocketClosed(scene.at, MARKET, "closed 1000"))
+    assert scene.line.connection.why.endswith("silent for 25 s")
 
 
 def test_an_unanswered_command_means_a_new_connection() -> None:
@@ -403,23 +403,23 @@ def test_an_unanswered_command_means_a_new_connection() -> None:
     scene.open()
     scene.frame({"type": "subscribed", "id": 1, "msg": {"channel": "trade", "sid": 2}})
     scene.wait(COMMAND_MAX)
-    assert CloseSocket("market") in scene.take()
+    assert CloseSocket(MARKET) in scene.take()
 
 
 def test_a_handshake_that_takes_too_long_is_given_up() -> None:
     scene = Scene()
     scene.wait(CONNECT_MAX)
-    assert CloseSocket("market") in scene.take()
+    assert CloseSocket(MARKET) in scene.take()
     scene.open()  # too late
-    assert not scene.core.market.connection.up
+    assert not scene.line.connection.up
 
 
 def test_later_each_time_but_never_later_than_the_bound() -> None:
     delays = []
     scene = Scene()
     for _ in range(40):
-        scene.feed(OpenFailed(scene.at, "market", 503, "HTTP 503"))
-        deadline = scene.core.market.deadline()
+        scene.feed(OpenFailed(scene.at, MARKET, 503, "HTTP 503"))
+        deadline = scene.line.deadline()
         assert deadline is not None
         delays.append(deadline - scene.now)
         scene.wait(delays[-1])
@@ -431,23 +431,23 @@ def test_later_each_time_but_never_later_than_the_bound() -> None:
 def test_a_wrong_key_is_said_and_tried_only_each_minute() -> None:
     scene = Scene()
     for _ in range(3):
-        scene.feed(OpenFailed(scene.at, "market", 401, "HTTP 401 authentication_error"))
+        scene.feed(OpenFailed(scene.at, MARKET, 401, "HTTP 401 authentication_error"))
         scene.wait(SECOND)
-    assert "market: auth: HTTP 401 authentication_error" in scene.core._reasons()
+    assert "market1: auth: HTTP 401 authentication_error" in scene.core._health._reasons(False)
     scene.take()
     scene.wait(RECONNECT_MAX - 2 * SECOND)
-    assert OpenSocket("market") not in scene.take()
+    assert OpenSocket(MARKET) not in scene.take()
     scene.wait(2 * SECOND)
-    assert OpenSocket("market") in scene.take()
-    assert "market: auth: HTTP 401 authentication_error" in scene.core._reasons()
+    assert OpenSocket(MARKET) in scene.take()
+    assert "market1: auth: HTTP 401 authentication_error" in scene.core._health._reasons(False)
     scene.open()
-    assert scene.core.market.connection.why == "subscribing"
+    assert scene.line.connection.why == "subscribing"
 
 
 def test_asked_to_stop_it_closes_its_sockets_and_ends() -> None:
     scene = Scene()
     scene.go_live(A)
     effects = scene.feed(Stopping(scene.at))
-    assert CloseSocket("market") in effects
+    assert CloseSocket(MARKET) in effects
     assert published(effects) == [BookLost(A, "stopping")]
     assert Finish(0) in effects
