@@ -68,6 +68,7 @@ from tests.simulation.sockets import Sockets
 from tests.simulation.wire import Wire
 
 NAMES = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "trader")
+TICKERS_A_CONNECTION = 2  # so that market data comes by several
 Saved = tuple[tuple[str, ...], tuple[str, ...]]  # added to what is followed, and removed from it
 WALL_START = 1_790_000_000_000_000
 
@@ -183,7 +184,7 @@ class World:
                 self.client.hung_up()
                 return Api(identity)
             case "stream":
-                return Stream(identity, ("*",), dice)
+                return Stream(identity, ("*",), dice, *self.saved, 4, TICKERS_A_CONNECTION)
             case _:
                 return Trader(identity.epoch, lambda: self.exchange.markets.tickers)
 
