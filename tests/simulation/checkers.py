@@ -37,14 +37,22 @@ class Watch:
             self.truth.follow(self._world.disk)
             check_proved(self._world.disk)
 
+    def check_data(self) -> None:
+        """What is said and held of market data."""
+        look_at_books(self._world)
+        for promise in self.data:
+            name = type(promise).__name__.lower()
+            for moment in self._world.moments[self._looked :]:
+                try:
+                    promise.take(moment)
+                except AssertionError as e:
+                    raise AssertionError(f"{name}: {e}") from e
+        self._looked = len(self._world.moments)
+
     def check_safety(self) -> None:
         """True at every moment, in any weather."""
         world, truth = self._world, self.truth
-        look_at_books(world)
-        for moment in world.moments[self._looked :]:
-            for promise in self.data:
-                promise.take(moment)
-        self._looked = len(world.moments)
+        self.check_data()
         for event in world.events[self._read :]:
             for promise in self.promises:
                 promise.take(event)

@@ -6,11 +6,13 @@ of them is again: the promises hold what the stream says against it.
 
 from typing import TYPE_CHECKING, Any
 
+from protocol.limits import MS, US
 from tests.simulation.feed import BOOKS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+LATE = 2_100 * MS  # by the exchange's own stamp: LATE_MAX, and how exact a Date header is
 ENDS = (10, 17, 18, 25)  # errors after which books are no good (FACTS.md section 4.1)
 
 
@@ -26,6 +28,7 @@ class Judge:
 
     def takes(self, frame: dict[str, Any]) -> None:
         """The next frame is about to be given to the stream."""
+        self._look_at_its_age(frame)
         if frame["type"] == "subscribed" and frame["msg"]["channel"] == BOOKS:
             if frame["msg"]["sid"] != self._sid:
                 self._break()  # what came by the former one is of the past
@@ -49,6 +52,15 @@ class Judge:
             ticker = frame["msg"]["market_ticker"]
             self._tickers.add(ticker)
             self._world.seen("mended", ticker, who=self._link)
+
+    def _look_at_its_age(self, frame: dict[str, Any]) -> None:
+        """A late frame is known by its stamp, where the handshake told what time it is there."""
+        sent = frame.get("sending_ts_ms")
+        if sent is None or not self._world.faults.says_date:
+            return
+        if self._world.clock - sent * 1_000 > LATE // US:
+            self._world.seen("late", "", who=self._link)
+            self._world.unsettled = True
 
     def closed(self) -> None:
         """The connection is no more, and the stream knows it, or is about to."""

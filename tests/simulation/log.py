@@ -44,6 +44,7 @@ Sight = Literal[
     "told",  # but that it is this
     "broken",  # the stream is given the first sign that its books of a subscription are no good
     "mended",  # and then a snapshot of one of them, which was sent after that
+    "late",  # the stream is given a frame by `who` that was long on its way
     "settled",  # the stream has done all that follows from what it was given
     "snapshot",  # the stream says a book anew
     "changed",  # and a change of one; `levels` are those of the book with it

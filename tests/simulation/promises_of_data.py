@@ -98,7 +98,8 @@ class Fresh:
 
     A version that was told of is known soon, or the book is live no more. What no frame has told
     of is found by a probe of a subscription that is quiet; a lie only by an audit, which counts
-    from the day's healing on, because listings have to be read for it.
+    from the day's healing on, because listings have to be read for it. Once a frame has come that
+    was late, no book of its link is live.
     """
 
     def __init__(self, later: dict[str, int]) -> None:
@@ -107,6 +108,9 @@ class Fresh:
         self._later = later
         self._versions: dict[str, list[_Version]] = {}
         self._lied: dict[str, int] = {}  # since when there are two histories of a book
+        self._live: set[str] = set()  # by the stream's own word
+        self._home: dict[str, str] = {}  # the link that a book came by
+        self._late: set[str] = set()  # links
 
     def take(self, moment: Moment) -> None:
         ticker = moment.ticker
@@ -120,6 +124,21 @@ class Fresh:
                     self._lied.pop(ticker, None)
             case "holds" if moment.state == "live":
                 self._hold(moment)
+            case "snapshot" | "fresh":
+                self._live.add(ticker.partition(".")[2])
+            case "lost" | "stale":
+                self._live.discard(ticker.partition(".")[2])
+            case "dead":
+                self._live.clear()
+            case "mended":
+                self._home[ticker] = moment.who
+            case "late":
+                self._late.add(moment.who)
+            case "settled":
+                for each in sorted(self._live):
+                    text = f"{each} is live, and what brings it is late"
+                    assert self._home.get(each) not in self._late, text
+                self._late.clear()
 
     def _hold(self, moment: Moment) -> None:
         ticker, later = moment.ticker, self._later.get(moment.who, 0)

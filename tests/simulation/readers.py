@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from protocol import topics
 from protocol.envelope import Envelope, Letter, Outbox, decode, encode
 from protocol.follower import BookFollower
-from protocol.limits import MS
+from protocol.limits import MS, SECOND
 from protocol.machine import Asked, Effect, Tell
-from protocol.messages import BookAnswer, BookRequest
+from protocol.messages import AnyMessage, BookAnswer, BookRequest
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -40,6 +40,33 @@ class Desk:
 
     def told(self, letter: Letter) -> None:
         if isinstance(letter.body, BookAnswer):
+            self.answers.append(letter.body)
+
+
+class Asker:
+    """Asks a process for something until it is answered; one thing after the other."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self._world = world
+        self.name = name
+        self.answers: list[AnyMessage] = []
+        self._asked = 0
+        world.outsiders[name] = self
+
+    def ask(self, peer: str, body: AnyMessage) -> None:
+        self._asked += 1
+        world, number = self._world, self._asked
+        letter = Letter(self.name, 1, f"{self.name}:{number}", world.wall, body)
+
+        def tell() -> None:
+            if len(self.answers) < number:
+                world.bus.send(self.name, (self.name.encode(), b"1"), peer, letter)
+                world.at(world.now + SECOND, tell)
+
+        tell()
+
+    def told(self, letter: Letter) -> None:
+        if letter.id == f"{self.name}:{len(self.answers) + 1}":
             self.answers.append(letter.body)
 
 

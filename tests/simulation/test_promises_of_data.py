@@ -85,6 +85,7 @@ def counted(count: int, topic: str = "book.A", epoch: int = 1) -> Moment:
 SETTLED = Moment(0, "settled", "")
 DEAD = Moment(0, "dead", "")
 BEGUN = [was(0, ONE), link("mended"), snapshot(1, ONE)]
+LATE_FRAME = link("late", "")
 LATE = TOLD_WITHIN + 1
 LIE = [was(0, ONE), was(SECOND, TWO, state="hidden"), told(SECOND, ONE)]
 
@@ -110,6 +111,8 @@ GOOD: list[History] = [
     (fresh, [*LIE, holds(AUDITED_WITHIN + 2 * SECOND, ONE)]),  # not healed: no listings
     (healed, [*LIE, holds(AUDITED_WITHIN + SECOND, ONE)]),
     (healed, [*LIE, was(2 * SECOND, TWO), holds(AUDITED_WITHIN + 2 * SECOND, TWO)]),
+    (fresh, [*BEGUN, LATE_FRAME, flag(2, "stale"), SETTLED, flag(3, "fresh"), SETTLED]),
+    (fresh, [*BEGUN, link("late", "", "market2"), SETTLED]),
     (subscriber, [heard(1), heard(2), heard(1, 2), holds(0, ONE)]),
     (subscriber, [missed(0, 2), holds(NOTICED_WITHIN, ONE)]),
     (subscriber, [missed(0, 2), holds(NOTICED_WITHIN + 1, None, state="lost")]),
@@ -137,6 +140,8 @@ BAD: list[tuple[Callable[[], Promise], list[Moment], str]] = [
     (fresh, [was(0, ONE), was(0, TWO, PROBED_WITHIN), holds(PROBED_WITHIN + 1, ONE)], "live and"),
     (fresh, [*LIE, was(2 * SECOND, THREE), holds(8 * SECOND, ONE)], "another book"),
     (healed, [*LIE, holds(AUDITED_WITHIN + SECOND + 1, ONE)], "a lie of 70.0 s ago"),
+    (fresh, [*BEGUN, LATE_FRAME, SETTLED], "what brings it is late"),
+    (fresh, [*BEGUN, flag(2, "stale"), LATE_FRAME, flag(3, "fresh"), SETTLED], "is late"),
     (subscriber, [heard(1), heard(1)], "comes late or again"),
     (subscriber, [heard(1, 2), heard(2, 1)], "comes late or again"),
     (subscriber, [missed(0, 2), holds(NOTICED_WITHIN + 1, ONE)], "has missed 2"),

@@ -86,10 +86,17 @@ class Process:
 
 
 class World:
-    def __init__(self, seed: int, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults | None = None,
+        traced: bool = False,
+        follow: tuple[str, ...] = ("*",),
+    ) -> None:
         self.now = SECOND
         self.dice = random.Random(f"{seed}/world")
         self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"), seed % 2 == 0)
+        self.traced = traced
         self.trace = hashlib.sha256()
         self.happened: collections.Counter[str] = collections.Counter()
         self.events: list[Event] = []
@@ -103,6 +110,7 @@ class World:
         self.sockets = Sockets(self)
         self.client = Client(self)
         self.declared: Declare | None = None
+        self.follow = follow
         self.saved: Saved = ((), ())
         self.reports: list[str] = []
         self.on_death: Callable[[str], None] = lambda name: None
@@ -184,7 +192,7 @@ class World:
                 self.client.hung_up()
                 return Api(identity)
             case "stream":
-                return Stream(identity, ("*",), dice, *self.saved, 4, TICKERS_A_CONNECTION)
+                return Stream(identity, self.follow, dice, *self.saved, 4, TICKERS_A_CONNECTION)
             case _:
                 return Trader(identity.epoch, lambda: self.exchange.markets.tickers)
 
@@ -242,7 +250,8 @@ class World:
             self.feed(process, Elapsed(self.wall))
 
     def _note(self, name: str, what: Cause | Effect) -> None:
-        self.trace.update(f"{self.now} {name} {what!r}\n".encode())
+        if self.traced:
+            self.trace.update(f"{self.now} {name} {what!r}\n".encode())
 
     # Effects
 
