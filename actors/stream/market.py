@@ -307,8 +307,8 @@ class Market(Line):
             return
         if followed.live and shown is Shown.PROBED:
             out += self._deviates(now, at, f"{followed.topic}: a snapshot shows another book")
-            if self._book_sid < 0 or not self.connection.up:
-                return  # what it belongs to is over: the next one brings its own
+            if not self.connection.up:
+                return
         elif followed.live:
             self.tally.unsolicited_snapshots += 1
             self._books.doubted[followed.ticker] = now  # which of the two is right?
