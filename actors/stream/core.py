@@ -129,7 +129,8 @@ class Stream:
         self._deadline = 0
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
-        effects = self._we_lagged(now, cause.at) if now > self._deadline + LOOP_LAG_MAX else []
+        lagged = 0 < self._deadline < now - LOOP_LAG_MAX
+        effects = self._we_lagged(now, cause.at) if lagged else []
         if type(cause) is FramesReceived:
             line = self.lines.of(cause.link)
             if line is None:

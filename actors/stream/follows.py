@@ -19,27 +19,13 @@ from protocol.limits import (
     WISHES_MAX,
 )
 from protocol.messages import MarketChanged, MarketsAnswer
+from protocol.wishes import ALL, first_unfit
 
 LOOK_INTERVAL: Final = 1 * MINUTE  # new markets are looked for so often
 LOOK_RETRY: Final = 1 * SECOND  # while the gateway can't tell yet
 WHOLE: Final[dict[str, Channel]] = {"trade:*": "trade", "ticker:*": "ticker"}
 BORN: Final = frozenset({"created", "activated"})
 OVER: Final = frozenset({"settled"})
-
-
-def flaw(wish: str) -> str:
-    """What is wrong with a wish; "" if nothing."""
-    kind, colon, name = wish.partition(":")
-    if wish == "*" or wish in WHOLE:
-        return ""
-    if colon and kind in ("event", "series") and topics.is_ticker(name):
-        return ""
-    if not colon and topics.is_ticker(wish):
-        return ""
-    return (
-        f"{wish[:80]!r}: expected a market's ticker, event:<ticker>, series:<ticker>, "
-        '"*", "trade:*" or "ticker:*"'
-    )
 
 
 class Follows:
@@ -86,9 +72,8 @@ class Follows:
 
     def refusal(self, add: tuple[str, ...], remove: tuple[str, ...]) -> str:
         """Why such a change can't be made; "" if it can."""
-        for wish in add:
-            if flaw(wish):
-                return flaw(wish)
+        if first_unfit(add):
+            return first_unfit(add)
         unknown = [wish for wish in remove if wish not in self.wishes]
         if unknown:
             return f"{unknown[0][:80]!r} is not followed by that name"
@@ -139,7 +124,7 @@ class Follows:
         series, event = ticker.partition("-")[0], ticker.rpartition("-")[0]
         if f"series:{series}" in self.wishes or f"event:{event}" in self.wishes:
             return True
-        return "*" in self.wishes and not change.combo
+        return ALL in self.wishes and not change.combo
 
     def _changed(self, add: Iterable[str], remove: Iterable[str]) -> dict[str, None]:
         off = set(remove)
@@ -148,11 +133,11 @@ class Follows:
 
     def _take(self, wishes: dict[str, None]) -> None:
         """Other wishes: what they mean has to be looked up; until then the old answer stands."""
-        plain = [wish for wish in self.wishes if ":" not in wish and wish != "*"]
+        plain = [wish for wish in self.wishes if ":" not in wish and wish != ALL]
         for ticker in plain:
             if ticker not in wishes:
                 self._listed.pop(ticker, None)
-        self._listed.update((w, None) for w in wishes if ":" not in w and w != "*")
+        self._listed.update((w, None) for w in wishes if ":" not in w and w != ALL)
         self.wishes = wishes
         self.look_at = 0
         if not self.asked:

@@ -4,9 +4,10 @@ import random
 from collections.abc import Callable
 
 from actors.stream.books import Books, Followed
+from actors.stream.carrier import CHANNELS
 from actors.stream.freshness import HostClock, Verdict
 from actors.stream.line import Line
-from actors.stream.market import CHANNELS, Market
+from actors.stream.market import Market
 from actors.stream.private import Private
 from actors.stream.public import Public
 from actors.stream.tally import Tally

@@ -1,17 +1,12 @@
 """A market line: books, prints and quotes of its markets, in order or known to be lost."""
 
 import random
-from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Final
-
-from msgspec.structs import replace
+from collections.abc import Sequence
 
 from actors.stream.books import Books, Followed
-from actors.stream.commands import Command, Kind
-from actors.stream.connection import State
+from actors.stream.carrier import BOOKS, Carrier, pieces
+from actors.stream.commands import Command
 from actors.stream.freshness import HostClock
-from actors.stream.line import MARKETS_FULL, Line
 from actors.stream.probe import Probe, Shown
 from actors.stream.recovery import Recovery, Turn
 from actors.stream.subscriptions import Place
@@ -25,21 +20,17 @@ from protocol.kalshi.frames import (
     AnyFrame,
     Channel,
     DeltaFrame,
-    ErrorFrame,
     SnapshotFrame,
     TickerFrame,
     TradeFrame,
 )
-from protocol.limits import CROSSED_MAX, DIVERGED_WINDOW, TICKERS_A_COMMAND
+from protocol.limits import CROSSED_MAX, DIVERGED_WINDOW
 from protocol.machine import Effect, Publish, Report, Tell
 from protocol.messages import OrderGlimpsed
 from protocol.pulse import Pulse
 
-BOOKS: Final[Channel] = "orderbook_delta"
-CHANNELS: Final[tuple[Channel, ...]] = (BOOKS, "trade", "ticker")
 
-
-class Market(Line):
+class Market(Carrier):
     """One of the connections that market data is split over."""
 
     def __init__(
@@ -53,57 +44,15 @@ class Market(Line):
         tally: Tally,
     ) -> None:
         super().__init__(link, pulse, dice, clock, tally)
-        self.channels = CHANNELS
-        self.markets: dict[str, Followed] = {}
-        self.capacity: int | None = None  # tickers, if the exchange lets us have fewer
         self._books = books
         self._outbox = outbox
         self._book_sid = -1
-        self._asked: dict[Channel, dict[str, None]] = {}  # subscribed, or about to be
         self._recovery = Recovery()
         self._probe = Probe()
         self._diverged: list[int] = []  # when books were found to be wrong without a gap
         self._crossed: dict[str, int] = {}  # since when
 
-    @property
-    def allowed(self) -> bool:
-        return bool(self.markets)
-
-    def why_not(self) -> str:
-        return super().why_not() if self.markets else ""
-
-    # Which markets
-
-    def add(self, followed: Iterable[Followed]) -> None:
-        """Carry these, too."""
-        for each in followed:
-            self.markets[each.ticker] = each
-        if self.connection.state is State.OPEN:
-            self._ask_rest()
-        elif self.connection.up and not self._asked:
-            self._subscribe()
-
-    def remove(self, tickers: Sequence[str]) -> None:
-        """Carry these no more; the frames of the others go on."""
-        for ticker in tickers:
-            self.markets.pop(ticker, None)
-            self._crossed.pop(ticker, None)
-        for channel, asked in self._asked.items():
-            gone = [ticker for ticker in tickers if asked.pop(ticker, "") is None]
-            self._change("delete_markets", channel, gone)
-
-    def carry(self, channels: tuple[Channel, ...]) -> None:
-        """Which channels this line carries of its markets: some may come as a whole elsewhere."""
-        if channels == self.channels:
-            return
-        self.channels = channels
-        for channel in [c for c in self._asked if c not in channels]:
-            del self._asked[channel]
-            sid = self.subscriptions.drop(channel)
-            if sid is not None:
-                self.commands.ask(Command("unsubscribe", (channel,), sid=sid))
-        if self.connection.state is State.OPEN:
-            self._ask_rest()
+    # Subscriptions
 
     def subscribe(self, now: int, at: int) -> None:
         self._asked.clear()
@@ -114,33 +63,6 @@ class Market(Line):
         self._books.await_again(self.markets.values())
         self._subscribe()
 
-    def _subscribe(self) -> None:
-        """The first command makes the subscriptions; the other markets are added to them."""
-        first = tuple(islice(self.markets, TICKERS_A_COMMAND))
-        if first:
-            self.commands.ask(Command("subscribe", self.channels, first))
-            self._asked = {channel: dict.fromkeys(first) for channel in self.channels}
-
-    def _ask_rest(self) -> None:
-        """Every channel gets the markets that it has not been asked for yet."""
-        for channel in self.channels:
-            asked = self._asked.setdefault(channel, {})
-            rest = [ticker for ticker in self.markets if ticker not in asked]
-            if not rest:
-                continue
-            if channel in self.subscriptions.sids:
-                self._change("add_markets", channel, rest)
-                asked.update(dict.fromkeys(rest))
-            elif not asked:
-                first = tuple(rest[:TICKERS_A_COMMAND])
-                self.commands.ask(Command("subscribe", (channel,), first))
-                asked.update(dict.fromkeys(first))
-
-    def _change(self, kind: Kind, channel: Channel, tickers: Sequence[str]) -> None:
-        sid = self.subscriptions.sids.get(channel)
-        for piece in _pieces(tickers) if sid is not None else ():
-            self.commands.ask(Command(kind, (channel,), piece, sid or 0))
-
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
         if command.kind == "subscribe":
             self.connection.settled()
@@ -148,42 +70,16 @@ class Market(Line):
                 self._book_sid = self.subscriptions.sids.get(BOOKS, -1)
                 self._recovery.expect(now, self._books.snapshots)
             self._ask_rest()
+        books = command.kind == "add_markets" and BOOKS in command.channels
+        if books and self._recovery.deadline is None:
+            self._recovery.expect(now, self._books.snapshots)
         return []
 
-    def refused(
-        self, now: int, at: int, command: Command | None, frame: ErrorFrame, what: str
-    ) -> list[Effect]:
-        """Markets that the error names are to blame; the others of the command are asked again."""
-        effects = super().refused(now, at, command, frame, what)
-        if command is None or command.kind not in ("subscribe", "add_markets"):
-            return effects
-        if frame.msg.code == MARKETS_FULL:
-            return effects + self._full(now, at, command, what)
-        named = {*(frame.msg.market_tickers or ()), frame.msg.market_ticker}
-        rest = tuple(ticker for ticker in command.tickers if ticker not in named)
-        if len(rest) == len(command.tickers):
-            rest = ()  # it does not say which ones are to blame: then all are
-        if command.kind == "subscribe" and not rest:
-            return effects + self.give_up(now, at, f"subscribe: {what}")
-        for channel in command.channels:
-            for ticker in set(command.tickers) - set(rest):
-                # Asked for again with the next list of markets.
-                self._asked.get(channel, {}).pop(ticker, None)
-        if rest:
-            self.commands.ask(replace(command, tickers=rest))
-        return effects
-
-    def _full(self, now: int, at: int, command: Command, what: str) -> list[Effect]:
-        """The exchange takes no more on this subscription: others have to carry the rest."""
-        if command.kind == "subscribe":
-            self.capacity = max(len(command.tickers) // 2, 1)
-            return self.give_up(now, at, what)
-        for channel in command.channels:
-            asked = self._asked.get(channel, {})
-            for ticker in command.tickers:
-                asked.pop(ticker, None)
-        self.capacity = min(len(asked) for asked in self._asked.values())
-        return []
+    def remove(self, tickers: Sequence[str]) -> None:
+        super().remove(tickers)
+        for ticker in tickers:
+            self._crossed.pop(ticker, None)
+            self._probe.forget(ticker)
 
     # Frames
 
@@ -235,7 +131,11 @@ class Market(Line):
 
     def _delta(self, now: int, at: int, frame: DeltaFrame, out: list[Effect]) -> None:
         body = frame.msg
-        self.late(now, at, body.ts_ms or frame.sending_ts_ms, out)
+        sent_ms = body.ts_ms or frame.sending_ts_ms
+        if sent_ms:
+            fresh = self.fresh
+            if not fresh.below <= at - sent_ms * 1_000 <= fresh.above or fresh.verdict is not None:
+                self.late(now, at, sent_ms, out)
         if body.client_order_id:
             out.append(self._glimpse(at, body.client_order_id))
         followed = self.markets.get(body.market_ticker)
@@ -243,6 +143,7 @@ class Market(Line):
             return  # of no use before the next snapshot
         book = followed.book
         try:
+            delta = meaning.book_delta(body, at)
             book.apply(body.side, body.price_dollars, body.delta_fp)
         except RemoteProtocolError as e:
             self.tally.malformed += 1
@@ -251,14 +152,18 @@ class Market(Line):
         followed.received_at = at
         if followed.comparison is not None:
             followed.comparison.change(body.side, body.price_dollars, body.delta_fp)
-        if book.crossed:
-            self.stirred |= body.market_ticker not in self._crossed
-            self._crossed.setdefault(body.market_ticker, now)
-        elif self._crossed:
-            self._crossed.pop(body.market_ticker, None)
+        if self._crossed or (body.delta_fp > 0 and book.crossed):
+            self._look_at_cross(now, followed)
         self.tally.frames_applied += 1
-        delta = meaning.book_delta(body, at)
         out.append(Publish(self._outbox.seal(followed.topic, delta, at)))
+
+    def _look_at_cross(self, now: int, followed: Followed) -> None:
+        """A book that is crossed for a moment is no news; a timer looks at how long it is."""
+        if not followed.book.crossed:
+            self._crossed.pop(followed.ticker, None)
+        elif followed.ticker not in self._crossed:
+            self._crossed[followed.ticker] = now
+            self.stirred = True
 
     def _glimpse(self, at: int, client_order_id: str) -> Effect:
         """An order of ours moved a level: the gateway may be in doubt about it."""
@@ -290,6 +195,7 @@ class Market(Line):
         self.stirred = True
         self.late(now, at, frame.sending_ts_ms, out)
         body = frame.msg
+        shown = self._probe.shown(frame.id, body.market_ticker)
         followed = self.markets.get(body.market_ticker)
         if followed is None:
             return
@@ -301,18 +207,19 @@ class Market(Line):
             return
         self.tally.frames_applied += 1
         same = followed.live and book == followed.book
-        shown = self._probe.shown(frame.id, body.market_ticker)
         if same:
             self.tally.repeated_snapshots += shown is Shown.UNASKED
             return
         if followed.live and shown is Shown.PROBED:
             out += self._deviates(now, at, f"{followed.topic}: a snapshot shows another book")
-            if not self.connection.up:
-                return
+            if frame.sid != self._book_sid or not self.connection.up:
+                return  # nothing that changes it would count any more
         elif followed.live:
             self.tally.unsolicited_snapshots += 1
             self._books.doubted[followed.ticker] = now  # which of the two is right?
         self._crossed.pop(body.market_ticker, None)
+        if book.crossed:
+            self._crossed[body.market_ticker] = now
         out += self._books.adopt(followed, book, at, self.fresh.reason)
 
     # Losing books and getting them back
@@ -326,7 +233,7 @@ class Market(Line):
     def distrust(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         if channel == BOOKS:
             return self._distrust(now, at, reason)
-        return [Report(f"{self.link}: {channel}: {reason}")]
+        return []  # a hole in prints or quotes can't be filled; that it was there is counted
 
     def resubscribe(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         effects: list[Effect] = [Report(f"{self.link}: {channel}: {reason}")]
@@ -350,7 +257,9 @@ class Market(Line):
         """Every book of the subscription is lost, whichever market the missing frame was of."""
         self.stirred = True
         effects = self.lost(now, at, reason)
-        return [*effects, Report(f"{self.link}: books: {reason}"), *self._ask_soon(now)]
+        if effects:
+            effects.append(Report(f"{self.link}: books: {reason}"))
+        return effects + self._ask_soon(now)
 
     def _distrust_one(self, now: int, at: int, followed: Followed, reason: str) -> list[Effect]:
         self.stirred = True
@@ -401,7 +310,7 @@ class Market(Line):
             self.commands.send_unanswered(Command("get_snapshot", (BOOKS,), piece, self._book_sid))[
                 1
             ]
-            for piece in _pieces(self._missing(now))
+            for piece in pieces(self._missing(now))
         ]
 
     def look(self, now: int, at: int) -> list[Effect]:
@@ -465,8 +374,3 @@ class Market(Line):
             found.append(self._probe.deadline(heard))
         found += [since + CROSSED_MAX for since in self._crossed.values()]
         return found
-
-
-def _pieces(tickers: Sequence[str]) -> list[tuple[str, ...]]:
-    step = TICKERS_A_COMMAND
-    return [tuple(tickers[i : i + step]) for i in range(0, len(tickers), step)]

@@ -30,6 +30,11 @@ class Probe:
         """The subscription is another one."""
         self._by = None
 
+    def forget(self, ticker: str) -> None:
+        """Its market is carried no more: an answer may not come."""
+        if ticker == self._ticker:
+            self._by = None
+
     def next(self, now: int, heard_at: int, live: Iterable[str]) -> str | None:
         """The market to ask for, if one is due. `heard_at`: the subscription's last frame."""
         if self._by is not None or now < max(heard_at, self._asked_at) + QUIET_PROBE:

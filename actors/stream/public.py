@@ -92,7 +92,7 @@ class Public(Line):
 
     def distrust(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         self.missed = True
-        return [Report(f"{self.link}: {channel}: {reason}")]
+        return []
 
     def misplaced(
         self, now: int, at: int, place: Place, frame: AnyFrame, out: list[Effect]

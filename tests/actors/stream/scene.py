@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from actors.stream.core import (
@@ -40,12 +41,23 @@ REPORTS = ("market_positions", "order_group_updates")
 class Scene:
     """Remembers every effect; `take` hands out those since it was last called.
 
-    The exchange answers pings at once, but on links that are `silent`.
+    The exchange answers pings at once, but on links that are `silent`. `respond` may be set to
+    whoever plays all else of the surroundings: it is shown each effect, and says what follows.
+    The wall clock is `ahead` of the monotonic one, microseconds.
     """
 
-    def __init__(self, follow: tuple[str, ...] = ("*",), seed: int = 1, **settings: Any) -> None:
+    def __init__(
+        self,
+        follow: tuple[str, ...] = ("*",),
+        seed: int = 1,
+        ahead: int = 0,
+        respond: Callable[["Scene", Effect], Iterable[Cause]] | None = None,
+        **settings: Any,
+    ) -> None:
         self.core = Stream(Identity("stream", EPOCH), follow, random.Random(seed), **settings)
         self.silent: set[Link] = set()
+        self.ahead = ahead
+        self.respond = respond
         self.now = 1_000 * SECOND
         self.effects: list[Effect] = []
         self.seqs: dict[int, int] = {}
@@ -53,7 +65,7 @@ class Scene:
 
     @property
     def at(self) -> int:
-        return self.now // 1_000
+        return self.now // 1_000 + self.ahead
 
     def feed(self, cause: Cause) -> list[Effect]:
         effects = self.core.step(self.now, cause)
@@ -61,6 +73,8 @@ class Scene:
         for effect in list(effects):
             if isinstance(effect, SendPing) and effect.link not in self.silent:
                 effects += self.feed(PongReceived(self.at, effect.link, effect.number))
+            for follows in () if self.respond is None else self.respond(self, effect):
+                effects += self.feed(follows)
         return effects
 
     def take(self) -> list[Effect]:
