@@ -92,7 +92,7 @@ class Feed:
             (connection, subscription)
             for connection in list(self.connections.values())
             for subscription in connection.subscriptions.values()
-            if subscription.channel == channel and subscription.has(ticker)
+            if subscription.channel == channel and (not ticker or subscription.has(ticker))
         ]
 
     # What happens

@@ -9,6 +9,7 @@ from tests.simulation.log import Moment, Sides
 from tests.simulation.markets import AUDITED_WITHIN
 
 USABLE = ("live", "stale")  # states of a book that has levels
+STATES = {"snapshot": "live", "fresh": "live", "stale": "stale", "lost": "lost"}
 NOTICED_WITHIN = MARK_SILENCE_MAX + 2 * MARK_INTERVAL + 500 * MS  # of a loss, by a mark or silence
 Place = tuple[str, int, int]  # of a message: topic, epoch, seq
 
@@ -23,7 +24,8 @@ class Book:
 
     def __init__(self) -> None:
         self.versions: dict[str, list[Sides]] = {}
-        self.said: dict[Place, Sides | None] = {}  # the book as of each message
+        self.said: dict[Place, tuple[str, Sides | None]] = {}  # state and book as of each message
+        self._state: dict[str, str] = {}
         self._at: dict[str, int] = {}  # the version that was said last
         self._now: dict[str, Sides | None] = {}  # by ticker: what the stream has, None: nothing
         self._home: dict[str, str] = {}  # the link that a book came by
@@ -56,13 +58,15 @@ class Book:
         ticker = moment.ticker.partition(".")[2]
         if moment.what == "changed":
             assert self._now.get(ticker) is not None, f"{ticker}: a change of a lost book"
+        self._state[ticker] = STATES.get(moment.what, self._state.get(ticker, ""))
         if moment.what == "lost":
             self._now[ticker] = None
         if moment.what in ("snapshot", "changed"):
             assert moment.levels is not None
             self._find(ticker, moment.levels)
             self._now[ticker] = moment.levels
-        self.said[moment.ticker, moment.epoch, moment.seq] = self._now.get(ticker)
+        place = moment.ticker, moment.epoch, moment.seq
+        self.said[place] = self._state[ticker], self._now.get(ticker)
 
     def _find(self, ticker: str, levels: Sides) -> None:
         versions, at = self.versions[ticker], self._at.get(ticker, 0)
@@ -77,7 +81,9 @@ class Book:
         place = f"book.{moment.ticker}", moment.epoch, moment.seq
         text = f"{moment.who}: {moment.state} and wrong on {moment.ticker} at {moment.seq}"
         assert place in self.said, text
-        assert self.said[place] == moment.levels, text
+        state, levels = self.said[place]
+        assert levels == moment.levels, text
+        assert state == moment.state, f"{text}: it is {state}"
 
     def check_end(self, held: dict[str, Sides | None]) -> None:
         """Each book that is followed is the one that the exchange has."""

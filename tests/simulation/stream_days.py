@@ -236,6 +236,18 @@ def a_subscription_tells_nothing(seed: int) -> World:
     return lived(seed, Faults(), 90 * SECOND, plan)
 
 
+def a_subscription_is_given_back(seed: int) -> World:
+    """Because it has told nothing. It is slow, and snapshots of it are still on their way then."""
+
+    def plan(world: World) -> None:
+        moves(world, SECOND, 60 * SECOND)
+        world.at(TROUBLE_AT, lambda: hush(world, "data"))
+        for when in range(10_000, 60_000, 300):
+            world.at(when * MS, world.exchange.feed.say_again)
+
+    return lived(seed, Faults(bus_delay_max=100 * MS), 60 * SECOND, plan)
+
+
 def the_exchange_lies(seed: int) -> World:
     def plan(world: World) -> None:
         moves(world, 300 * MS, 100 * SECOND)
@@ -288,6 +300,20 @@ def _late(seed: int, faults: Faults, wrong_by: int) -> World:
     return world
 
 
+def data_is_late_from_the_first_frame_on(seed: int) -> World:
+    """A connection begins when its line is slow already: nothing shows what is usual on it."""
+
+    def plan(world: World) -> None:
+        moves(world, 50 * MS, 40 * SECOND)
+        for when in (10, 20):
+            world.at(when * SECOND, lambda: world.sockets.drop("market1"))
+            for late in range(0, 1_500, 20):
+                slow = functools.partial(world.sockets.slow_down, "market1", 2_500 * MS, 3 * SECOND)
+                world.at(when * SECOND + late * MS, slow)
+
+    return lived(seed, Faults(), 40 * SECOND, plan)
+
+
 def the_bus_is_lossy(seed: int) -> World:
     """For those who only listen, too; some of them are slow, and the stream dies twice."""
 
@@ -334,10 +360,12 @@ ROUGH: tuple[Callable[[int], World], ...] = (
     subscriptions_fail,
     a_subscription_is_dead,
     a_subscription_tells_nothing,
+    a_subscription_is_given_back,
     the_exchange_lies,
     links_are_black_holes,
     data_is_late,
     data_is_late_and_the_clock_is_wrong,
+    data_is_late_from_the_first_frame_on,
     the_bus_is_lossy,
     the_last_message_is_lost,
 )

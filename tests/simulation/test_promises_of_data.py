@@ -133,6 +133,7 @@ BAD: list[tuple[Callable[[], Promise], list[Moment], str]] = [
     (Book, [*BEGUN, was(1, TWO), changed(2, TWO), holds(1, ONE, 2)], "live and wrong"),
     (Book, [*BEGUN, flag(2, "stale"), holds(1, TWO, 2, "stale")], "stale and wrong"),
     (Book, [*BEGUN, lost(2), holds(1, ONE, 2)], "live and wrong"),
+    (Book, [*BEGUN, flag(2, "stale"), holds(1, ONE, 2)], "at 2: it is stale"),
     (Book, [*BEGUN, holds(1, ONE, 7)], "live and wrong"),
     (fresh, [was(0, ONE), was(0, TWO), holds(LATE, ONE)], "another book for 5.0 s"),
     (fresh, [was(0, ONE), was(0, TWO), was(LATE, THREE), holds(LATE, ONE)], "another book"),
