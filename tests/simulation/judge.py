@@ -24,6 +24,7 @@ class Judge:
         self._link = link
         self._sid = 0
         self._last: int | None = None
+        self._late = False
         self._tickers: set[str] = set()  # that have had one on this connection
 
     def takes(self, frame: dict[str, Any]) -> None:
@@ -58,9 +59,14 @@ class Judge:
         sent = frame.get("sending_ts_ms")
         if sent is None or not self._world.faults.says_date:
             return
-        if self._world.clock - sent * 1_000 > LATE // US:
+        self._late = self._world.clock - sent * 1_000 > LATE // US
+
+    def taken(self) -> None:
+        """All that comes in one go has been looked at: was the last of it late?"""
+        if self._late:
             self._world.seen("late", "", who=self._link)
             self._world.unsettled = True
+        self._late = False
 
     def closed(self) -> None:
         """The connection is no more, and the stream knows it, or is about to."""

@@ -143,6 +143,7 @@ class Sockets:
         raws = [raw for _, raw, _ in frames]
         for _, _, frame in frames:
             socket.judge.takes(frame)
+        socket.judge.taken()
         taken = FramesReceived(world.wall - waited // US, socket.link, raws, waited)
         world.feed(socket.process, taken)
 
