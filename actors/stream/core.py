@@ -37,7 +37,7 @@ from actors.stream.wire import (
     SocketOpened,
 )
 from protocol.envelope import Letter, Outbox
-from protocol.limits import DRAIN_MAX, LOOP_LAG_MAX, MS
+from protocol.limits import DRAIN_MAX, LOOP_LAG_MAX, MS, US
 from protocol.machine import (
     Answer,
     Answered,
@@ -125,13 +125,15 @@ class Stream:
         self._parts: tuple[Callable[[int, int], list[Effect]], ...] = (
             self._pause.due, self._following.due, self.lines.due, self.audit.due, self._heal,
         )  # fmt: skip
+        self._stepped = 0  # microseconds that our wall clock has jumped
         self._stop_by: int | None = None
         self._deadline = 0
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
-        lagged = 0 < self._deadline < now - LOOP_LAG_MAX
-        effects = self._we_lagged(now, cause.at) if lagged else []
+        at = cause.at
         if type(cause) is FramesReceived:
+            at += cause.waited // US  # it was taken off the socket so long ago
+            effects = self._look_at_ourselves(now, at)
             line = self.lines.of(cause.link)
             if line is None:
                 return effects
@@ -142,8 +144,11 @@ class Stream:
             if now < self._deadline and not line.stirred:
                 return effects  # plain data moves no timer and no health
         else:
+            # Before anybody is answered. Some waited behind frames, and don't say how long.
+            waited = isinstance(cause, PingReceived | PongReceived | SocketClosed)
+            effects = self._look_at_ourselves(now, at, not waited)
             effects += self._take(now, cause)
-        effects += self._chores(now, cause.at)
+        effects += self._chores(now, at)
         return effects
 
     def deadline(self) -> int | None:
@@ -174,9 +179,10 @@ class Stream:
 
     def _chores(self, now: int, at: int) -> list[Effect]:
         """Whatever is due, whoever it is due to; and when to look again."""
-        effects = self._look_at_clock(now, at)
+        effects: list[Effect] = []
         if self._stop_by is None:
             self.lines.pause = self._pause.text(at)
+            self._pause.wanted = not self.lines.up
             for due in self._parts:
                 effects += due(now, at)
         self.lines.calm()
@@ -202,18 +208,22 @@ class Stream:
 
     # Evidence about ourselves
 
-    def _we_lagged(self, now: int, at: int) -> list[Effect]:
-        """A timer rings far too late: this process was stopped, or something held it up."""
-        late = (now - self._deadline) / 1e9
-        self.tally.stalls_slow += 1
-        return self.lines.suspect(now, at, Verdict.SLOW, f"we did not run for {late:.1f} s")
-
-    def _look_at_clock(self, now: int, at: int) -> list[Effect]:
-        gap = slept(self._clock.look(now, at))
-        if not gap:
-            return []
-        self.tally.stalls_slept += 1
-        return self.lines.suspect(now, at, Verdict.SLEPT, gap)
+    def _look_at_ourselves(self, now: int, at: int, prompt: bool = True) -> list[Effect]:
+        """Did we not run, did the host sleep? Then what comes may be old."""
+        if prompt:
+            self._clock.look(now, at)
+        effects: list[Effect] = []
+        if 0 < self._deadline < now - LOOP_LAG_MAX:  # a timer rings far too late
+            self.tally.stalls_slow += 1
+            detail = f"we did not run for {(now - self._deadline) / 1e9:.1f} s"
+            effects += self.lines.suspect(now, at, Verdict.SLOW, detail)
+        if self._clock.stepped != self._stepped:
+            step, self._stepped = self._clock.stepped - self._stepped, self._clock.stepped
+            gap = slept(step)
+            if gap:
+                self.tally.stalls_slept += 1
+                effects += self.lines.suspect(now, at, Verdict.SLEPT, gap)
+        return effects
 
     # Books
 

@@ -150,7 +150,7 @@ class Dialogue:
         if code == TOO_MANY and command is not None:
             self.commands.ask_later(now, command)
             return [Report(f"{self.link}: {command.name} {what}")]
-        if code == UNAUTHORIZED:
+        if code == UNAUTHORIZED and command is None:
             return self.give_up(now, at, what)
         if code == UNKNOWN_SID and command is not None and command.kind != "unsubscribe":
             channel = self.subscriptions.channels.get(command.sid)

@@ -44,15 +44,13 @@ class HostClock:
         self._ahead: int | None = None
         self.stepped = 0  # microseconds, all steps together
 
-    def look(self, now: int, at: int) -> int:
-        """By how much the wall clock has jumped since the last look, microseconds; 0 if not."""
+    def look(self, now: int, at: int) -> None:
+        """Has the wall clock jumped since the last look?"""
         ahead = at - now // US
         step = 0 if self._ahead is None else ahead - self._ahead
         self._ahead = ahead
-        if abs(step) < CLOCK_STEP_MIN // US:
-            return 0
-        self.stepped += step
-        return step
+        if abs(step) >= CLOCK_STEP_MIN // US:
+            self.stepped += step
 
 
 def slept(step: int) -> str:
@@ -110,7 +108,7 @@ class Freshness:
 
         `ping` is the number that the next ping will have.
         """
-        self._follow_clock(now, at)
+        self._follow_clock()
         if delay < self._bounds[0] - NONSENSE:
             return False  # it is stamped in the far future: of no use
         if self._least is None or delay < self._least:
@@ -165,17 +163,23 @@ class Freshness:
             self._least_before, self._least = self._least, None
             self._settle()
 
-    def _follow_clock(self, now: int, at: int) -> None:
-        """Our clock was set: every delay is longer, or shorter, by that."""
-        self._clock.look(now, at)
+    def _follow_clock(self) -> None:
+        """Our clock has jumped. Set back, every delay is shorter by that.
+
+        Ahead, it was set, or the host slept: delays are longer by that, or as they were.
+        """
         step = self._clock.stepped - self._stepped
         if not step:
             return
         self._stepped = self._clock.stepped
         low, high = self._bounds
-        self._bounds = (low + step, high + step)
-        self._least = None if self._least is None else self._least + step
-        self._least_before = None if self._least_before is None else self._least_before + step
+        if step > 0:
+            self._bounds = (low, high + step)
+            self._least = self._least_before = None
+        else:
+            self._bounds = (low + step, high + step)
+            self._least = None if self._least is None else self._least + step
+            self._least_before = None if self._least_before is None else self._least_before + step
         self._settle()
 
     def _settle(self) -> None:

@@ -68,6 +68,11 @@ class Lines:
         return sum(line.connection.reconnects for line in self.all)
 
     @property
+    def up(self) -> bool:
+        """Whether every connection that should be there is."""
+        return all(line.connection.up for line in self._by_link.values() if line.allowed)
+
+    @property
     def pause(self) -> str:
         return self.private.connection.pause
 

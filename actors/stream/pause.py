@@ -8,10 +8,14 @@ from protocol.messages import ExchangeAnswer, ExchangeRequest
 
 
 class Pause:
-    """Asks at a slow pace. Without an answer nothing is known, and nothing is excused."""
+    """Asks at a slow pace, while something is missing or a pause is known.
+
+    Without an answer nothing is known, and nothing is excused.
+    """
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
+        self.wanted = False  # a connection is missing: is that a pause?
         self._said = ""
         self._next_at = 0
         self._asked = 0
@@ -24,7 +28,7 @@ class Pause:
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Ask the gateway. It rides on the heartbeat: no timer of its own."""
-        if now < self._next_at:
+        if now < self._next_at or not (self.wanted or self._said):
             return []
         self._next_at = now + PAUSE_LOOK
         self._asked += 1

@@ -98,9 +98,9 @@ class Private(Line):
     def refused(
         self, now: int, at: int, command: Command | None, frame: ErrorFrame, what: str
     ) -> list[Effect]:
-        if command is not None and command.channels and command.channels[0] in REPORTS:
-            return super().refused(now, at, command, frame, what)
-        return self.give_up(now, at, what)
+        if command is None or command.channels == FACTS:
+            return self.give_up(now, at, what)
+        return super().refused(now, at, command, frame, what)
 
     def resubscribe(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         if channel in FACTS:

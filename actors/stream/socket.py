@@ -81,8 +81,9 @@ class Life(asyncio.Protocol):
             self._opening.cancel()
         else:
             self._backlog.clear()
-            self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
-            self._flush()
+            if self._protocol.state is OPEN:  # else what came meanwhile has closed it
+                self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
+                self._flush()
             self._linger()
 
     def abort(self) -> None:
