@@ -50,6 +50,7 @@ class Sockets:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._open: dict[str, Socket] = {}
+        self.slow_from_the_first = 0  # new ones are, by so much
 
     # Their life
 
@@ -65,6 +66,7 @@ class Sockets:
             world.feed(process, OpenFailed(world.wall, link, 503, "refused", date))
             return
         socket = Socket(process, link)
+        socket.slow = self.slow_from_the_first
 
         def deliver(frame: Frame) -> None:
             self._comes(socket, json.dumps(frame).encode(), frame)

@@ -11,8 +11,8 @@ from protocol.messages import Follow
 from tests.simulation.checkers import Watch, check_all_live, check_books_meet
 from tests.simulation.day import HOUR
 from tests.simulation.faults import Faults
-from tests.simulation.feed import BOOKS, Connection, Subscription
-from tests.simulation.planting import small_bounds
+from tests.simulation.feed import BOOKS, Connection, Feed, Frame, Subscription
+from tests.simulation.planting import planted, small_bounds
 from tests.simulation.readers import Asker
 from tests.simulation.sockets import FOR_GOOD
 from tests.simulation.trading import TICKERS
@@ -237,15 +237,28 @@ def a_subscription_tells_nothing(seed: int) -> World:
 
 
 def a_subscription_is_given_back(seed: int) -> World:
-    """Because it has told nothing. It is slow, and snapshots of it are still on their way then."""
+    """Because it has told nothing. Books of it that nobody asked for are on their way then."""
+    right = Feed.snapshot
 
-    def plan(world: World) -> None:
+    def snapshot(self: Feed, connection: Connection, ticker: str, id: int = 0) -> Frame | None:
+        if id:
+            for late in range(1, 40):
+                world.at(world.now + late * MS, lambda: again(self, connection, ticker))
+        return right(self, connection, ticker, id)
+
+    def again(feed: Feed, connection: Connection, ticker: str) -> None:
+        if BOOKS in connection.subscriptions:
+            right(feed, connection, ticker)
+
+    def plan(begun: World) -> None:
+        nonlocal world
+        world = begun
         moves(world, SECOND, 60 * SECOND)
         world.at(TROUBLE_AT, lambda: hush(world, "data"))
-        for when in range(10_000, 60_000, 300):
-            world.at(when * MS, world.exchange.feed.say_again)
 
-    return lived(seed, Faults(bus_delay_max=100 * MS), 60 * SECOND, plan)
+    world: World
+    with planted(Feed, "snapshot", snapshot):
+        return lived(seed, Faults(bus_delay_max=100 * MS), 60 * SECOND, plan)
 
 
 def the_exchange_lies(seed: int) -> World:
@@ -306,23 +319,25 @@ def data_is_late_from_the_first_frame_on(seed: int) -> World:
     def plan(world: World) -> None:
         moves(world, 50 * MS, 40 * SECOND)
         for when in (10, 20):
-            world.at(when * SECOND, lambda: world.sockets.drop("market1"))
-            for late in range(0, 1_500, 20):
-                slow = functools.partial(world.sockets.slow_down, "market1", 2_500 * MS, 3 * SECOND)
-                world.at(when * SECOND + late * MS, slow)
+            world.at(when * SECOND, lambda: begin_slow(world, 2_500 * MS))
+            world.at((when + 4) * SECOND, lambda: begin_slow(world, 0))
+
+    def begin_slow(world: World, by: int) -> None:
+        world.sockets.slow_from_the_first = by
+        world.sockets.drop("market1")
 
     return lived(seed, Faults(), 40 * SECOND, plan)
 
 
 def the_bus_is_lossy(seed: int) -> World:
-    """For those who only listen, too; some of them are slow, and the stream dies twice."""
+    """For those who only listen, too; some are slow, and the stream dies again and again."""
 
     def plan(world: World) -> None:
         moves(world, 100 * MS, 40 * SECOND)
-        for when in (15, 25):
+        for when in range(12, 36, 4):
             world.at(when * SECOND, lambda: world.crash("stream"))
 
-    faults = Faults(bus_drop=0.1, tap_loss=0.05, bus_delay_max=50 * MS, slow_pace=90 * MS)
+    faults = Faults(bus_drop=0.2, tap_loss=0.1, bus_delay_max=50 * MS, slow_pace=60 * MS)
     return lived(seed, faults, 40 * SECOND, plan)
 
 
