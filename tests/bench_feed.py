@@ -26,7 +26,8 @@ MARKETS: Final = 100
 LEVELS: Final = 20
 PING_EVERY_S: Final = 10.0
 SLOT_S: Final = 0.001  # frames that are due within it leave together, as on a busy line
-PAUSE_S: Final = 1.0  # between the building of a run and its first frame
+PAUSE_S: Final = 0.2  # between the building of a run and its first frame
+NO_TIME: Final = 9_999_999_999_999  # milliseconds: stands for the time that is not known yet
 BOOKS: Final = "orderbook_delta"
 
 
@@ -218,37 +219,45 @@ class Server:
         return [line for line in self._lines if line.venue.books]
 
     def _run(self, rate: int, count: int, late_ms: int = 0) -> dict[str, Any]:
-        """Send so many deltas, round all books, each when it is due."""
+        """Send so many deltas, round all books, each when it is due; their time is when they are
+        sent, less what they are late."""
         owners = [(line, ticker) for line in self._booked() for ticker in line.venue.books]
-        began = time.monotonic() + PAUSE_S + count / 300_000  # by then they are built
-        wall_ms = int((time.time() + began - time.monotonic()) * 1_000) - late_ms
-        slots: list[tuple[float, int, dict[Line, bytes]]] = []
+        slots: list[tuple[int, dict[Line, bytes]]] = []
         a_slot = max(int(rate * SLOT_S), 1)
         for first in range(0, count, a_slot):
-            due = first / rate
             pieces: dict[Line, list[bytes]] = {}
             for n in range(first, min(first + a_slot, count)):
                 line, ticker = owners[n % len(owners)]
-                text = line.venue.delta(ticker, wall_ms + int(due * 1_000))
-                pieces.setdefault(line, []).append(text_frame(text))
+                pieces.setdefault(line, []).append(text_frame(line.venue.delta(ticker, NO_TIME)))
             whole = {line: b"".join(some) for line, some in pieces.items()}
-            slots.append((began + due, min(a_slot, count - first), whole))
-        sent_at = self._send(slots)
-        return {"sent": count, "slots": [[at, n] for at, (_, n, _) in zip(sent_at, slots)]}  # noqa: B905
+            slots.append((min(a_slot, count - first), whole))
+            self._serve_others(0)
+        began, done, sent = time.monotonic() + PAUSE_S, 0, []
+        for number, pieces_of in slots:
+            sent.append([self._send(began + done / rate, pieces_of, late_ms), number])
+            done += number
+        return {"sent": count, "slots": sent}
 
-    def _send(self, slots: list[tuple[float, int, dict[Line, bytes]]]) -> list[int]:
-        """When each slot left, in wall nanoseconds."""
-        sent_at = []
-        for due, _, pieces in slots:
-            while (left := due - time.monotonic()) > 0:
-                for key, _ in self._waiting.select(left if left > 0.0002 else 0):
-                    if key.fileobj is not sys.stdin:
-                        self._look(key)
-            sent_at.append(time.time_ns())
-            for line, data in pieces.items():
-                line.socket.sendall(data)
-            self._pings()
-        return sent_at
+    def _send(self, due: float, pieces: dict[Line, bytes], late_ms: int) -> int:
+        """When a slot left, in wall nanoseconds. A line that is gone gets nothing more."""
+        self._serve_others(0)
+        while (left := due - time.monotonic()) > 0:
+            self._serve_others(left if left > 0.0002 else 0)
+        at = time.time_ns()
+        now = b"%d" % (at // 1_000_000 - late_ms)
+        for line, data in pieces.items():
+            try:
+                line.socket.sendall(data.replace(b"%d" % NO_TIME, now))
+            except OSError:
+                print(f"feed: a line of {len(line.venue.books)} books is gone", file=sys.stderr)
+        self._pings()
+        return at
+
+    def _serve_others(self, seconds: float) -> None:
+        """Commands and pings are answered meanwhile."""
+        for key, _ in self._waiting.select(seconds):
+            if key.fileobj is not sys.stdin:
+                self._look(key)
 
 
 class Feed:

@@ -204,7 +204,6 @@ class Stage:
             [sys.executable, "-m", "actors.stream"], cwd=ROOT, env=environment, stderr=self.log
         )
         self.ear = Helper("ear", self.settings.endpoint("stream.pub"))
-        self._until_live(count)
 
     def _settings(self) -> Settings:
         text = (ROOT / "configs" / "paper.toml").read_text()
@@ -214,7 +213,7 @@ class Stage:
         Path(self.folder, "p.toml").write_text(text)
         return read(text, {}, "bench")
 
-    def _until_live(self, count: int) -> None:
+    def until_live(self, count: int) -> None:
         deadline = time.monotonic() + READY_MAX_S
         while self.others.beats.get("books_live", 0) < count:
             if time.monotonic() > deadline:
@@ -224,7 +223,7 @@ class Stage:
 
     def run(self, rate: int, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the feed sent and what the subscriber got."""
-        self.ear.tell(f"{count} {count // rate + 8}")
+        self.ear.tell(f"{count} {count // rate + count // 20_000 + 8}")
         self.ear.answer()
         self.feed.tell(f"run {rate} {count}")
         return self.feed.answer(), self.ear.answer()
@@ -257,6 +256,7 @@ class Stage:
 def stage(count: int = MARKETS) -> Iterator[Stage]:
     made = Stage(count)
     try:
+        made.until_live(count)
         yield made
     finally:
         made.close()

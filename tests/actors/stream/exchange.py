@@ -192,13 +192,17 @@ class Exchange:
 
 
 def run(story: Awaitable[None]) -> None:
-    """On the event loop that the processes use."""
+    """On the event loop that the processes use. What is raised in its callbacks is a failure."""
+    raised: list[object] = []
 
     async def whole() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: raised.append(context))
         await asyncio.wait_for(story, 3 * PATIENCE)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(whole())
+    assert raised == []
 
 
 def play(story: Story, *parts: Play, tls: ssl.SSLContext | None = None, folder: str = "") -> None:
