@@ -172,6 +172,7 @@ def schedule_stream(world: World) -> None:
         (faults.sid_fails, feed.fail), (faults.counts_anew, feed.count_anew),
         (faults.snapshot_again, feed.say_again), (faults.lies, feed.lie),
         (faults.black_hole, functools.partial(swallow, world)),
+        (faults.stream_stops, lambda: world.freeze("stream", dice.choice((1, 3, 10)) * SECOND)),
         (faults.late, functools.partial(delay, world, faults.late_by)),
     )  # fmt: skip
     for second in range(2, BAD_DAY // SECOND):

@@ -59,6 +59,7 @@ class Faults(Struct):
     lies: float = 0.0  # per second: a change of a book that is never told
     book_lag_max: int = 0  # listed books may be so old
     books_garbage: float = 0.0  # of a listing of books: it can't be read
+    stream_stops: float = 0.0  # per second: it does not run for a while
     tap_loss: float = 0.0  # of a published message, for programs that only listen
     slow_pace: int = 1 * MS  # how long one of them takes over a message
 
@@ -127,6 +128,7 @@ class Faults(Struct):
         self.lies = maybe(0.2)
         self.book_lag_max = int(maybe(2_000)) * MS
         self.books_garbage = maybe(0.2)
+        self.stream_stops = maybe(0.05)
         self.tap_loss = maybe(0.1)
         self.slow_pace = dice.choice((1, 20, 200)) * MS
 

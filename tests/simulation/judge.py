@@ -12,7 +12,7 @@ from tests.simulation.feed import BOOKS
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-LATE = 2_100 * MS  # by the exchange's own stamp: LATE_MAX, and how exact a Date header is
+LATE = 2_100 * MS  # by the exchange's own stamp: LATE_MAX, and a Date header is so exact
 ENDS = (10, 17, 18, 25)  # errors after which books are no good (FACTS.md section 4.1)
 
 

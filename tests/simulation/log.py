@@ -73,3 +73,4 @@ class Moment(Struct, frozen=True):
     epoch: int = 0
     seq: int = 0
     count: int = 0
+    as_of: int = 0  # "holds": no change of before then is missing, says `who`; 0: it does not say

@@ -6,9 +6,10 @@ hand. Where something lies between the stream and a reader, `holds` is what the 
 
 from protocol.limits import MARK_INTERVAL, MARK_SILENCE_MAX, MS, SECOND
 from tests.simulation.log import Moment, Sides
-from tests.simulation.markets import AUDITED_WITHIN
+from tests.simulation.markets import AUDITED_WITHIN, TOLD_WITHIN
 
 USABLE = ("live", "stale")  # states of a book that has levels
+EXACT = 2_100 * MS  # how well a stream knows when something was: LATE_MAX, and a Date header
 STATES = {"snapshot": "live", "fresh": "live", "stale": "stale", "lost": "lost"}
 NOTICED_WITHIN = MARK_SILENCE_MAX + 2 * MARK_INTERVAL + 500 * MS  # of a loss, by a mark or silence
 Place = tuple[str, int, int]  # of a message: topic, epoch, seq
@@ -105,7 +106,8 @@ class Fresh:
     A version that was told of is known soon, or the book is live no more. What no frame has told
     of is found by a probe of a subscription that is quiet; a lie only by an audit, which counts
     from the day's healing on, because listings have to be read for it. Once a frame has come that
-    was late, no book of its link is live.
+    was late, no book of its link is live. No change is missing of before the moment that the holder
+    of a book vouches for.
     """
 
     def __init__(self, later: dict[str, int]) -> None:
@@ -128,8 +130,10 @@ class Fresh:
                     self._lied.setdefault(ticker, moment.at)
                 elif moment.what == "is":
                     self._lied.pop(ticker, None)
-            case "holds" if moment.state == "live":
-                self._hold(moment)
+            case "holds" if moment.state in USABLE:
+                self._vouch(moment)
+                if moment.state == "live":
+                    self._hold(moment)
             case "snapshot" | "fresh":
                 self._live.add(ticker.partition(".")[2])
             case "lost" | "stale":
@@ -145,6 +149,16 @@ class Fresh:
                     text = f"{each} is live, and what brings it is late"
                     assert self._home.get(each) not in self._late, text
                 self._late.clear()
+
+    def _vouch(self, moment: Moment) -> None:
+        """What was told of before the moment that the holder vouches for is in the book."""
+        for version in reversed(self._versions[moment.ticker]):
+            if version.levels == moment.levels:
+                return
+            told = not version.hidden and version.by - version.at == TOLD_WITHIN
+            missing = told and version.at < moment.as_of - EXACT
+            text = f"{moment.who} vouches for too much of {moment.ticker}"
+            assert not missing, f"{text}: {(moment.as_of - version.at) / SECOND:.1f} s"
 
     def _hold(self, moment: Moment) -> None:
         ticker, later = moment.ticker, self._later.get(moment.who, 0)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from protocol.envelope import Envelope
 from protocol.follower import BookFollower
+from protocol.limits import US
 from protocol.messages import (
     BookAnswer,
     BookDelta,
@@ -85,7 +86,9 @@ def desk_holds(world: "World", answer: BookAnswer) -> None:
     """What the stream has answered."""
     usable = answer.state in ("live", "stale")
     levels = sides(levels_of(answer.yes, answer.no)) if usable else None
+    exact = world.faults.says_date and not world.clock_jumps and not world.wrong_by
+    as_of = (answer.as_of - world.clock) * US + world.now if exact and answer.as_of else 0
     world.seen(
         "holds", answer.ticker, who="desk", state=answer.state, levels=levels,
-        epoch=answer.epoch, seq=answer.seq,
+        epoch=answer.epoch, seq=answer.seq, as_of=as_of,
     )  # fmt: skip

@@ -5,6 +5,7 @@ Nothing overtakes on one of them: frames, pings and pongs arrive in the order in
 
 import json
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from actors.stream.wire import (
@@ -103,6 +104,8 @@ class Sockets:
             self._world.at(self._world.now + MS, lambda: self._dropped(socket))
 
     def _dropped(self, socket: Socket) -> None:
+        if self._stopped(socket, lambda: self._dropped(socket)):
+            return
         closed = SocketClosed(self._world.wall, socket.link, "1006")
         socket.judge.closed()
         self._world.feed(socket.process, closed)
@@ -120,6 +123,8 @@ class Sockets:
 
     def _take(self, socket: Socket) -> None:
         """Whatever is there by now."""
+        if self._stopped(socket, lambda: self._take(socket)):
+            return
         frames: list[tuple[int, bytes, Frame]] = []
         while socket.coming and socket.coming[0][0] <= self._world.now:
             if self._open.get(socket.link) is not socket:
@@ -137,11 +142,19 @@ class Sockets:
             self._world.feed(socket.process, sign)
         self._frames(socket, frames)
 
+    def _stopped(self, socket: Socket, what: Callable[[], None]) -> bool:
+        """Whether the process does not run: then this is for later."""
+        until = socket.process.stopped_until
+        if self._world.now < until:
+            self._world.at(until, what)
+        return self._world.now < until
+
     def _frames(self, socket: Socket, frames: list[tuple[int, bytes, Frame]]) -> None:
         world = self._world
         if not frames or self._open.get(socket.link) is not socket:
             return
-        waited = world.now - frames[0][0]
+        # What waits while the process is stopped waits in the kernel, and nobody knows how long.
+        waited = world.now - max(frames[0][0], socket.process.stopped_until)
         raws = [raw for _, raw, _ in frames]
         for _, _, frame in frames:
             socket.judge.takes(frame)

@@ -329,6 +329,18 @@ def data_is_late_from_the_first_frame_on(seed: int) -> World:
     return lived(seed, Faults(), 40 * SECOND, plan)
 
 
+def the_stream_is_stopped_for_a_while(seed: int) -> World:
+    """It goes on as if nothing had been, with all that has come meanwhile before it."""
+
+    def plan(world: World) -> None:
+        moves(world, 100 * MS, 50 * SECOND)
+        for when, lasts in ((10, 2), (20, 10), (40, 4)):
+            stop = functools.partial(world.freeze, "stream", lasts * SECOND)
+            world.at(when * SECOND, stop)
+
+    return lived(seed, Faults(), 50 * SECOND, plan)
+
+
 def the_bus_is_lossy(seed: int) -> World:
     """For those who only listen, too; some are slow, and the stream dies again and again."""
 
@@ -381,6 +393,7 @@ ROUGH: tuple[Callable[[int], World], ...] = (
     data_is_late,
     data_is_late_and_the_clock_is_wrong,
     data_is_late_from_the_first_frame_on,
+    the_stream_is_stopped_for_a_while,
     the_bus_is_lossy,
     the_last_message_is_lost,
 )

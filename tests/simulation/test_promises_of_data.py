@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 
 from protocol.limits import SECOND
 from tests.simulation.log import Moment, Sides
 from tests.simulation.markets import AUDITED_WITHIN, PROBED_WITHIN, TOLD_WITHIN
-from tests.simulation.promises_of_data import NOTICED_WITHIN, Book, Fresh, Subscriber
+from tests.simulation.promises_of_data import EXACT, NOTICED_WITHIN, Book, Fresh, Subscriber
 
 ONE: Sides = (((40, 100),), ())
 TWO: Sides = (((40, 200),), ())
@@ -70,6 +71,10 @@ def holds(
     return Moment(at, "holds", "A", levels, who=who, state=state, epoch=1, seq=seq)
 
 
+def vouched(as_of: int, levels: Sides = ONE, state: str = "stale") -> Moment:
+    return replace(holds(SECOND, levels, state=state), as_of=as_of)
+
+
 def missed(at: int, seq: int, topic: str = "book.A", epoch: int = 1, who: str = "d") -> Moment:
     return Moment(at, "missed", topic, who=who, epoch=epoch, seq=seq)
 
@@ -111,6 +116,8 @@ GOOD: list[History] = [
     (fresh, [*LIE, holds(AUDITED_WITHIN + 2 * SECOND, ONE)]),  # not healed: no listings
     (healed, [*LIE, holds(AUDITED_WITHIN + SECOND, ONE)]),
     (healed, [*LIE, was(2 * SECOND, TWO), holds(AUDITED_WITHIN + 2 * SECOND, TWO)]),
+    (fresh, [was(0, ONE), was(SECOND, TWO), vouched(SECOND + EXACT), vouched(9 * SECOND, TWO)]),
+    (fresh, [was(0, ONE), was(SECOND, TWO, PROBED_WITHIN), vouched(9 * SECOND)]),
     (fresh, [*BEGUN, LATE_FRAME, flag(2, "stale"), SETTLED, flag(3, "fresh"), SETTLED]),
     (fresh, [*BEGUN, link("late", "", "market2"), SETTLED]),
     (subscriber, [heard(1), heard(2), heard(1, 2), holds(0, ONE)]),
@@ -141,6 +148,7 @@ BAD: list[tuple[Callable[[], Promise], list[Moment], str]] = [
     (fresh, [was(0, ONE), was(0, TWO, PROBED_WITHIN), holds(PROBED_WITHIN + 1, ONE)], "live and"),
     (fresh, [*LIE, was(2 * SECOND, THREE), holds(8 * SECOND, ONE)], "another book"),
     (healed, [*LIE, holds(AUDITED_WITHIN + SECOND + 1, ONE)], "a lie of 70.0 s ago"),
+    (fresh, [was(0, ONE), was(SECOND, TWO), vouched(SECOND + EXACT + 1)], "vouches for too much"),
     (fresh, [*BEGUN, LATE_FRAME, SETTLED], "what brings it is late"),
     (fresh, [*BEGUN, flag(2, "stale"), LATE_FRAME, flag(3, "fresh"), SETTLED], "is late"),
     (subscriber, [heard(1), heard(1)], "comes late or again"),

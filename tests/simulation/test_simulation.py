@@ -51,6 +51,7 @@ TROUBLES = {
     "snapshots came unasked: one", "snapshots came unasked: all", "a command failed",
     "snapshots came unasked: the same", "an acknowledgement was lost", "a subscription was ended",
     "a subscription failed at something", "a subscription counted anew",
+    "the stream was stopped for a while",
     "attached was cut off from a message", "attached was too slow for a message",
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from actors.stream.books import Books
 from actors.stream.comparison import Comparison
 from actors.stream.freshness import Freshness, HostClock
 from actors.stream.line import Line
+from actors.stream.lines import Lines
 from actors.stream.market import Market
 from actors.stream.probe import Probe
 from actors.stream.subscriptions import Place, Subscriptions
@@ -144,6 +145,10 @@ def a_clock_that_is_set_is_not_noticed() -> AbstractContextManager[None]:
 
 def nobody_is_told_that_books_are_stale() -> AbstractContextManager[None]:
     return planted(Books, "age", lambda *_: [])
+
+
+def a_book_counts_as_of_the_moment_that_it_is_asked_for() -> AbstractContextManager[None]:
+    return planted(Lines, "as_of", lambda *_: 2**53)
 
 
 def silence_is_ignored() -> AbstractContextManager[None]:
@@ -290,6 +295,11 @@ CAUGHT: list[tuple[Mistake, Day, str]] = [
         "^fresh: .* is late",
     ),
     (nobody_is_told_that_books_are_stale, stream_days.data_is_late, "^fresh: .* is late"),
+    (
+        a_book_counts_as_of_the_moment_that_it_is_asked_for,
+        stream_days.links_are_black_holes,
+        "^fresh: .* vouches for too much",
+    ),
     (silence_is_ignored, stream_days.links_are_black_holes, "^fresh: .* another book"),
     (
         a_probe_without_an_answer_means_nothing,

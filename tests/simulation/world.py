@@ -14,6 +14,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.api.core import Api
 from actors.api.replies import Reply
 from actors.gateway.core import Gateway
@@ -83,6 +85,7 @@ class Process:
         self.disk: Keeper | Reader | None = None
         self.latch: latch.Keeper | None = None
         self.wakes_at: int | None = None
+        self.stopped_until = 0
 
 
 class World:
@@ -226,6 +229,9 @@ class World:
     def feed(self, process: Process | None, cause: Cause) -> None:
         if process is None or self.processes[process.name] is not process:
             return  # it died while this was on its way
+        if self.now < process.stopped_until:
+            self.at(process.stopped_until, lambda: self._feed_late(process, cause))
+            return
         self._note(process.name, cause)
         for effect in process.core.step(self.now, cause):
             if self.processes[process.name] is process:
@@ -238,6 +244,17 @@ class World:
         if deadline is not None and deadline != process.wakes_at:
             process.wakes_at = max(deadline, self.now)
             self.at(process.wakes_at, lambda at=process.wakes_at: self._wake(process, at))
+
+    def _feed_late(self, process: Process, cause: Cause) -> None:
+        """It has waited for a process that did not run, and is taken only now."""
+        self.feed(process, replace(cause, at=self.wall))
+
+    def freeze(self, name: str, lasts: int) -> None:
+        """A process does not run for a while, and does not know (SIGSTOP)."""
+        process = self.processes[name]
+        if process is not None:
+            process.stopped_until = max(process.stopped_until, self.now + lasts)
+            self.happened[f"the {name} was stopped for a while"] += 1
 
     def feed_later(self, process: Process, cause: Cause) -> None:
         self.at(self.now + MS, lambda: self.feed(process, cause))
