@@ -27,6 +27,8 @@ class _Suspect(Struct):
     still: tuple[int, ...]  # what has not moved since
     since: int  # monotonic, when the reading began that first showed it so
     first: int  # and the one that first showed this difference
+    known: int  # when it was held against what the ledger had by then, which may be more
+    first_known: int
     times: int = 1  # readings in a row with this difference, whatever moved meanwhile
 
 
@@ -181,16 +183,20 @@ class Differences:
         if nothing has moved since; or several in a row, whatever moved."""
         suspect = self._suspects.get(key)
         if suspect is None or suspect.difference != difference:
-            self._suspects[key] = _Suspect(difference, still, reading.started, reading.started)
+            self._suspects[key] = _Suspect(
+                difference, still, reading.started, reading.started,
+                reading.compared, reading.compared,
+            )  # fmt: skip
             return False
         suspect.times += 1
         if suspect.still != still:
             suspect.still, suspect.since = still, reading.started
-        since = suspect.since
+            suspect.known = reading.compared
+        since, known = suspect.since, suspect.known
         if patience == DIFFER_AGAIN and suspect.times >= DIFFER_TIMES:
-            since = suspect.first
+            since, known = suspect.first, suspect.first_known
         if reading.user_data_at == 0:  # how far reads lag is not known
-            patience = max(patience, LAG_MAX)
-        elif reading.user_data_at < reading.wall(since):
-            return False
+            return reading.started - since >= patience and reading.started - known >= LAG_MAX
+        if reading.user_data_at < reading.wall(known):
+            return False  # what moved while the first was read may not be shown yet
         return reading.started - since >= patience

@@ -261,6 +261,7 @@ class Reconciler:
     def _compare(
         self, now: int, at: int, account: Account, reading: Reading, halted: bool
     ) -> list[Effect]:
+        reading.compared = now
         found = self._differences.compare(account, reading, halted)
         self.alarms += found.alarms
         if found.hold:

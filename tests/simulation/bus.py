@@ -10,8 +10,10 @@ from protocol.envelope import Envelope, Letter, decode, decode_letter, encode, e
 from protocol.limits import SECOND
 from protocol.machine import Answered, Asked, Heard
 from protocol.messages import Append, Appended
+from tests.simulation.said import Said
 
 if TYPE_CHECKING:
+    from tests.simulation.readers import Ear
     from tests.simulation.world import Process, World
 
 HEARS = {  # who hears which topics of whom, as the shells subscribe
@@ -28,6 +30,8 @@ class Bus:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._links: dict[tuple[str, str], int] = {}  # FIFO: last arrival per link
+        self.ears: list[Ear] = []
+        self._said = Said(world)
         self.published: list[Envelope] = []
         self.acknowledged: dict[str, int] = {}  # what the writer has said is in the ledger
         self.news: collections.Counter[str] = collections.Counter()  # how often it said NEW
@@ -36,19 +40,35 @@ class Bus:
     def publish(self, process: "Process", envelope: Envelope) -> None:
         self.published.append(envelope)
         world = self._world
+        if process.name == "stream":
+            self._said.note(envelope)
         for name, speakers in HEARS.items():
             prefixes = speakers.get(process.name, ())
             if not envelope.topic.startswith(tuple(prefixes)) or not prefixes:
                 continue
-            if world.dice.random() < world.faults.bus_drop:
+            hearer = world.processes[name]
+            if world.dice.random() < world.faults.bus_drop or hearer is None:
+                self._missed(name, envelope)
                 continue
             frame = encode(envelope)
             when = self.arrival(process.name, name, "pub")
-            hearer = world.processes[name]
             world.at(when, lambda hearer=hearer, frame=frame: self._hear(hearer, frame))
+        for ear in self.ears:
+            if process.name == "stream" and not ear.overhears(envelope):
+                self._missed(ear.name, envelope)
 
-    def _hear(self, hearer: "Process | None", frame: bytes) -> None:
-        self._world.feed(hearer, Heard(self._world.wall, decode(frame)))
+    def _missed(self, name: str, envelope: Envelope) -> None:
+        """Something that the stream says does not get to somebody who wants it."""
+        if envelope.source != "stream":
+            return
+        topic, epoch, seq = envelope.topic, envelope.epoch, envelope.seq
+        self._world.seen("missed", topic, who=name, epoch=epoch, seq=seq)
+
+    def _hear(self, hearer: "Process", frame: bytes) -> None:
+        envelope = decode(frame)
+        if self._world.processes[hearer.name] is not hearer:
+            self._missed(hearer.name, envelope)
+        self._world.feed(hearer, Heard(self._world.wall, envelope))
 
     def arrival(self, source: str, target: str, kind: str) -> int:
         """When what leaves now arrives: nothing overtakes on one link."""
@@ -79,6 +99,9 @@ class Bus:
     def answer(self, process: "Process", sender: tuple[bytes, ...], letter: Letter) -> None:
         self._note(letter)
         name, life = sender[0].decode(), int(sender[1])
+        if name == self._world.desk.name:
+            self._world.desk.told(letter)
+            return
         outsider = self._world.outsiders.get(name)
         if outsider is not None:
             for when in self._arrivals(process.name, name, "answer", 0):

@@ -4,61 +4,15 @@ Safety is checked all along, not only at the end: a copy that was wrong for ten 
 then replaced by a fresh snapshot looks perfect at the end.
 """
 
-from typing import Any
-
-from protocol.book import Book
 from protocol.facts import CashDiffers, PositionDiffers, Settled
-from protocol.messages import BookDelta, BookLost, BookSnapshot
-from tests.simulation.client import Trader
 from tests.simulation.promises import Budget, Kill, Promise, Strangers, WireOnce
-from tests.simulation.trading import TICKERS
+from tests.simulation.promises_of_data import NOTICED_WITHIN, Book, Fresh, Subscriber
+from tests.simulation.readers import QUEUE_MAX
+from tests.simulation.said import desk_holds, follower_holds, state_of
 from tests.simulation.truth import Truth, check_proved
 from tests.simulation.world import World
 
 NEVER_THERE = ("rejected", "denied", "withdrawn", "absent")
-
-
-class Said:
-    """What the stream has published of each book, followed message by message."""
-
-    def __init__(self) -> None:
-        self._read = 0
-        self.books: dict[tuple[str, int, int], Any] = {}  # by ticker, epoch, seq
-        self._now: dict[str, Book | None] = dict.fromkeys(TICKERS)
-        self._version = dict.fromkeys(TICKERS, 0)
-
-    def follow(self, world: World) -> None:
-        """Each published book is one that the exchange has had, and time does not run back."""
-        for envelope in world.bus.published[self._read :]:
-            ticker = envelope.topic.partition(".")[2]
-            match envelope.body:
-                case BookSnapshot(yes=yes, no=no):
-                    self._now[ticker] = Book(yes, no)
-                case BookDelta(side=side, price=price, change=change):
-                    book = self._now[ticker]
-                    assert book is not None, f"{ticker}: a change of a lost book"
-                    book.apply(side, price, change)
-                case BookLost():
-                    self._now[ticker] = None
-                case _:
-                    continue
-            self.books[ticker, envelope.epoch, envelope.seq] = self._levels(world, ticker)
-        self._read = len(world.bus.published)
-
-    def _levels(self, world: World, ticker: str) -> Any:
-        book = self._now[ticker]
-        if book is None:
-            return None
-        levels = tuple(
-            tuple((int(p) // 10_000, int(c)) for p, c in book.levels(side))
-            for side in ("yes", "no")
-        )
-        versions = world.exchange.versions[ticker]
-        for version in range(self._version[ticker], len(versions)):
-            if versions[version] == levels:
-                self._version[ticker] = version
-                return levels
-        raise AssertionError(f"{ticker}: the exchange never had the book that was published")
 
 
 class Watch:
@@ -66,11 +20,15 @@ class Watch:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.said = Said()
         self.truth = Truth()
+        slow = world.faults.bus_delay_max
+        later = {"trader": slow, "attached": QUEUE_MAX * world.faults.slow_pace}
+        self.book = Book()
+        self.fresh = Fresh({who: NOTICED_WITHIN + by for who, by in later.items()})
+        self.data = (self.book, self.fresh, Subscriber(later))
         self.kill = Kill()
         self.promises: tuple[Promise, ...] = (WireOnce(), Budget(), self.kill, Strangers())
-        self._read = 0
+        self._read = self._looked = 0
         world.on_death = self._died
 
     def _died(self, name: str) -> None:
@@ -79,11 +37,22 @@ class Watch:
             self.truth.follow(self._world.disk)
             check_proved(self._world.disk)
 
+    def check_data(self) -> None:
+        """What is said and held of market data."""
+        look_at_books(self._world)
+        for promise in self.data:
+            name = type(promise).__name__.lower()
+            for moment in self._world.moments[self._looked :]:
+                try:
+                    promise.take(moment)
+                except AssertionError as e:
+                    raise AssertionError(f"{name}: {e}") from e
+        self._looked = len(self._world.moments)
+
     def check_safety(self) -> None:
         """True at every moment, in any weather."""
         world, truth = self._world, self.truth
-        self.said.follow(world)
-        check_live_means_right(world, self.said)
+        self.check_data()
         for event in world.events[self._read :]:
             for promise in self.promises:
                 promise.take(event)
@@ -96,20 +65,16 @@ class Watch:
         check_no_verdict_is_false(world, truth)
 
 
-def check_live_means_right(world: World, said: Said) -> None:
-    process = world.processes["trader"]
-    if process is None:
-        return
-    assert isinstance(process.core, Trader)
-    for ticker, follower in process.core.followers.items():
-        if follower.live:
-            at = follower.cursor
-            truth = said.books[ticker, at.epoch, at.seq]
-            found = tuple(
-                tuple((int(p) // 10_000, int(c)) for p, c in follower.book.levels(side))
-                for side in ("yes", "no")
-            )
-            assert found == truth, f"live and wrong on {ticker} at {at.seq}"
+def look_at_books(world: World) -> None:
+    """What each reader has in hand is written down."""
+    for ticker in world.exchange.markets.tickers:
+        answer = world.desk.read(ticker)
+        if answer is not None:
+            desk_holds(world, answer)
+    for who, reader in (("trader", world.trader), ("attached", world.attached)):
+        if reader is not None:
+            for follower in reader.followers.values():
+                follower_holds(world, who, follower)
 
 
 def check_halted_by_operators_only(world: World) -> None:
@@ -145,16 +110,33 @@ def check_liveness(world: World, truth: Truth) -> None:
     system = world.declared.system
     assert system.healthy, f"not healthy: {system.reasons}"
     assert system.gate == "open", system.reasons
-    trader = world.processes["trader"]
-    assert trader is not None
-    assert isinstance(trader.core, Trader)
-    for ticker, follower in trader.core.followers.items():
-        assert follower.live, f"lost on {ticker}"
+    check_all_live(world)
     unknown = [o.client_order_id for o in truth.account.orders() if is_open(o.state)]
     assert not unknown, f"still unknown: {unknown}"
     missing = world.client.orders.keys() - world.client.answers.keys() - world.client.given_up
     assert not missing, f"never answered: {missing}"
     assert all(world.client.cancels.values()), "a cancel was never answered"
+
+
+def check_all_live(world: World) -> None:
+    """The books of all markets, at the stream and with all who follow it."""
+    assert world.trader is not None
+    for ticker in world.exchange.markets.tickers:
+        answer = world.desk.read(ticker)
+        assert answer is not None
+        assert answer.state == "live", f"{ticker} is {answer.state}: {answer.reason}"
+        for who, reader in (("trader", world.trader), ("attached", world.attached)):
+            state = state_of(reader.followers[ticker])
+            assert state == "live", f"{who} is {state} on {ticker}"
+
+
+def check_books_meet(world: World, book: Book) -> None:
+    """Everybody has the exchange's own."""
+    look_at_books(world)
+    for who in ("desk", "trader", "attached"):
+        moments = world.moments[-4 * len(book.versions) :]
+        held = {m.ticker: m.levels for m in moments if m.what == "holds" and m.who == who}
+        book.check_end(held)
 
 
 def is_open(state: str) -> bool:

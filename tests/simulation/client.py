@@ -1,6 +1,7 @@
 """Programs that trade: one follows books, one asks for orders until it has a final answer."""
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from actors.api.asks import Cancel, Place
@@ -10,22 +11,23 @@ from protocol.follower import BookFollower
 from protocol.limits import SECOND
 from protocol.machine import Answered, Cause, Effect, Heard
 from protocol.messages import BookAnswer, PlaceOrder
-from tests.simulation.trading import TICKERS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
 class Trader:
-    """Follows books."""
+    """Follows the books of all markets that there are."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, markets: Callable[[], tuple[str, ...]]) -> None:
         self._outbox = Outbox("trader", epoch)
+        self._markets = markets
         self.followers: dict[str, BookFollower] = {}
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
-        if not self.followers:
-            self.followers = {t: BookFollower(t, self._outbox, now) for t in TICKERS}
+        for ticker in self._markets():
+            if ticker not in self.followers:
+                self.followers[ticker] = BookFollower(ticker, self._outbox, now)
         match cause:
             case Heard(envelope=envelope):
                 for follower in self.followers.values():

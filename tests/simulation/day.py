@@ -7,6 +7,7 @@ from protocol.messages import AcquireTokens, Halt, Panic, PlaceOrder, Resume
 from protocol.units import Count, Price
 from tests.simulation.faults import JUMP_MAX
 from tests.simulation.rates import TIERS
+from tests.simulation.sockets import FOR_GOOD
 from tests.simulation.trading import TICKERS
 from tests.simulation.world import NAMES, World
 
@@ -163,6 +164,40 @@ def tiers(world: World) -> None:
             world.at(second * SECOND + world.dice.randint(0, SECOND - 1), change)
 
 
+def schedule_stream(world: World) -> None:
+    """What befalls market data; and markets are created."""
+    feed, faults, dice = world.exchange.feed, world.faults, world.dice
+    kinds = (
+        (faults.falls_silent, feed.fall_silent), (faults.sid_ends, feed.end),
+        (faults.sid_fails, feed.fail), (faults.counts_anew, feed.count_anew),
+        (faults.snapshot_again, feed.say_again), (faults.lies, feed.lie),
+        (faults.black_hole, functools.partial(swallow, world)),
+        (faults.stream_stops, lambda: world.freeze("stream", dice.choice((1, 3, 10)) * SECOND)),
+        (faults.late, functools.partial(delay, world, faults.late_by)),
+    )  # fmt: skip
+    for second in range(2, BAD_DAY // SECOND):
+        for chance, what in kinds:
+            if dice.random() < chance:
+                world.at(second * SECOND + dice.randint(0, SECOND - 1), what)
+    for number in range(dice.choice((0, 0, 1, 2))):
+        make = functools.partial(world.exchange.open_market, f"KXFOG-{number}")
+        world.at(dice.randint(2 * SECOND, BAD_DAY + 20 * SECOND), make)
+
+
+def swallow(world: World) -> None:
+    links = world.sockets.links
+    if links:
+        lasts = world.dice.choice((SECOND, 3 * SECOND, 19 * SECOND, FOR_GOOD))
+        world.sockets.swallow(world.dice.choice(links), lasts)
+
+
+def delay(world: World, most: int) -> None:
+    links = world.sockets.links
+    if links:
+        by, lasts = world.dice.randint(100 * MS, most), world.dice.randint(1, 6) * SECOND
+        world.sockets.slow_down(world.dice.choice(links), by, lasts)
+
+
 def close(world: World) -> None:
     """Everything that rests is canceled, each by whose it is; then the account is read anew."""
     trading = world.exchange.trading
@@ -171,4 +206,4 @@ def close(world: World) -> None:
             trading.cancel(order["order_id"])
         else:
             world.client.cancel(order["client_order_id"])
-    world.at(world.now + 3 * SECOND, functools.partial(world.wire.drop, "private"))
+    world.at(world.now + 3 * SECOND, functools.partial(world.sockets.drop, "private"))

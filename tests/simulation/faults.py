@@ -2,6 +2,7 @@
 bad day (some faults off, some frequent), not the same average again and again."""
 
 import random
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -42,6 +43,25 @@ class Faults(Struct):
     stop: float = 0.0  # of each process, per second: asked to stop
     clock_jumps: float = 0.0  # of the host's wall clock, by an hour and back again, per second
     tier_changes: float = 0.0  # of the account's limits, per second
+    says_when: bool = True  # frames say when they were sent
+    says_date: bool = True  # a handshake says what time it is at the exchange
+    falls_silent: float = 0.0  # a subscription, per second: its connection lives on
+    black_hole: float = 0.0  # a link, per second: nothing passes on it, for a while or for good
+    late: float = 0.0  # a link, per second: what it carries comes late for a while
+    late_by: int = 0  # at most
+    snapshot_lost: float = 0.0  # of a snapshot: it consumes its seq and never arrives
+    snapshot_again: float = 0.0  # per second: books are told that nobody has asked for
+    ack_lost: float = 0.0  # of an answer to a command
+    command_fails: float = 0.0  # of a change of a subscription: error 18, and it is not done
+    sid_ends: float = 0.0  # a subscription, per second: errors 10 and 25
+    sid_fails: float = 0.0  # a subscription, per second: errors 17 and 18, and it goes on
+    counts_anew: float = 0.0  # a subscription, per second
+    lies: float = 0.0  # per second: a change of a book that is never told
+    book_lag_max: int = 0  # listed books may be so old
+    books_garbage: float = 0.0  # of a listing of books: it can't be read
+    stream_stops: float = 0.0  # per second: it does not run for a while
+    tap_loss: float = 0.0  # of a published message, for programs that only listen
+    slow_pace: int = 1 * MS  # how long one of them takes over a message
 
     @classmethod
     def draw(cls, dice: random.Random, engine: bool) -> "Faults":
@@ -88,15 +108,37 @@ class Faults(Struct):
             for name in ENGINE:
                 setattr(drawn, name, 0)
             drawn.bus_delay_max, drawn.crash_gateway = MS, maybe(0.15)
+        if dice.random() < 0.7:
+            drawn._draw_stream(dice, maybe)
         return drawn
+
+    def _draw_stream(self, dice: random.Random, maybe: Callable[[float], float]) -> None:
+        """What may go wrong with market data."""
+        self.says_when, self.says_date = dice.random() < 0.7, dice.random() < 0.7
+        self.falls_silent = maybe(0.1)
+        self.black_hole = maybe(0.1)
+        self.late = maybe(0.2)
+        self.late_by = dice.choice((1_500, 3_000, 8_000)) * MS
+        self.snapshot_lost = maybe(0.2)
+        self.snapshot_again = maybe(0.3)
+        self.ack_lost = maybe(0.1)
+        self.command_fails = maybe(0.1)
+        self.sid_ends, self.sid_fails = maybe(0.1), maybe(0.1)
+        self.counts_anew = maybe(0.1)
+        self.lies = maybe(0.2)
+        self.book_lag_max = int(maybe(2_000)) * MS
+        self.books_garbage = maybe(0.2)
+        self.stream_stops = maybe(0.05)
+        self.tap_loss = maybe(0.1)
+        self.slow_pace = dice.choice((1, 20, 200)) * MS
 
     def heal(self) -> None:
         """From safety to liveness: the faults stop, but for what reads show."""
-        self._calm(*READS)
+        self._calm(*READS, *MANNERS)
 
     def tell_the_truth(self) -> None:
         """Reads stop lying, too. What is in the exchange's archive stays there."""
-        self._calm("archive_after")
+        self._calm("archive_after", *MANNERS)
 
     def _calm(self, *but: str) -> None:
         calm = Faults()
@@ -111,5 +153,7 @@ ENGINE = (
 )  # fmt: skip
 READS = (
     "listing_lag_max", "page_garbage", "page_loops", "page_empty", "row_missing", "archive_after",
+    "book_lag_max",
 )  # fmt: skip
+MANNERS = ("says_when", "says_date")  # no faults: they are as they are
 JUMP_MAX = 8 * SECOND  # how long the wall clock is wrong

@@ -1,6 +1,6 @@
 """What happened between the engine and the exchange, in order: what the promises are held against.
 
-It is written by what is simulated (wire, exchange, operator), never by the engine.
+It is written by what is simulated (wire, exchange, bus, operator), never by the engine.
 """
 
 from typing import Literal
@@ -34,3 +34,43 @@ class Event(Struct, frozen=True):
     excused: bool = False  # a 429 is nobody's mistake
     rate: int = 0
     capacity: int = 0
+
+
+Sides = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
+"""Bids for YES and for NO, ascending: cents, and hundredths of a contract."""
+
+Sight = Literal[
+    "is",  # the exchange's book becomes this; `state` "hidden": the feed does not tell so
+    "told",  # but that it is this
+    "broken",  # the stream is given the first sign that its books of a subscription are no good
+    "mended",  # and then a snapshot of one of them, which was sent after that
+    "late",  # the stream is given a frame by `who` that was long on its way
+    "settled",  # the stream has done all that follows from what it was given
+    "snapshot",  # the stream says a book anew
+    "changed",  # and a change of one; `levels` are those of the book with it
+    "lost",  # and that one is no good
+    "stale",  # and that one is old
+    "fresh",  # and that it is not old any more
+    "other",  # and something else, that nobody keeps a copy of
+    "dead",  # a life of the stream is over
+    "missed",  # a message does not get to `who`
+    "heard",  # or it does
+    "holds",  # `who` has a book: of this state, as of this message
+    "counted",  # `who` says how many messages of a topic it has missed
+]
+
+
+class Moment(Struct, frozen=True):
+    """One moment of market data. `ticker` is a topic where the thing is a message on the bus."""
+
+    at: int
+    what: Sight
+    ticker: str
+    levels: Sides | None = None
+    within: int = 0  # "is": whoever has the book knows it after so long, or that it is no good
+    who: str = ""
+    state: str = ""
+    epoch: int = 0
+    seq: int = 0
+    count: int = 0
+    as_of: int = 0  # "holds": no change of before then is missing, says `who`; 0: it does not say

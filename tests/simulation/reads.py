@@ -9,6 +9,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from protocol.limits import US
+from tests.simulation.markets import Markets
 from tests.simulation.rates import COSTS
 from tests.simulation.trading import TICKERS, Row, Trading, count, money, price, rfc
 
@@ -23,10 +24,13 @@ NOT_FOUND = {"error": {"code": "not_found", "message": "not found"}}
 class Reads:
     """Answers every GET of `protocol/kalshi/calls.py`."""
 
-    def __init__(self, world: "World", dice: random.Random, trading: Trading) -> None:
+    def __init__(
+        self, world: "World", dice: random.Random, trading: Trading, markets: Markets
+    ) -> None:
         self._world = world
         self._dice = dice
         self._trading = trading
+        self._markets = markets
         self._left_out: set[str] = set()  # orders that a complete listing did not have, once
         self._pages = 0
 
@@ -48,7 +52,8 @@ class Reads:
             case _ if path.startswith("/portfolio/orders/"):
                 return self._one("order", self._order(self._trading.orders.get(name)))
             case _ if path.startswith("/markets/"):
-                return self._one("market", self._market(name) if name in TICKERS else None)
+                known = name in self._markets.tickers
+                return self._one("market", self._market(name) if known else None)
         return 200, json.dumps(self._plain(path)).encode()
 
     def _plain(self, path: str) -> Any:
@@ -71,7 +76,7 @@ class Reads:
                 shown = money(self._trading.free.at(self._then()))
                 return {"balance_dollars": shown, "balance_breakdown": []}
             case "/markets":
-                return {"markets": [self._market(t) for t in TICKERS], "cursor": ""}
+                return {"markets": [self._market(t) for t in self._markets.tickers], "cursor": ""}
         raise KeyError(path)
 
     def _market(self, ticker: str) -> Row:
@@ -81,6 +86,20 @@ class Reads:
             "price_ranges": [{"start": "0.0000", "end": "1.0000", "step": "0.0050"}],
             "close_time": "2099-01-01T00:00:00Z", "exchange_index": SHARD.get(ticker, 0),
         }  # fmt: skip
+
+    def books(self, tickers: list[str]) -> tuple[int, bytes]:
+        """The listed books; an unknown ticker has an empty one (FACTS.md section 5)."""
+        if self._dice.random() < self._world.faults.books_garbage:
+            return 200, self._dice.choice((b"<html>", b'{"orderbooks":[7]}'))
+        rows = []
+        for ticker in tickers:
+            book = self._markets.listed(ticker)
+            listed = {
+                f"{side}_dollars": [[price(p), count(c)] for p, c in levels]
+                for side, levels in zip(("yes", "no"), book, strict=True)
+            }
+            rows.append({"ticker": ticker, "orderbook_fp": listed})
+        return 200, json.dumps({"orderbooks": rows}).encode()
 
     # Rows
 

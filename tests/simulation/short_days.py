@@ -114,7 +114,7 @@ def requests_are_lost(
 
     def hush(world: World) -> None:
         world.faults.creates_lost, world.faults.socket_drop = 0.0, 1.0
-        world.wire.drop("private")
+        world.sockets.drop("private")
 
     def both(world: World) -> None:
         for number in range(len(TICKERS)):  # then the markets are known, and the others leave
@@ -162,7 +162,7 @@ def fills_come_in_an_outage(seed: int) -> World:
 
     def outage(world: World, begins: bool) -> None:
         world.faults.socket_drop = 1.0 if begins else 0.0
-        world.wire.drop("private")
+        world.sockets.drop("private")
 
     def cancel_some(world: World) -> None:
         for one in world.exchange.trading.resting()[::2]:
@@ -194,7 +194,7 @@ def strangers_orders_rest(seed: int) -> World:
             make = functools.partial(world.exchange.trading.create, id, TICKERS[0], terms)
             world.at(LOST_AT, make)
         for after in (2, 14, 26):
-            world.at(LOST_AT + after * SECOND, lambda: world.wire.drop("private"))
+            world.at(LOST_AT + after * SECOND, lambda: world.sockets.drop("private"))
 
     return lived(seed, Faults(), LOST_AT + 40 * SECOND, plan)[0]
 
@@ -314,7 +314,7 @@ def a_refused_fill_comes_again(seed: int) -> World:
         place(world, LOST_AT, LOST_AT + SECOND, LOST)
         world.at(LOST_AT + 3 * SECOND, lambda: overcharge(world))
         for after in (5, 17, 29):
-            world.at(LOST_AT + after * SECOND, lambda: world.wire.drop("private"))
+            world.at(LOST_AT + after * SECOND, lambda: world.sockets.drop("private"))
 
     world, watch = lived(seed, Faults(), LOST_AT + 40 * SECOND, plan)
     check_halted_for_money(world)

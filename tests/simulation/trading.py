@@ -51,12 +51,10 @@ class Past:
 
     def at(self, when: int) -> Any:
         """What it was then."""
-        found = self._first
-        for since, state in self._states:
-            if since > when:
-                break
-            found = state
-        return found
+        for since, state in reversed(self._states):
+            if since <= when:
+                return state
+        return self._first
 
 
 class Trading:

@@ -1,27 +1,17 @@
-"""What lies between the engine and the exchange: WebSockets that drop, calls that get no answer."""
+"""What lies between the gateway and the exchange: calls that get no answer, or land late."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from actors.gateway.desk import CallAnswered, CallFailed
 from actors.gateway.halt import STOPPED
-from actors.stream.wire import (
-    FramesReceived,
-    Link,
-    OpenFailed,
-    PingReceived,
-    SocketClosed,
-    SocketOpened,
-)
 from protocol.kalshi.calls import ORDERS_PATH, Call
 from protocol.limits import ABSENCE_AFTER, MS, SECOND
-from tests.simulation.exchange import Connection
 from tests.simulation.rates import budget_of, cost_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import Process, World
 
-PING_INTERVAL = 10 * SECOND  # FACTS.md section 4.1
 LATE_MAX = ABSENCE_AFTER - MS  # a lost call may land so long after it left, and no later
 TAKEN = 409, b'{"error":{"code":"order_already_exists","message":"exists"}}'
 
@@ -31,77 +21,6 @@ Answer = tuple[int, bytes] | None
 class Wire:
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._sockets: dict[str, tuple[Process, Connection]] = {}
-
-    # Sockets
-
-    def open(self, process: "Process", link: Link) -> None:
-        self._world.at(self._world.now + 5 * MS, lambda: self._connect(process, link))
-
-    def _connect(self, process: "Process", link: Link) -> None:
-        world = self._world
-        if world.processes["stream"] is not process:
-            return
-        if world.dice.random() < world.faults.socket_drop * 5:
-            world.feed(process, OpenFailed(world.wall, link, 503, "refused"))
-            return
-
-        def deliver(frame: dict[str, Any]) -> None:
-            raw = json.dumps(frame).encode()
-            when = world.bus.arrival("exchange", link, str(process.life))
-            world.at(when, lambda: self._frame(process, link, connection, raw))
-
-        connection = world.exchange.opened(link, deliver)
-        self._sockets[link] = (process, connection)
-        world.at(world.now + PING_INTERVAL, lambda: self._ping(process, link, connection))
-        world.feed(process, SocketOpened(world.wall, link))
-
-    def _holds(self, link: str, connection: Connection) -> bool:
-        held = self._sockets.get(link)
-        return held is not None and held[1] is connection
-
-    def _frame(self, process: "Process", link: Link, connection: Connection, raw: bytes) -> None:
-        if self._holds(link, connection):
-            self._world.feed(process, FramesReceived(self._world.wall, link, [raw]))
-
-    def _ping(self, process: "Process", link: Link, connection: Connection) -> None:
-        world = self._world
-        if self._holds(link, connection):
-            world.feed(process, PingReceived(world.wall, link))
-            world.at(world.now + PING_INTERVAL, lambda: self._ping(process, link, connection))
-
-    def send(self, process: "Process", link: Link, raw: bytes) -> None:
-        held = self._sockets.get(link)
-        if held is not None and held[0] is process:
-            self._world.at(self._world.now + MS, lambda: self._command(link, held[1], raw))
-
-    def _command(self, link: str, connection: Connection, raw: bytes) -> None:
-        if self._holds(link, connection):
-            self._world.exchange.command(connection, raw)
-
-    def close(self, process: "Process", link: Link) -> None:
-        self.hang_up(link)
-        world = self._world
-        closed = SocketClosed(world.wall, link, "closed by us")
-        world.at(world.now + 5 * MS, lambda: world.feed(process, closed))
-
-    def hang_up(self, link: str) -> None:
-        self._sockets.pop(link, None)
-        self._world.exchange.connections.pop(link, None)
-
-    def hang_up_all(self) -> None:
-        """The process at the other end is dead."""
-        for link in list(self._sockets):
-            self.hang_up(link)
-
-    def drop(self, link: Link) -> None:
-        """The connection breaks."""
-        held = self._sockets.get(link)
-        self.hang_up(link)
-        if held is not None:
-            self._world.feed_later(held[0], SocketClosed(self._world.wall, link, "1006"))
-
-    # Calls
 
     def call(self, process: "Process", id: int, call: Call) -> None:
         """Sign a call and send it, once. The latch is looked at before an order leaves."""

@@ -14,6 +14,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.api.core import Api
 from actors.api.replies import Reply
 from actors.gateway.core import Gateway
@@ -21,7 +23,14 @@ from actors.gateway.desk import MakeCall
 from actors.gateway.halt import SaveHalt
 from actors.rehydrator.core import AuditPage, LoadAccount, ReadEvidence, Rehydrator
 from actors.stream.core import Stream
-from actors.stream.wire import CloseSocket, OpenSocket, SendFrame
+from actors.stream.wire import (
+    CloseSocket,
+    FollowSaved,
+    OpenSocket,
+    SaveFollow,
+    SendFrame,
+    SendPing,
+)
 from actors.writer.core import Writer
 from actors.writer.wire import (
     Checkpoint,
@@ -54,11 +63,15 @@ from tests.simulation.disk import fresh_disk
 from tests.simulation.exchange import Exchange
 from tests.simulation.faults import Faults
 from tests.simulation.keepers import Keeper, Reader
-from tests.simulation.log import Event, What
+from tests.simulation.log import Event, Moment, Sight, What
 from tests.simulation.outsiders import Operator, Outsider, Program
+from tests.simulation.readers import Attached, Desk
+from tests.simulation.sockets import Sockets
 from tests.simulation.wire import Wire
 
 NAMES = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "trader")
+TICKERS_A_CONNECTION = 2  # so that market data comes by several
+Saved = tuple[tuple[str, ...], tuple[str, ...]]  # added to what is followed, and removed from it
 WALL_START = 1_790_000_000_000_000
 
 
@@ -72,23 +85,36 @@ class Process:
         self.disk: Keeper | Reader | None = None
         self.latch: latch.Keeper | None = None
         self.wakes_at: int | None = None
+        self.stopped_until = 0
 
 
 class World:
-    def __init__(self, seed: int, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults | None = None,
+        traced: bool = False,
+        follow: tuple[str, ...] = ("*",),
+    ) -> None:
         self.now = SECOND
         self.dice = random.Random(f"{seed}/world")
         self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"), seed % 2 == 0)
+        self.traced = traced
         self.trace = hashlib.sha256()
         self.happened: collections.Counter[str] = collections.Counter()
         self.events: list[Event] = []
+        self.moments: list[Moment] = []
+        self.unsettled = False  # the stream has been given what makes books no good
         self.clock_jumps = self.faults.clock_jumps > 0  # on some moment of this day
         self.wrong_by = 0  # of the host's wall clock, microseconds
         self.disk = fresh_disk()
         self.bus = Bus(self)
         self.wire = Wire(self)
+        self.sockets = Sockets(self)
         self.client = Client(self)
         self.declared: Declare | None = None
+        self.follow = follow
+        self.saved: Saved = ((), ())
         self.reports: list[str] = []
         self.on_death: Callable[[str], None] = lambda name: None
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
@@ -96,7 +122,12 @@ class World:
         self._lives = itertools.count(1)
         self.exchange = Exchange(self, random.Random(f"{seed}/exchange"))
         self.operator, self.program = Operator(self), Program(self)
-        self.outsiders: dict[str, Outsider] = {"operator": self.operator, "program": self.program}
+        self.desk, self.attached = Desk(self), Attached(self, "attached")
+        self.outsiders: dict[str, Outsider] = {
+            "operator": self.operator,
+            "program": self.program,
+            self.attached.name: self.attached,
+        }
         self.processes: dict[str, Process | None] = dict.fromkeys(NAMES)
         for name in NAMES:
             self.start(name)
@@ -111,8 +142,16 @@ class World:
         """What the engine's host takes for it."""
         return self.clock + self.wrong_by
 
+    @property
+    def trader(self) -> Trader | None:
+        process = self.processes["trader"]
+        return process.core if process is not None and isinstance(process.core, Trader) else None
+
     def log(self, what: What, id: str = "", **more: Any) -> None:
         self.events.append(Event(self.now, what, id, **more))
+
+    def seen(self, what: Sight, ticker: str, **more: Any) -> None:
+        self.moments.append(Moment(self.now, what, ticker, **more))
 
     # Time
 
@@ -156,9 +195,9 @@ class World:
                 self.client.hung_up()
                 return Api(identity)
             case "stream":
-                return Stream(identity, ("*",), dice)
+                return Stream(identity, self.follow, dice, *self.saved, 4, TICKERS_A_CONNECTION)
             case _:
-                return Trader(identity.epoch)
+                return Trader(identity.epoch, lambda: self.exchange.markets.tickers)
 
     def crash(self, name: str) -> None:
         """Kill a process; its runner starts it again."""
@@ -167,7 +206,7 @@ class World:
             return
         self.processes[name] = None
         if name == "stream":
-            self.wire.hang_up_all()
+            self.sockets.hang_up_all()
         if process.disk is not None:
             process.disk.end()
         self.on_death(name)
@@ -190,15 +229,32 @@ class World:
     def feed(self, process: Process | None, cause: Cause) -> None:
         if process is None or self.processes[process.name] is not process:
             return  # it died while this was on its way
+        if self.now < process.stopped_until:
+            self.at(process.stopped_until, lambda: self._feed_late(process, cause))
+            return
         self._note(process.name, cause)
         for effect in process.core.step(self.now, cause):
             if self.processes[process.name] is process:
                 self._note(process.name, effect)
                 self._perform(process, effect)
+        if self.unsettled and process.name == "stream":
+            self.unsettled = False
+            self.seen("settled", "")
         deadline = process.core.deadline()
         if deadline is not None and deadline != process.wakes_at:
             process.wakes_at = max(deadline, self.now)
             self.at(process.wakes_at, lambda at=process.wakes_at: self._wake(process, at))
+
+    def _feed_late(self, process: Process, cause: Cause) -> None:
+        """It has waited for a process that did not run, and is taken only now."""
+        self.feed(process, replace(cause, at=self.wall))
+
+    def freeze(self, name: str, lasts: int) -> None:
+        """A process does not run for a while, and does not know (SIGSTOP)."""
+        process = self.processes[name]
+        if process is not None:
+            process.stopped_until = max(process.stopped_until, self.now + lasts)
+            self.happened[f"the {name} was stopped for a while"] += 1
 
     def feed_later(self, process: Process, cause: Cause) -> None:
         self.at(self.now + MS, lambda: self.feed(process, cause))
@@ -211,7 +267,8 @@ class World:
             self.feed(process, Elapsed(self.wall))
 
     def _note(self, name: str, what: Cause | Effect) -> None:
-        self.trace.update(f"{self.now} {name} {what!r}\n".encode())
+        if self.traced:
+            self.trace.update(f"{self.now} {name} {what!r}\n".encode())
 
     # Effects
 
@@ -243,13 +300,25 @@ class World:
                 assert process.latch is not None
                 process.latch.save(effect)
             case OpenSocket(link):
-                self.wire.open(process, link)
+                self.sockets.open(process, link)
             case SendFrame(link, raw):
-                self.wire.send(process, link, raw)
+                self.sockets.send(process, link, raw)
+            case SendPing(link, number):
+                self.sockets.ping(process, link, number)
             case CloseSocket(link):
-                self.wire.close(process, link)
+                self.sockets.close(process, link)
+            case SaveFollow(number, added, removed):
+                self._save_follow(process, number, (added, removed))
             case _:
                 raise AssertionError(effect)
+
+    def _save_follow(self, process: Process, number: int, follow: Saved) -> None:
+        """On disk in a moment, unless the disk is full."""
+        full = self.dice.random() < self.faults.latch_fails
+        if not full:
+            self.saved = follow
+        trouble = "the disk is full" if full else ""
+        self.feed_later(process, FollowSaved(self.wall, number, trouble))
 
     def is_recorded(self, id: str) -> bool:
         """Whether the intent of an order is on disk."""

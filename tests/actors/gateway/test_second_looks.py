@@ -1,13 +1,18 @@
 """What one reading shows is not believed: neither what it says of time while the wall clock is
 set, nor a balance that another reading does not show as well."""
 
+import copy
+
 import pytest
 
+from actors.gateway.differences import Differences
+from actors.gateway.reading import Reading
+from protocol.account import Account
 from protocol.facts import CashDiffers
 from protocol.limits import CLOCK_SKEW_MAX, DIFFER_AGAIN, RECONCILE_RETRY, SECOND, US
-from protocol.messages import Reconcile
+from protocol.messages import Entry, Reconcile
 from tests.actors.gateway.test_orders import live
-from tests.actors.gateway.test_rounds import FILL, HELD, House, of, rounds
+from tests.actors.gateway.test_rounds import BOUGHT, FILL, HELD, House, of, rounds
 
 HOUR = 3_600_000_000  # microseconds
 SKEW = CLOCK_SKEW_MAX // US
@@ -74,3 +79,24 @@ def test_what_only_one_reading_shows_is_no_rounding() -> None:
     scene.shows([HELD], "94.8250", fills=[FILL])
     assert of(CashDiffers, live(scene, 5 * DIFFER_AGAIN)) == []
     assert scene.halts == []
+
+
+FIRST = Reading(1, "", 13 * SECOND, 13 * SECOND // US, 0, [], [])
+SECOND_LOOK = Reading(2, "", 24 * SECOND, 24 * SECOND // US, 0, [], [])
+
+
+@pytest.mark.parametrize(("as_of", "counts"), [(20, False), (24, True), (0, False)])
+def test_a_fill_that_came_during_the_first_reading_may_be_missing_in_the_second(
+    as_of: int, counts: bool
+) -> None:
+    """It is on record by the time at which the first is compared, and neither shows it yet: so
+    the second has to be of data that is younger than that comparison."""
+    account = Account()
+    account.apply(Entry(1, "fill:o9:t9", 0, "stream", BOUGHT))
+    differences = Differences(1)
+    first = copy.copy(FIRST)
+    first.compared, first.user_data_at = 23 * SECOND, 3_000_000
+    assert differences.compare(account, first, False).facts == []
+    second = copy.copy(SECOND_LOOK)
+    second.compared, second.user_data_at = 29 * SECOND, as_of * 1_000_000
+    assert bool(differences.compare(account, second, False).facts) is counts
