@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protocol.envelope import Envelope
-from protocol.messages import BookLost, BookSnapshot, MarketChanged, Quote, Trade
+from protocol.messages import BookLost, BookSnapshot, MarketChanged, Quote, System, Trade
 from tests.engine.copied import Copy
 from tests.engine.running import Engine
 
@@ -198,6 +198,23 @@ def test_a_settled_market_is_dropped(engine: Engine) -> None:
     change(engine, remove=["series:KXENDS"])
 
 
+def test_a_market_that_the_exchange_does_not_know_costs_the_others_nothing(engine: Engine) -> None:
+    """It says so itself; the gate stays open, and so it does for a wish that is being fulfilled."""
+    with engine.ear("system.pub", "system ") as ear:
+        change(engine, add=["KXNONE-1", "KXNBA-27-CLE"])
+        engine.until(lambda: book(engine, "KXNBA-27-CLE") == (200, "live"), CHANGE_MAX_S, "live")
+        answer = engine.get("/v1/books/KXNONE-1").json()
+        assert (answer["code"], answer["detail"]) == (
+            "book_lost", "refused by the exchange: error 11: Invalid parameter: KXNONE-1",
+        )  # fmt: skip
+        change(engine, remove=["KXNONE-1", "KXNBA-27-CLE"])
+        assert {e.body.gate for e in ear.rest() if isinstance(e.body, System)} <= {"open"}
+    named = [
+        line for line in engine.tail(500).splitlines() if "Invalid parameter: KXNONE-1" in line
+    ]
+    assert len(named) == 1
+
+
 def test_wishes_survive_the_death_of_the_stream(engine: Engine) -> None:
     """Killed right after it has answered; one more and one less than the settings name."""
     before = engine.pids()["stream"]
@@ -209,6 +226,17 @@ def test_wishes_survive_the_death_of_the_stream(engine: Engine) -> None:
     assert book(engine, "KXNBA-27-DEN") == (200, "live")
     assert book(engine, BUSY) == (404, "not_followed")
     engine.until_healthy()
+
+
+def test_a_market_of_the_settings_that_there_is_not_costs_the_others_nothing() -> None:
+    """From the first subscription on."""
+    wishes = ["KXNBA-27-DEN", "KXNONE-1", "KXNBA-27-CLE"]
+    with Engine(**{SETTINGS: f"follow = {wishes}".replace("'", '"')}) as engine:
+        engine.start()
+        engine.until_healthy()
+        assert [book(engine, ticker) for ticker in wishes] == [
+            (200, "live"), (409, "book_lost"), (200, "live"),
+        ]  # fmt: skip
 
 
 def test_books_are_split_over_connections_until_there_is_no_room() -> None:
