@@ -36,6 +36,7 @@ class Followed(Struct):
     differences: int = 0  # audits in a row that found another book
     held_until: int = 0  # monotonic: in quarantine
     comparison: Comparison | None = None  # an audit that is under way
+    refused: bool = False  # the exchange says that there is no such market
     line: int = -1  # which connection brings it
 
 
@@ -55,6 +56,25 @@ class Books:
     @property
     def awaited(self) -> int:
         return len(self.by_ticker) - self.live - self.lost
+
+    def missing(self, new: bool) -> int:
+        """Books that a connection should bring and has not yet, without those it can't.
+
+        `new`: also those that have never been there in this life.
+        """
+        return sum(
+            each.standing == "awaited"
+            and each.line >= 0
+            and not each.refused
+            and (new or each.generation > 0)
+            for each in self.by_ticker.values()
+        )
+
+    def refuse(self, followed: Followed, reason: str) -> None:
+        """The exchange names it as unknown: it is awaited no more, but asked for now and then."""
+        if not followed.live:
+            followed.refused = True
+            followed.reason = reason
 
     def follow(self, ticker: str) -> Followed:
         """From now on, if not already."""
@@ -79,6 +99,7 @@ class Books:
         followed.received_at = at
         followed.generation += 1
         followed.reason = ""
+        followed.refused = False
         followed.comparison = None
         self._stand(followed, "live")
         self.snapshots += 1
@@ -117,6 +138,7 @@ class Books:
         """Subscribed anew: each book is awaited. Those that were live have been lost before."""
         for followed in which:
             self._stand(followed, "awaited")
+            followed.refused = False
             followed.reason = "waiting for a snapshot"
 
     def answer(self, ticker: str, as_of: int) -> BookAnswer:

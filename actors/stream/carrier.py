@@ -106,12 +106,17 @@ class Carrier(Line):
         self, now: int, at: int, command: Command | None, frame: ErrorFrame, what: str
     ) -> list[Effect]:
         """Markets that the error names are to blame; the others of the command are asked again."""
-        effects = super().refused(now, at, command, frame, what)
+        named = set(frame.msg.named)
+        known = [each.refused for t in named if (each := self.markets.get(t)) is not None]
+        effects: list[Effect] = []
+        if not known or not all(known):  # else it has been said
+            effects = super().refused(now, at, command, frame, what)
         if command is None or command.kind not in ("subscribe", "add_markets"):
             return effects
         if frame.msg.code == MARKETS_FULL:
             return effects + self._full(now, at, command, what)
-        named = {*(frame.msg.market_tickers or ()), frame.msg.market_ticker}
+        if BOOKS in command.channels:
+            self.unknown(named.intersection(command.tickers), what)
         rest = tuple(ticker for ticker in command.tickers if ticker not in named)
         if len(rest) == len(command.tickers):
             rest = ()  # it does not say which ones are to blame: then all are
@@ -124,6 +129,10 @@ class Carrier(Line):
         if rest:
             self.commands.ask(replace(command, tickers=rest))
         return effects
+
+    def unknown(self, tickers: Iterable[str], why: str) -> None:
+        """The exchange says that there are no such markets."""
+        raise NotImplementedError
 
     def _full(self, now: int, at: int, command: Command, what: str) -> list[Effect]:
         """The exchange takes no more on this subscription: others have to carry the rest."""

@@ -66,6 +66,7 @@ class Commands:
         self._last_id = 0
         self._queue: deque[Command] = deque()
         self._under_way: dict[int, _UnderWay] = {}
+        self._refused: dict[int, Command] = {}  # the last ones
         self._not_before = 0
 
     @property
@@ -76,6 +77,7 @@ class Commands:
         """Forget all: the connection they were for is gone. Numbers go on."""
         self._queue.clear()
         self._under_way.clear()
+        self._refused.clear()
         self._not_before = 0
 
     def ask(self, command: Command) -> None:
@@ -125,7 +127,16 @@ class Commands:
     def refused(self, id: int | None) -> Command | None:
         """Forget a command that was refused, and say which it was."""
         waiting = None if id is None else self._under_way.pop(id, None)
-        return None if waiting is None else waiting.command
+        if id is None or waiting is None:
+            return None
+        while len(self._refused) >= UNDER_WAY_MAX:
+            del self._refused[next(iter(self._refused))]
+        self._refused[id] = waiting.command
+        return waiting.command
+
+    def begun(self, id: int | None) -> Command | None:
+        """The command that this answers, also if it was refused: it may have been in part only."""
+        return self.of(id) or (None if id is None else self._refused.get(id))
 
     def late(self, now: int) -> Command | None:
         """A command that waited too long for its answer.

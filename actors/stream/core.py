@@ -273,6 +273,7 @@ class Stream:
             self.tally.counters()
             | {
                 "books_live": self.books.live,
+                "books_awaited": self.books.awaited,
                 "books_lost": self.books.lost,
                 "books_stale": self.books.stale,
                 "books_audited": self.audit.covered(at),

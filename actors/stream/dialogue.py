@@ -104,14 +104,17 @@ class Dialogue:
 
     def _subscribed(self, now: int, at: int, frame: SubscribedFrame) -> list[Effect]:
         self.stirred = True
-        command = self.commands.of(frame.id)
+        command = self.commands.begun(frame.id)
         if command is None or command.kind != "subscribe":
             self.tally.strays += 1
             return []
+        effects: list[Effect] = []
         for channel in command.channels:
             if channel == frame.msg.channel:
+                if self.subscriptions.sids.get(channel, frame.msg.sid) != frame.msg.sid:
+                    effects += self.distrust(now, at, channel, "subscribed under another number")
                 self.subscriptions.add(channel, frame.msg.sid, now)
-        return self._completed(now, at, frame.id)
+        return effects + self._completed(now, at, frame.id)
 
     def _completed(self, now: int, at: int, id: int | None) -> list[Effect]:
         command = self.commands.answered(id)
@@ -145,6 +148,8 @@ class Dialogue:
     def _error(self, now: int, at: int, frame: ErrorFrame) -> list[Effect]:
         code = frame.msg.code
         what = f"error {code}: {frame.msg.msg[:100]}"
+        if frame.msg.named:
+            what += f": {', '.join(frame.msg.named)[:200]}"
         command = self.commands.refused(frame.id)
         channel = None if frame.sid is None else self.subscriptions.channels.get(frame.sid)
         if code == TOO_MANY and command is not None:

@@ -25,6 +25,7 @@ class Health:
         self._audit = audit
         self._vitals = Vitals(("starting",), {"streams_ready": False})
         self._mood: tuple[object, ...] = ()
+        self._new = True  # books that have never been there are missing, too: we begin
 
     def beat(
         self, now: int, at: int, stopping: bool, counters: Callable[[], dict[str, int]]
@@ -76,16 +77,20 @@ class Health:
         return ""
 
     def _of_books(self) -> list[str]:
+        """Once all that is followed has been there, a market more does not make us unready.
+
+        Its own book says that it is not there yet; trading in the others need not stop for it.
+        """
         books = self._books
         reasons = []
         if books.lost:
             reasons.append(f"books: {books.lost} lost: {books.why}")
         if books.stale:
             reasons.append(f"books: {books.stale} stale")
-        if books.awaited > self._lines.left_out and any(
-            line.connection.state is State.OPEN for line in self._lines.markets
-        ):
-            reasons.append(f"books: {books.awaited - self._lines.left_out} waiting for a snapshot")
+        missing = books.missing(self._new) if books.awaited else 0
+        self._new &= not books.by_ticker or missing > 0
+        if missing and any(line.connection.state is State.OPEN for line in self._lines.markets):
+            reasons.append(f"books: {missing} waiting for a snapshot")
         if self._audit.quarantined:
             names = ", ".join(sorted(self._audit.quarantined)[:3])
             reasons.append(f"books: {len(self._audit.quarantined)} in quarantine: {names}")

@@ -152,13 +152,12 @@ class Lines:
     ) -> list[Effect]:
         """Carry exactly these markets, and these channels as a whole."""
         self.public.carry(whole)
-        for line in self.markets:
-            line.carry(tuple(channel for channel in CHANNELS if channel not in whole))
         wanted = dict.fromkeys(tickers)
         effects: list[Effect] = []
         for line in self.markets:
             gone = [ticker for ticker in line.markets if ticker not in wanted]
             line.remove(gone)
+            line.carry(tuple(channel for channel in CHANNELS if channel not in whole))
         for followed in [f for t, f in self._books.by_ticker.items() if t not in wanted]:
             effects += self._books.drop(followed, "no longer followed", at)
         for ticker in wanted:

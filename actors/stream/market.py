@@ -1,7 +1,7 @@
 """A market line: books, prints and quotes of its markets, in order or known to be lost."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from actors.stream.books import Books, Followed
 from actors.stream.carrier import BOOKS, Carrier, pieces
@@ -82,6 +82,10 @@ class Market(Carrier):
         for ticker in tickers:
             self._crossed.pop(ticker, None)
             self._probe.forget(ticker)
+
+    def unknown(self, tickers: Iterable[str], why: str) -> None:
+        for followed in [self.markets[t] for t in tickers if t in self.markets]:
+            self._books.refuse(followed, f"refused by the exchange: {why}")
 
     # Frames
 

@@ -209,6 +209,12 @@ class ErrorBody(Struct, frozen=True):
     market_ticker: str | None = None
     market_tickers: tuple[str, ...] | None = None
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The markets that are to blame, as far as it says."""
+        one = (self.market_ticker,) if self.market_ticker else ()
+        return (self.market_tickers or ()) + one
+
 
 class SnapshotFrame(Struct, frozen=True, tag_field="type", tag="orderbook_snapshot"):
     sid: Whole

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from actors.stream.core import CloseSocket, OpenSocket
+from actors.stream.core import CloseSocket, FollowSaved, OpenSocket
+from protocol.envelope import Letter
 from protocol.limits import COMMAND_MAX, COMMAND_RETRY, RESYNC_RETRY, SECOND, SNAPSHOT_TRIES
-from protocol.messages import BookLost, BookSnapshot
+from protocol.machine import Asked, Report
+from protocol.messages import BookLost, BookSnapshot, Follow
 from tests.actors.stream.scene import MARKET, A, B, Scene, published, sent
 from tests.actors.stream.venue import live
 
@@ -105,7 +107,7 @@ def test_a_market_whose_first_snapshot_never_comes_does_not_cost_the_others() ->
         venue.change(scene, A, "yes", 470_000, 100)
         scene.wait(SECOND)
     assert scene.ask_book(A).state == "live" and venue.sessions[MARKET] is opens
-    assert scene.reasons == ("books: 1 waiting for a snapshot",)
+    assert scene.reasons == ()
     assert not [body for body in published(scene.take()) if isinstance(body, BookLost)]
     venue.bookless = set()
     scene.wait(60 * SECOND)
@@ -194,7 +196,58 @@ def test_markets_that_the_exchange_names_as_unknown_are_left_out() -> None:
     scene.subscribed(again["id"])
     scene.snapshot(A)
     assert scene.ask_book(A).state == "live"
-    assert scene.core._health._reasons(False)[-2] == "books: 1 waiting for a snapshot"
+    refusal = "refused by the exchange: error 11: Invalid parameter: KXB-2"
+    assert (scene.ask_book(B).state, scene.ask_book(B).reason) == ("lost", refusal)
+    assert not [r for r in scene.core._health._reasons(False) if r.startswith("books")]
+
+
+def test_what_is_refused_in_part_may_have_been_done_for_the_rest() -> None:
+    """The numbers that come under the refused command count; asked again, it is only "ok"."""
+    scene = Scene()
+    scene.markets(A, B)
+    scene.open()
+    scene.take()
+    body = {"code": 11, "msg": "Invalid parameter", "market_tickers": [B]}
+    scene.frame({"type": "error", "id": 1, "msg": body})
+    scene.subscribed(1)
+    scene.snapshot(A)
+    (again,) = sent(scene.take())
+    for sid in (1, 2, 3):
+        scene.frame({"type": "ok", "id": again["id"], "sid": sid, "seq": scene.seq(sid)})
+    assert scene.ask_book(A).state == "live"
+    scene.delta(A, "yes", "0.4700", "1.00")
+    assert scene.ask_book(A).yes == ((470_000, 100),)
+    assert scene.counters["strays"] == 0
+
+
+def test_another_number_for_what_is_subscribed_makes_its_books_lost() -> None:
+    """No change under the old number counts any more."""
+    scene = Scene()
+    scene.markets(A, B)
+    scene.open()
+    body = {"code": 11, "msg": "Invalid parameter", "market_tickers": [B]}
+    scene.frame({"type": "error", "id": 1, "msg": body})
+    scene.subscribed(1)
+    scene.snapshot(A)
+    assert scene.ask_book(A).state == "live"
+    again = {"channel": "orderbook_delta", "sid": 9}
+    scene.frame({"type": "subscribed", "id": 2, "msg": again})
+    assert scene.ask_book(A).state == "lost"
+
+
+def test_an_unknown_market_is_named_once_however_many_channels_refuse_it() -> None:
+    scene = Scene(follow=(A,))
+    scene.go_live(A)
+    scene.feed(Asked(scene.at, (b"api",), Letter("api", 1, "f1", scene.at, Follow((B,)))))
+    scene.feed(FollowSaved(scene.at, 1, ""))
+    asked = [c for c in sent(scene.take()) if c["params"].get("action") == "add_markets"]
+    assert [c["params"]["market_tickers"] for c in asked] == [[B]] * 3
+    body = {"code": 11, "msg": "Invalid parameter", "market_tickers": [B]}
+    for command in asked:
+        scene.frame({"type": "error", "id": command["id"], "msg": body})
+    assert [e for e in scene.take() if isinstance(e, Report)] == [
+        Report("market1: add_markets orderbook_delta error 11: Invalid parameter: KXB-2")
+    ]
 
 
 def test_an_unanswered_command_means_a_new_connection() -> None:
