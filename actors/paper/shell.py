@@ -125,7 +125,7 @@ def build(settings: Settings, journal: Journal) -> tuple[Core, WireLog]:
         synthetic.open(exchange)
         exchange.drain()
         return Core(exchange, synthetic, paper.speed, paper.tier), wire
-    tape = load_tape(paper.feed)
+    tape = load_tape(paper.feed, paper.damaged)
     exchange = Exchange(tape.markets(opened), account, dice)
     return Core(exchange, tape, paper.speed, paper.tier), wire
 
