@@ -8,7 +8,7 @@ from typing import Final
 
 from actors.recorder.shell import serve
 from actors.recorder.wire import Bounds
-from protocol.limits import SEGMENT_BYTES_MIN
+from protocol.limits import BLOCK_BYTES, SEGMENT_BYTES_MIN
 from protocol.runtime.process import MISCONFIGURED, main
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
@@ -31,8 +31,8 @@ def arguments_of(words: list[str]) -> argparse.Namespace:
     wrong = ""
     if found.segment_bytes < SEGMENT_BYTES_MIN:
         wrong = f"--segment-bytes: {found.segment_bytes}, expected {SEGMENT_BYTES_MIN} or more"
-    elif found.max_bytes < 2 * found.segment_bytes:
-        wrong = f"--max-bytes: {found.max_bytes}, expected twice --segment-bytes or more"
+    elif found.max_bytes < (least := 2 * found.segment_bytes + BLOCK_BYTES):
+        wrong = f"--max-bytes: {found.max_bytes}, expected {least} (two segments) or more"
     elif not found.seconds >= 0:
         wrong = f"--seconds: {found.seconds}, expected 0 or more"
     elif bad := [name for name in found.channels if not CHANNEL.fullmatch(name)]:
