@@ -35,17 +35,19 @@ Levels = dict[tuple[Side, int], int]
 class _Market:
     """What is known of one market's book."""
 
-    __slots__ = ("doubted_at", "held", "levels", "link", "sid")
+    __slots__ = ("doubted_at", "held", "levels", "link", "seen_at", "sid")
 
-    def __init__(self, link: str, sid: object, at: int) -> None:
-        self.link = link
-        self.sid = sid
+    def __init__(self, at: int) -> None:
+        self.link = ""  # "": not known yet, as the sid
+        self.sid: object = None
         self.levels: Levels | None = None  # None: not known, and nothing is played
+        self.seen_at = 0  # what came until then is in the book already
         self.doubted_at = at  # a book must be of this moment or later
         self.held: list[tuple[int, Moved]] = []
 
     def doubt(self, at: int) -> None:
         self.levels = None
+        self.seen_at = 0
         self.doubted_at = max(self.doubted_at, at)
         self.held.clear()
 
@@ -80,6 +82,7 @@ class Reading:
         self._zero = 0  # the moment that has offset 0
         self._offset = 0
         self._after_hole = False
+        self._doubted_at = 0  # what was known of any book was doubted last
 
     def take(self, line: Recorded) -> list[Frame]:
         """What one line lets happen."""
@@ -100,19 +103,24 @@ class Reading:
             }
 
     def _doubt(self, at: int, link: str = "", sid: object = None) -> None:
+        """Of a link, or of one subscription of it; where a market's is not known, of that too."""
+        self._doubted_at = max(self._doubted_at, at)
         for market in self._markets.values():
-            if (not link or market.link == link) and (sid is None or market.sid == sid):
+            if (not link or market.link in ("", link)) and (
+                sid is None or market.sid in (None, sid)
+            ):
                 market.doubt(at)
 
     def _book(self, book: SeenBook) -> list[Frame]:
-        market = self._markets.get(book.ticker)
-        if market is None or market.levels is not None or book.at < market.doubted_at:
+        market = self._market(book.ticker, self._doubted_at)
+        if market.levels is not None or book.at < market.doubted_at:
             return []
         held = [moved for at, moved in market.held if at > book.received_at]
         market.held.clear()
         bids = {int(price): int(count) for price, count in book.yes}
         asks = {DOLLAR - price: int(count) for price, count in book.no}
         frames: list[Frame] = [self._install(market, book.ticker, bids, asks)]
+        market.seen_at = book.received_at
         for moved in held:
             frames += self._move(market, moved, self._at or 0)
         return frames
@@ -167,25 +175,30 @@ class Reading:
         return True
 
     def _play(self, line: Recorded, frame: Frame, outer: Any, body: Any) -> list[Frame]:
-        market = self._markets.get(frame.ticker)
-        if market is None:
-            market = _Market(line.link, outer.get("sid"), line.at)
-            self._markets[frame.ticker] = market
-            market_id = body.get("market_id", "")
-            self._market_ids.setdefault(
-                frame.ticker, market_id if isinstance(market_id, str) else ""
-            )
+        market = self._market(frame.ticker, line.at)
+        market_id = body.get("market_id")
+        if isinstance(market_id, str):
+            self._market_ids.setdefault(frame.ticker, market_id)
         if isinstance(frame, Printed):
             return [frame] if market.levels is not None else []
         market.link, market.sid = line.link, outer.get("sid")
         if isinstance(frame, Replaced):
             return [self._install(market, frame.ticker, frame.bids, frame.asks)]
+        if line.at <= market.seen_at:
+            return []
         if market.levels is not None:
             return self._move(market, frame, line.at)
         if len(market.held) >= HELD_MAX:
             market.doubt(line.at)
         market.held.append((line.at, frame))
         return []
+
+    def _market(self, ticker: str, at: int) -> _Market:
+        """A market that is new here is not known before that moment."""
+        market = self._markets.get(ticker)
+        if market is None:
+            market = self._markets[ticker] = _Market(at)
+        return market
 
     def _install(
         self, market: _Market, ticker: str, bids: dict[int, int], asks: dict[int, int]
@@ -194,6 +207,7 @@ class Reading:
             if count <= 0 or not 0 <= price <= DOLLAR:
                 raise ValueError(f"a level of {count} at {price}")
         market.held.clear()
+        market.seen_at = 0
         market.levels = {(Side.BID, price): count for price, count in bids.items()}
         market.levels |= {(Side.ASK, price): count for price, count in asks.items()}
         return Replaced(self._offset, ticker, bids, asks)
