@@ -101,12 +101,13 @@ class Paper(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = False
     host: str = "127.0.0.1"
     port: int = 7602
-    feed: str = "synthetic"  # or the path of a capture (.jsonl, .jsonl.gz)
+    feed: str = "synthetic"  # or the path of a capture (.jsonl, .jsonl.gz) or a recording
     speed: float = 1.0  # how many times faster than recorded a capture is played
     seed: int = 1  # of the synthetic markets
     tier: PaperTier = "advanced"  # whose rate budget the account has
     shards: dict[str, int] = {}  # exchange_index by series, such as {KXBTCD = 2}; 0 if not named
     idle_markets: int = 0  # so many more markets, in which nothing happens
+    damaged: bool = False  # play a recording that is damaged: what can't be read is a hole
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

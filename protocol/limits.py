@@ -41,6 +41,17 @@ SNAPSHOT_RETRY: Final = 250 * MS
 CATCH_UP_RETRY: Final = 250 * MS
 ENTRIES_MAX: Final = 500  # ledger entries in one answer
 LEDGER_SILENCE_MAX: Final = 2 * SECOND  # then a follower's account is not fit for new risk
+TOPICS_WATCHED_MAX: Final = 200_000  # of one speaker, whose numbers a listener remembers
+
+# Recordings
+BLOCK_BYTES: Final = 256 * 1024  # of lines, then a block is compressed and written
+BLOCK_INTERVAL: Final = 1 * SECOND  # or so long after its first line: what a kill may lose
+BLOCKS_MAX: Final = 20_000  # in one segment
+BLOCK_BYTES_MAX: Final = 64 * 1024 * 1024  # of one block that is read: no file fills the memory
+SEGMENT_BYTES_MIN: Final = 64 * 1024
+BOOKS_ASKED_MAX: Final = 50  # asked of the stream at once, every SNAPSHOT_RETRY
+HELD_MAX: Final = 10_000  # changes of one market that wait for its book, in a replay
+HOLE_PLAYED_MAX: Final = 1 * SECOND  # a replay does not wait longer where nothing is recorded
 
 # The account
 ORDERS_KEPT: Final = 5_000  # finished orders kept in memory; the database keeps all
@@ -272,4 +283,5 @@ assert QUIET_PROBE + PROBE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "and a dead s
 assert LATE_CALM < LATE_MAX < LATE_CURE
 assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert PAUSE_ANSWER < PAUSE_LOOK
+assert BLOCK_BYTES + LETTER_BYTES_MAX < BLOCK_BYTES_MAX, "what is written can be read"
 assert DRAIN_MAX < 5 * SECOND

@@ -13,6 +13,13 @@ MARK: Final = "mark"
 LEDGER: Final = "ledger"
 SYSTEM: Final = "system"
 
+# What everybody may want to hear: all but `raw.`, which is said only while somebody listens.
+ALL: Final = (
+    *("book.", "trade.", "ticker.", "market.", "event.", "reported.", "group."),
+    *("order.", "fill.", "position.", "balance.", "health."),
+    *(MARK, LEDGER, SYSTEM),
+)
+
 _TICKER = re.compile(rf"[A-Z0-9.\-]{{1,{TICKER_CHARS_MAX}}}", re.ASCII)
 
 

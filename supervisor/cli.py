@@ -22,6 +22,7 @@ LEDGER_COMMANDS = {
     "ledger": "print the ledger's entries (--since N --json --follow)",
     "adopt": "tell the ledger that the key in the settings is a new one of the same account",
 }
+RECORD = "record the exchange's frames, as they come, into files that can be played again"
 STOP_COMMANDS = {
     "halt": "no new order from now on, until somebody resumes",
     "resume": "lift a halt",
@@ -31,8 +32,9 @@ STOP_COMMANDS = {
 
 def main() -> NoReturn:
     """Run one subcommand and exit with its code."""
-    if len(sys.argv) > 1 and sys.argv[1] in LEDGER_COMMANDS:
-        command = [sys.executable, "-m", f"actors.writer.{sys.argv[1]}", *sys.argv[2:]]
+    module = _module_of(sys.argv[1]) if len(sys.argv) > 1 else ""
+    if module:
+        command = [sys.executable, "-m", module, *sys.argv[2:]]
         os.execv(command[0], command)  # a broken writer does not break this command
     arguments = _parser().parse_args()
     try:
@@ -43,6 +45,13 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
     sys.exit(code)
+
+
+def _module_of(name: str) -> str:
+    """The module that a command is, where it is another process's business; "" if it is ours."""
+    if name == "record":
+        return "actors.recorder"
+    return f"actors.writer.{name}" if name in LEDGER_COMMANDS else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,8 +74,15 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", _status, "say whether the whole is ready and, if not, why")
     status.add_argument("--json", action="store_true", help="print /status.json as it is")
     tap = add("tap", _tap, "print published messages as they pass")
-    tap.add_argument("prefix", nargs="*", default=[""], help="topic prefix, such as 'book.'")
+    tap.add_argument("prefix", nargs="*", help="topic prefix, such as 'book.'")
     tap.add_argument("--count", type=int, default=0, help="end after so many messages")
+    tap.add_argument("--verify", action="store_true", help="say what is lost and how old it comes")
+    tap.add_argument("--seconds", type=float, default=0.0, help="with --verify: end after so long")
+    replay = add("replay", _replay, "start everything on a recording, on the paper exchange")
+    replay.add_argument("path", help="a folder of segments, one of them, or a capture")
+    replay.add_argument("--speed", type=float, default=1.0, help="times as fast (1)")
+    replay.add_argument("--damaged", action="store_true", help="play it with holes if need be")
+    replay.add_argument("--check", action="store_true", help="only say what is damaged")
     follow = add("follow", _follow, "say what the stream follows, or have it follow more or less")
     follow.add_argument("action", nargs="?", choices=("list", "add", "remove"), default="list")
     follow.add_argument("wish", nargs="*", help="TICKER, event:, series:, *, trade:* or ticker:*")
@@ -83,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         stop.add_argument("--reason", required=by_default is None, default=by_default)
         if name == "panic":
             stop.add_argument("--timeout", type=float, default=0.0, help="give up after seconds")
-    for name, text in LEDGER_COMMANDS.items():
+    for name, text in {**LEDGER_COMMANDS, "record": RECORD}.items():
         commands.add_parser(name, help=text)  # for the list only: main hands these over
     add("setup", _setup, "make the folders, keys and tokens that the profile needs")
     add("preflight", _preflight, "say what would keep the processes from starting")
@@ -146,21 +162,15 @@ def _preflight(arguments: argparse.Namespace) -> int:
 
 
 def _tap(arguments: argparse.Namespace) -> int:
-    from protocol.errors import ConfigError
-    from protocol.runtime.bus import tap
-    from protocol.runtime.process import load_settings
+    from supervisor.tap import run
 
-    try:
-        settings = load_settings()
-    except ConfigError as e:
-        print(f"tap: {e}", file=sys.stderr)
-        return MISCONFIGURED
-    endpoints = [settings.endpoint(f"{name}.pub") for name in ("stream", "ledger", "system")]
-    for count, frame in enumerate(tap(endpoints, arguments.prefix), 1):
-        print(frame.decode("utf-8", "backslashreplace"), flush=True)
-        if count == arguments.count:
-            break
-    return 0
+    return run(arguments)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from supervisor.replay import run
+
+    return run(arguments)
 
 
 def _status(arguments: argparse.Namespace) -> int:

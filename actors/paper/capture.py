@@ -2,10 +2,13 @@
 
 Only the public frames of a capture are played: book snapshots, book deltas, trades. Its answers
 and fills were somebody else's. Prices of the no side are read as no prices (the default pricing).
+A tape is read twice: once for what it holds in all, then as it is played; so a day of any length
+takes no memory.
 """
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +18,8 @@ from actors.paper.fixed import DOLLAR, parse_count, parse_dollars
 from actors.paper.market import DECI_CENT, LINEAR_CENT, Market, Step
 from actors.paper.matching import Side, TapeBook
 
+PLAYED: Final = ("orderbook_snapshot", "orderbook_delta", "trade")
+UNREADABLE: Final = (KeyError, TypeError, AttributeError, ValueError, msgspec.DecodeError)
 BATCH_MAX: Final = 1_000  # frames in one step, so that nobody else waits long
 
 
@@ -50,34 +55,76 @@ class Printed(Struct, frozen=True, gc=False):
 Frame = Moved | Replaced | Printed
 
 
+class Capture:
+    """The frames of a plain capture: one line of JSON each; a line may be blank."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        """`lines` are read anew each time that the frames are."""
+        self.market_ids: dict[str, str] = {}
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Raises ValueError naming the line that is none."""
+        first_ms: int | None = None
+        offset = 0
+        for number, line in enumerate(self._lines, 1):
+            if not line.strip():
+                continue
+            try:
+                found = msgspec.json.decode(line)
+                kind, body = found["type"], found.get("msg")
+                if kind not in PLAYED:
+                    continue
+                if "ts_ms" in body:
+                    first_ms = body["ts_ms"] if first_ms is None else first_ms
+                    offset = max(offset, (body["ts_ms"] - first_ms) * 1_000)
+                self.market_ids.setdefault(body["market_ticker"], body.get("market_id", ""))
+                frame = frame_of(kind, body, offset)
+            except UNREADABLE as e:
+                raise ValueError(f"line {number}: {type(e).__name__}: {e}") from None
+            yield frame
+
+
+class Frames(Protocol):
+    """Whatever can be read for its frames, as often as one likes."""
+
+    market_ids: dict[str, str]  # by ticker, of the frames that have been read
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
 class Tape:
     """The frames of a capture, and how far they have been played."""
 
-    def __init__(self, source: str, frames: list[Frame], market_ids: dict[str, str]) -> None:
+    def __init__(self, source: str, frames: Frames) -> None:
+        """Reads all frames once, and raises what reading them raises.
+
+        What is added to them afterwards (somebody still records) is not played.
+        """
         self.source = source
         self.played = 0
-        self._frames = frames
-        self._market_ids = market_ids
+        self.total = 0
+        self._prices: dict[str, set[int]] = {}
+        for frame in frames:
+            self.total += 1
+            prices = self._prices.setdefault(frame.ticker, set())
+            if isinstance(frame, Replaced):
+                prices.update(frame.bids, frame.asks)
+            else:
+                prices.add(frame.price)
+        self._market_ids = {ticker: frames.market_ids.get(ticker, "") for ticker in self._prices}
+        self._rest = islice(frames, self.total)
+        self._next = next(self._rest, None)
         self._began: int | None = None  # monotonic ns
 
     @property
-    def total(self) -> int:
-        return len(self._frames)
-
-    @property
     def done(self) -> bool:
-        return self.played == self.total
+        return self._next is None
 
     def markets(self, opened: int) -> list[Market]:
         """The markets that the capture speaks of, with empty books, on the grid it uses."""
-        prices: dict[str, set[int]] = {ticker: set() for ticker in self._market_ids}
-        for frame in self._frames:
-            if isinstance(frame, Replaced):
-                prices[frame.ticker].update(frame.bids, frame.asks)
-            else:
-                prices[frame.ticker].add(frame.price)
         return [
-            Market(ticker, ticker, TapeBook(), opened, grid_of(prices[ticker]), market_id)
+            Market(ticker, ticker, TapeBook(), opened, grid_of(self._prices[ticker]), market_id)
             for ticker, market_id in self._market_ids.items()
         ]
 
@@ -86,12 +133,11 @@ class Tape:
         if self._began is None:
             self._began = now
         until = (now - self._began) // 1_000 * speed
-        end = self.played
-        most = min(self.played + BATCH_MAX, self.total)
-        while end < most and self._frames[end].offset <= until:
-            end += 1
-        frames = self._frames[self.played : end]
-        self.played = end
+        frames: list[Frame] = []
+        while self._next is not None and self._next.offset <= until and len(frames) < BATCH_MAX:
+            frames.append(self._next)
+            self._next = next(self._rest, None)
+        self.played += len(frames)
         return frames
 
 
@@ -107,31 +153,15 @@ def play(frame: Frame, exchange: Exchange, at: int) -> None:
 
 
 def read_tape(source: str, lines: Iterable[bytes]) -> Tape:
-    """A tape out of lines of JSON; a line may be blank. Raises ValueError naming the line."""
-    frames: list[Frame] = []
-    market_ids: dict[str, str] = {}
-    first_ms: int | None = None
-    offset = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            found = msgspec.json.decode(line)
-            kind, body = found["type"], found.get("msg")
-            if kind not in ("orderbook_snapshot", "orderbook_delta", "trade"):
-                continue
-            if "ts_ms" in body:
-                first_ms = body["ts_ms"] if first_ms is None else first_ms
-                offset = max(offset, (body["ts_ms"] - first_ms) * 1_000)
-            ticker = body["market_ticker"]
-            market_ids.setdefault(ticker, body.get("market_id", ""))
-            frames.append(_frame(kind, body, ticker, offset))
-        except (KeyError, TypeError, AttributeError, ValueError, msgspec.DecodeError) as e:
-            raise ValueError(f"line {number}: {type(e).__name__}: {e}") from None
-    return Tape(source, frames, market_ids)
+    """A tape out of lines of JSON, which are read twice. Raises ValueError naming the line."""
+    return Tape(source, Capture(lines))
 
 
-def _frame(kind: str, body: dict[str, Any], ticker: str, offset: int) -> Frame:
+def frame_of(kind: str, body: dict[str, Any], offset: int) -> Frame:
+    """What a public frame does. Raises one of UNREADABLE on one that can't be read."""
+    ticker = body["market_ticker"]
+    if not isinstance(ticker, str):
+        raise TypeError(f"market_ticker is {ticker!r}")
     if kind == "trade":
         side = Side(body["taker_book_side"])
         price = parse_dollars(body["yes_price_dollars"])

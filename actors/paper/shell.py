@@ -131,7 +131,7 @@ def build(settings: Settings, journal: Journal) -> tuple[Core, WireLog]:
     if paper.feed == "synthetic":
         feed = Synthetic(paper.seed, paper.speed)
     else:
-        feed = load_tape(paper.feed)
+        feed = load_tape(paper.feed, paper.damaged)
     listed = chain(feed.markets(opened), idle.markets(paper.idle_markets, opened))
     exchange = Exchange(listed, account, dice, lives)
     if isinstance(feed, Synthetic):

@@ -6,18 +6,24 @@ account would come back as something it never was.
 """
 
 import gzip
+import logging
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
 
-from actors.paper.capture import Tape, read_tape
+from actors.paper.capture import Capture, Frames, Tape
+from actors.paper.recorded import Recording
 from actors.paper.wire import Line
 from protocol.errors import ConfigError
+from protocol.recording import hole_line
+from protocol.runtime.segments import findings_of, is_recording, parts_of
 
 NAME: Final = "journal.jsonl"
+
+log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -75,11 +81,42 @@ class Journal:
         os.close(self._descriptor)
 
 
-def load_tape(path: str) -> Tape:
-    """A capture file (.jsonl, .jsonl.gz). Raises ConfigError naming what is wrong with it."""
+class Lines:
+    """The lines of a capture or of a recording, from the file each time anew."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._recorded = is_recording(path)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises OSError, EOFError and zlib.error as they come."""
+        if not self._recorded:
+            with (
+                gzip.open(self._path)
+                if self._path.endswith(".gz")
+                else open(self._path, "rb") as lines
+            ):
+                yield from lines
+            return
+        for part in parts_of(self._path):
+            if part.hole is not None:
+                yield hole_line(part.hole)
+            yield from part.lines.splitlines(keepends=True)
+
+
+def load_tape(path: str, damaged: bool = False) -> Tape:
+    """A capture file (.jsonl, .jsonl.gz), or a recording: a segment, or a folder of them.
+
+    A damaged recording is refused, unless it shall be played with holes where it is damaged.
+    Raises ConfigError naming what is wrong with it.
+    """
     try:
-        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as lines:
-            tape = read_tape(os.path.basename(path), lines)
+        if is_recording(path):
+            _look(path, damaged)
+            frames: Frames = Recording(Lines(path))
+        else:
+            frames = Capture(Lines(path))
+        tape = Tape(os.path.basename(path.rstrip("/")), frames)
     except (OSError, EOFError, zlib.error) as e:
         raise ConfigError(f"paper.feed: {path}: {getattr(e, 'strerror', None) or e}") from None
     except ValueError as e:
@@ -87,3 +124,11 @@ def load_tape(path: str) -> Tape:
     if not tape.total:
         raise ConfigError(f"paper.feed: {path}: no order book or trade in it")
     return tape
+
+
+def _look(path: str, damaged: bool) -> None:
+    """Say what is wrong with a recording. Raises ConfigError if it must not be played so."""
+    for finding in findings_of(path):
+        if not (finding.harmless or damaged):
+            raise ConfigError(f"paper.feed: {finding} (paper.damaged = true plays it with holes)")
+        log.warning("%s", finding)

@@ -55,8 +55,8 @@ def load_settings() -> Settings:
     return read(text, os.environ, where)
 
 
-def main(name: str, serve: Serve) -> NoReturn:
-    """Run one actor to its end and exit with its code."""
+def main(name: str, serve: Serve, alone: bool = True) -> NoReturn:
+    """Run one actor to its end and exit with its code. `alone`: one of its name in a profile."""
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold secrets
     if name in KEY_HOLDERS:
@@ -66,10 +66,11 @@ def main(name: str, serve: Serve) -> NoReturn:
         for path in (settings.run_dir, settings.bus_dir, settings.var_dir):
             private_folder(path)
         start_log(name)
-        lock = take_lock(f"{settings.run_dir}/{name}.lock")
+        lock = take_lock(f"{settings.run_dir}/{name}.lock") if alone else None
         with _fast_loop() as runner:
             code = runner.run(_whole(serve, settings))
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
     except ConfigError as e:
         print(f"{name}: {e}", file=sys.stderr)
         sys.exit(MISCONFIGURED)

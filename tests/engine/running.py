@@ -152,6 +152,10 @@ class Engine:
         """honcho start, with all processes of the Procfile or only these."""
         self._honcho = self._spawn(str(Path(sys.executable).parent / "honcho"), "start", *names)
 
+    def replay(self, path: Path, *words: str) -> None:
+        """`sidecar replay`, which becomes honcho."""
+        self._honcho = self._spawn(self.environment["SIDECAR_BIN"], "replay", str(path), *words)
+
     def start_without(self, *names: str) -> None:
         """honcho start, with all processes but these."""
         self.start(*(name for name in ACTORS if name not in names))

@@ -1,0 +1,1 @@
+"""What a recorder does, told what happens and over real sockets and files."""
