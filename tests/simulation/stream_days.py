@@ -197,7 +197,8 @@ def acknowledgements_are_lost(seed: int) -> World:
         moves(world, 100 * MS, 60 * SECOND)
         often(world, lambda: world.sockets.drop("market1"), 15 * SECOND, 45 * SECOND)
 
-    return lived(seed, Faults(ack_lost=0.3, command_fails=0.3), 60 * SECOND, plan)
+    faults = Faults(ack_lost=0.3, command_fails=0.3, frame_skip=0.03)
+    return lived(seed, faults, 60 * SECOND, plan)
 
 
 def subscriptions_end(seed: int) -> World:
