@@ -14,7 +14,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
+from protocol import wishes
 from protocol.errors import ConfigError
+from protocol.limits import CONNECTIONS_MAX, TICKERS_A_CONNECTION_MAX, WISHES_MAX
 
 PREFIX = "SIDECAR_"
 RESERVED = frozenset({"SIDECAR_CONFIG", "SIDECAR_BIN", "SIDECAR_LOCK_FD", "SIDECAR_GENERATION"})
@@ -49,9 +51,15 @@ class Exchange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stream(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which markets to follow."""
+    """Which markets to follow, and over how many connections.
 
-    follow: tuple[str, ...]  # market tickers, "series:KX…", "event:KX…", or "*" for all open
+    The exchange allows 200 connections to a user, its demo 10 (FACTS.md section 4.1); private
+    channels have one of their own beside these.
+    """
+
+    follow: tuple[str, ...]  # tickers, "series:KX…", "event:KX…", "*", "trade:*", "ticker:*"
+    connections: int = 8  # for market data, at most
+    tickers_a_connection: int = 2_500  # then the next connection is opened, while there is one
 
 
 class Api(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +78,7 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True):
 
 PaperTier = Literal["basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"]
 SHARD_MAX = 15  # of the paper exchange
+IDLE_MARKETS_MAX = 200_000
 
 
 class Paper(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +93,7 @@ class Paper(Struct, frozen=True, forbid_unknown_fields=True):
     tier: PaperTier = "advanced"  # whose rate budget the account has
     shards: dict[str, int] = {}  # exchange_index by series, such as {KXBTCD = 2}; 0 if not named
     damaged: bool = False  # play a recording that is damaged: what can't be read is a hole
+    idle_markets: int = 0  # so many more markets, in which nothing happens
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -179,8 +189,24 @@ def check_exchange(exchange: Exchange, where: str) -> None:
             raise ConfigError(f'{where}: {said} in environment "{environment}"')
 
 
+def _check_stream(stream: Stream, where: str) -> None:
+    if len(stream.follow) > WISHES_MAX:
+        text = f"stream.follow has {len(stream.follow)} wishes, expected at most {WISHES_MAX}"
+        raise ConfigError(f"{where}: {text}")
+    wrong = wishes.first_unfit(stream.follow)
+    if wrong:
+        raise ConfigError(f"{where}: stream.follow: {wrong}")
+    for name, number, most in (
+        ("connections", stream.connections, CONNECTIONS_MAX),
+        ("tickers_a_connection", stream.tickers_a_connection, TICKERS_A_CONNECTION_MAX),
+    ):
+        if not 1 <= number <= most:
+            raise ConfigError(f"{where}: stream.{name} is {number}, expected 1 to {most}")
+
+
 def _check(settings: Settings, where: str) -> None:
     check_exchange(settings.exchange, where)
+    _check_stream(settings.stream, where)
     if settings.paper.enabled != (settings.exchange.environment == "paper"):
         raise ConfigError(f'{where}: paper.enabled goes with exchange.environment = "paper"')
     for section, port in (
@@ -192,6 +218,11 @@ def _check(settings: Settings, where: str) -> None:
             raise ConfigError(f"{where}: {section}.port is {port}, expected 1 to 65535")
     if not settings.paper.speed > 0:
         raise ConfigError(f"{where}: paper.speed is {settings.paper.speed}, expected more than 0")
+    if not 0 <= settings.paper.idle_markets <= IDLE_MARKETS_MAX:
+        raise ConfigError(
+            f"{where}: paper.idle_markets is {settings.paper.idle_markets}, "
+            f"expected 0 to {IDLE_MARKETS_MAX}"
+        )
     for series, shard in settings.paper.shards.items():
         if not 0 <= shard <= SHARD_MAX:
             raise ConfigError(

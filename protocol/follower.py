@@ -4,6 +4,8 @@ Being lost is ordinary: PUB/SUB drops. What a follower never is, is wrong withou
 missing piece is asked for by a timer, never "on the next message", which may not come.
 """
 
+from typing import Literal
+
 from protocol import topics
 from protocol.account import Account, Meaning
 from protocol.book import Book
@@ -23,9 +25,11 @@ from protocol.messages import (
     AccountRequest,
     BookAnswer,
     BookDelta,
+    BookFresh,
     BookLost,
     BookRequest,
     BookSnapshot,
+    BookStale,
     Entries,
     EntriesRequest,
     Entry,
@@ -35,12 +39,18 @@ from protocol.sequence import Cursor, Verdict
 
 
 class BookFollower:
-    """One market's book, from `book.<ticker>` and the marks of the stream."""
+    """One market's book, from `book.<ticker>` and the marks of the stream.
+
+    `live`: all of it, and of now. `stale`: all of it, of a past moment. Else lost: `book` must not
+    be read; a snapshot is asked for.
+    """
 
     def __init__(self, ticker: str, outbox: Outbox, now: int) -> None:
         self.ticker = ticker
         self.book = Book()
-        self.live = False
+        self.whole = False  # nothing is missing
+        self.late = False  # the stream says that what it publishes is of a past moment
+        self.generation = 0
         self.cursor = Cursor()
         self.gaps = 0
         self._topic = topics.book(ticker)
@@ -50,6 +60,16 @@ class BookFollower:
         self._pending: list[Envelope] = []  # contiguous, ends at the cursor
         self._ask_at = now
         self._asked = 0
+
+    @property
+    def live(self) -> bool:
+        return self.whole and not self.late
+
+    @property
+    def state(self) -> Literal["live", "stale", "lost"]:
+        if not self.whole:
+            return "lost"
+        return "stale" if self.late else "live"
 
     def hear(self, now: int, envelope: Envelope) -> None:
         """Take what was published; other topics than the book's and the mark are ignored."""
@@ -63,7 +83,7 @@ class BookFollower:
 
     def adopt(self, answer: BookAnswer) -> None:
         """Take a snapshot from the stream, and what was published after it."""
-        if self.live or answer.ticker != self.ticker or answer.state != "live":
+        if self.whole or answer.ticker != self.ticker or answer.state not in ("live", "stale"):
             return
         if answer.epoch < self.cursor.epoch:
             return
@@ -71,23 +91,24 @@ class BookFollower:
         if held and held[0].seq != answer.seq + 1:
             return
         try:
-            self.book = Book(answer.yes, answer.no)
+            book = Book(answer.yes, answer.no)
         except RemoteProtocolError:
             return
         if (answer.epoch, answer.seq) > (self.cursor.epoch, self.cursor.seq):
             self.cursor = Cursor(answer.epoch, answer.seq)
         elif not held and (answer.epoch, answer.seq) < (self.cursor.epoch, self.cursor.seq):
             return  # something after it was not kept
-        self.live = True
+        self.book, self.generation = book, answer.generation
+        self.whole, self.late = True, answer.state == "stale"
         self._pending.clear()
         for envelope in held:
-            self._apply(envelope)
+            self._take(envelope)
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Ask for a snapshot while lost; notice silence."""
-        if self.live and now - self._heard_at > MARK_SILENCE_MAX:
+        if self.whole and now - self._heard_at > MARK_SILENCE_MAX:
             self._lose()
-        if self.live or now < self._ask_at:
+        if self.whole or now < self._ask_at:
             return []
         self._ask_at = now + SNAPSHOT_RETRY
         self._asked += 1
@@ -97,7 +118,7 @@ class BookFollower:
         return [Tell("stream", letter)]
 
     def deadline(self) -> int:
-        return self._heard_at + MARK_SILENCE_MAX + 1 if self.live else self._ask_at
+        return self._heard_at + MARK_SILENCE_MAX + 1 if self.whole else self._ask_at
 
     def _said(self, envelope: Envelope) -> None:
         verdict = self.cursor.admit(envelope.epoch, envelope.seq)
@@ -106,33 +127,40 @@ class BookFollower:
         if verdict is Verdict.GAP:
             self.gaps += 1
         match envelope.body:
-            case BookSnapshot(yes=yes, no=no):
-                self._pending.clear()
-                self.book, self.live = Book(yes, no), True
-            case BookLost():
-                self._lose()
-            case BookDelta() if self.live and verdict is Verdict.NEXT:
-                self._apply(envelope)
-            case BookDelta():
+            case BookSnapshot() | BookLost():
+                self._take(envelope)
+            case BookDelta() | BookStale() | BookFresh() if self.whole and verdict is Verdict.NEXT:
+                self._take(envelope)
+            case BookDelta() | BookStale() | BookFresh():
                 self._hold(envelope, verdict)
 
-    def _apply(self, envelope: Envelope) -> None:
-        delta = envelope.body
-        if not isinstance(delta, BookDelta):
-            return
+    def _take(self, envelope: Envelope) -> None:
+        """What was said next."""
         try:
-            self.book.apply(delta.side, delta.price, delta.change)
+            match envelope.body:
+                case BookSnapshot(yes=yes, no=no, generation=generation):
+                    self._pending.clear()
+                    self.book, self.generation = Book(yes, no), generation
+                    self.whole, self.late = True, False
+                case BookLost():
+                    self._lose()
+                case BookDelta(side=side, price=price, change=change) if self.whole:
+                    self.book.apply(side, price, change)
+                case BookStale():
+                    self.late = True
+                case BookFresh():
+                    self.late = False
         except RemoteProtocolError:
             self._lose()
 
     def _hold(self, envelope: Envelope, verdict: Verdict) -> None:
-        self.live = False
+        self.whole = False
         if verdict is not Verdict.NEXT or len(self._pending) >= PENDING_MAX:
             self._pending.clear()
         self._pending.append(envelope)
 
     def _lose(self) -> None:
-        self.live = False
+        self.whole = False
         self._pending.clear()
 
     def _marked(self, now: int, envelope: Envelope, mark: Mark) -> None:
@@ -164,6 +192,9 @@ class LedgerFollower:
         self._heard_at: int | None = None
         self._ask_at = 0
         self._asked = 0
+        self._gaps = 0
+        self._catching_up = False
+        self._lag = 0  # microseconds, the largest since `counters`
 
     def current(self, now: int) -> bool:
         """Complete as far as we know, and the writer was heard within LEDGER_SILENCE_MAX."""
@@ -184,11 +215,21 @@ class LedgerFollower:
         self.account = account
         self.head = max(self.head, account.n)
 
-    def hear(self, now: int, envelope: Envelope) -> list[Meaning]:
-        """Take what the writer published. Returns what changed in the account."""
+    def counters(self) -> dict[str, int]:
+        """For a heartbeat: the largest lag since the last one, and how often entries had to be
+        fetched. The lag is from the moment the writer spoke to the moment it was heard."""
+        lag, self._lag = self._lag, 0
+        return {"lag_ms": lag // 1_000, "gaps": self._gaps}
+
+    def hear(self, now: int, envelope: Envelope, at: int = 0) -> list[Meaning]:
+        """Take what the writer published. Returns what changed in the account.
+
+        `at` is the wall clock, microseconds; without it no lag is known.
+        """
         if envelope.source != "writer":
             return []
         self._heard_at = now
+        self._lag = max(self._lag, at - envelope.at)
         match envelope.body:
             case Mark(head=head):
                 self.head = max(self.head, head)
@@ -216,6 +257,7 @@ class LedgerFollower:
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Ask for what is missing, at a bounded rate."""
+        self._catching_up = self._catching_up and self._missing
         if now < self._ask_at or not self._missing:
             return []
         self._ask_at = now + CATCH_UP_RETRY
@@ -223,6 +265,8 @@ class LedgerFollower:
         if self.account is None:
             letter = self._outbox.letter(f"account:{self._asked}", AccountRequest(), at)
             return [Tell("rehydrator", letter)]
+        self._gaps += not self._catching_up
+        self._catching_up = True
         request = EntriesRequest(self.account.n, ENTRIES_MAX)
         return [Tell("writer", self._outbox.letter(f"entries:{self._asked}", request, at))]
 

@@ -15,6 +15,10 @@ GATE_INTERVAL: Final = 1 * SECOND
 GATE_LEASE: Final = 10 * SECOND  # longer than a restart of the supervisor
 REASONS_MAX: Final = 16  # reasons a process gives at once
 SIGNALS_KEPT: Final = 200  # life-cycle signals the supervisor remembers
+FOLLOWERS_MAX: Final = 64  # programs that say how they follow
+FOLLOWER_FORGOTTEN: Final = 60 * SECOND  # one that has said nothing for so long
+FOLLOWER_NAME_CHARS_MAX: Final = 40
+FOLLOWER_SLOW: Final = 1 * SECOND  # a lag above this is shown as trouble
 
 # The bus
 MARK_INTERVAL: Final = 1 * SECOND
@@ -105,7 +109,7 @@ LIMITS_AGAIN: Final = 2 * SECOND  # to the second reading of limits or costs tha
 PAGES_MAX: Final = 1_000  # pages of one listing
 PAGE_LIMIT: Final = 200  # rows asked for a page of orders or fills
 MARKETS_PAGE: Final = 1_000
-MARKETS_MAX: Final = 10_000  # tickers one stream follows (FACTS.md section 4.1)
+MARKETS_MAX: Final = 20_000  # tickers one stream follows
 RECONCILE_INTERVAL: Final = 60 * SECOND
 DIFFER_AGAIN: Final = 5 * SECOND  # between the two readings that a difference must be in
 CASH_ROUNDING: Final = 10_000  # micro-dollars: a balance is cut to whole cents (FACTS.md 9)
@@ -139,6 +143,11 @@ SEARCHED_FOR: Final = 60 * SECOND  # then a cancel of an order that nobody knows
 RECONCILE_ASKERS_MAX: Final = 64  # who waits for one round
 SLEPT_MIN: Final = 5 * SECOND  # the wall clock ahead of the monotonic one: the host slept
 PAUSE_LOOK: Final = 15 * SECOND  # between two looks at the exchange's status while it pauses
+PAUSE_ANSWER: Final = 3 * SECOND  # whoever asks whether it pauses waits so long for a look
+PAUSE_ASKERS_MAX: Final = 16  # who waits for one look
+AUDIT_TICKERS_MAX: Final = 100  # books in one listing (FACTS.md section 5)
+AUDITS_MAX: Final = 4  # listings of books under way
+AUDIT_WAIT_MAX: Final = 10 * SECOND  # a listing that has no tokens by then is given up
 MARKET_LOOK_MAX: Final = 3 * SECOND  # an order waits this long for its market's rules
 MARKET_FRESH: Final = 5 * SECOND  # an order is refused by rules read at most so long ago
 MARKET_KEPT: Final = 10 * MINUTE  # rules older than this are read again before an order
@@ -148,17 +157,64 @@ EVIDENCE_ASKERS_MAX: Final = 64  # questions about orders that wait for the data
 CONFIRM_ASKERS_MAX: Final = 64  # who waits for one confirmation, and whom we told of it
 JITTER: Final = 250 * MS  # one-way delay may vary this much; the bucket keeps room for it
 
-# The stream
+# The stream: connections
 RECONNECT_MIN: Final = 250 * MS
 RECONNECT_MAX: Final = 60 * SECOND
+REFUSED_RETRY: Final = 5 * SECOND  # at least, after a 429 for a handshake
+PAUSE_RETRY: Final = 15 * SECOND  # at most, while the exchange pauses
+AUTH_TRIES_MAX: Final = 3
+AUTH_RETRY: Final = 5 * MINUTE  # then, lest a mistake of the exchange's blinds us for good
 CONNECT_MAX: Final = 10 * SECOND
 COMMAND_MAX: Final = 5 * SECOND  # an unanswered command of ours means a new connection
-SILENCE_MAX: Final = 25 * SECOND  # the exchange pings every 10 s (FACTS.md section 4.1)
-RESYNC_RETRY: Final = 1 * SECOND
-RESYNCS_MAX: Final = 5  # snapshots asked for in vain before the connection is given up
+COMMAND_RETRY: Final = 1 * SECOND  # after "too many requests" for a command
+PING_INTERVAL: Final = 2 * SECOND
+PINGS_KEPT: Final = 8  # unanswered pings that are remembered
+SILENCE_MAX: Final = 4 * SECOND  # without a frame, a ping or a pong
+SILENCE_GRACE: Final = 2 * SECOND  # for what waits in the socket when it was we who did not run
 TICKERS_A_COMMAND: Final = 500  # FACTS.md section 4.1
+CONNECTIONS_MAX: Final = 64  # for market data, that settings may ask for
+TICKERS_A_CONNECTION_MAX: Final = 10_000  # has been seen to work (FACTS.md section 4.1)
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
-AUTH_TRIES_MAX: Final = 3
+FRAMES_A_TURN: Final = 256  # worked off before reading, pongs and letters have their turn
+FRAMES_WAITING_MAX: Final = 100_000  # taken off one socket and not worked off yet
+FRAMES_WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+UNSENT_BYTES_MAX: Final = 4 * 1024 * 1024  # what the exchange does not take from us
+
+# The stream: what is late
+LATE_MAX: Final = 1 * SECOND  # a frame that was so long on its way is late
+LATE_CALM: Final = 500 * MS  # and with such a one it is over
+LATE_CURE: Final = 10 * SECOND  # late for so long: a new connection leaves the backlog behind
+SLOW_MAX: Final = 500 * MS  # frames that wait so long on our side: we are slow
+LOOP_LAG_MAX: Final = 1 * SECOND  # a timer that rings so late: we did not run
+OFFSET_WINDOW: Final = 60 * SECOND  # how long the smallest delay stands for the clocks' offset
+CLOCK_STEP_MIN: Final = 250 * MS  # a jump of the wall clock that is one
+
+# The stream: books
+RESYNC_MIN: Final = 250 * MS  # between two requests for snapshots
+RESYNC_RETRY: Final = 1 * SECOND
+SNAPSHOT_TRIES: Final = 3  # snapshots asked for in vain before the next stronger means
+QUIET_PROBE: Final = 10 * SECOND  # a book subscription that is silent so long is asked for a sign
+LIST_INTERVAL: Final = 30 * SECOND  # between two looks at which subscriptions the exchange has
+DIVERGED_WINDOW: Final = 5 * MINUTE  # a subscription that lies twice within it is made anew
+CROSSED_MAX: Final = 500 * MS  # a book that is crossed for longer is wrong
+BOOK_REQUESTS_MAX: Final = 10_000  # requests for books that wait; more are not answered
+BOOK_ANSWERS_A_TURN: Final = 50
+BOOK_ANSWERS_PAUSE: Final = 5 * MS  # between two turns
+AUDIT_ROUND: Final = 60 * SECOND  # in which each book is compared with the exchange's listing
+AUDITS_UNDER_WAY_MAX: Final = 16
+AUDIT_PACE_MIN: Final = 250 * MS  # between two audits
+AUDIT_LEAD: Final = 1 * SECOND  # a listing may be older than the moment it is asked for
+AUDIT_GRACE: Final = 3 * SECOND  # or newer than what the stream has brought so far
+AUDIT_ANSWER_MAX: Final = 15 * SECOND
+AUDIT_CHANGES_MAX: Final = 20_000  # of the books under one audit; busier ones are audited later
+QUARANTINE_AFTER: Final = 3  # audits in a row that found another book
+QUARANTINE: Final = 60 * SECOND
+
+# The stream: what to follow
+WISHES_MAX: Final = 20_000
+FOLLOWS_WAITING_MAX: Final = 16  # changes under way to the disk
+NEWBORN_KEPT: Final = 10 * MINUTE  # a market that the life cycle told of may not be listed yet
+ENDED_KEPT: Final = 20_000  # markets known to be settled
 
 # The front
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -195,6 +251,11 @@ assert CANCEL_TOLD_AFTER < REQUEST_MAX
 assert CALL_CONNECT_MAX < CALL_READ_MAX < CALL_TOTAL_MAX
 assert CALL_TOTAL_MAX + OUTCOME_ACK_MAX < REQUEST_MAX, "the gateway knows before the front gives up"
 assert MARKET_FRESH < MARKET_KEPT
-assert RECONNECT_MIN < RECONNECT_MAX
 assert BLOCK_BYTES + LETTER_BYTES_MAX < BLOCK_BYTES_MAX, "what is written can be read"
+assert RECONNECT_MIN < REFUSED_RETRY < RECONNECT_MAX < AUTH_RETRY
+assert PING_INTERVAL < SILENCE_MAX, "a quiet connection answers in between"
+assert SILENCE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "a dead socket is flagged within 5 s"
+assert LATE_CALM < LATE_MAX < LATE_CURE
+assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
+assert PAUSE_ANSWER < PAUSE_LOOK
 assert DRAIN_MAX < 5 * SECOND

@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--speed", type=float, default=1.0, help="times as fast (1)")
     replay.add_argument("--damaged", action="store_true", help="play it with holes if need be")
     replay.add_argument("--check", action="store_true", help="only say what is damaged")
+    follow = add("follow", _follow, "say what the stream follows, or have it follow more or less")
+    follow.add_argument("action", nargs="?", choices=("list", "add", "remove"), default="list")
+    follow.add_argument("wish", nargs="*", help="TICKER, event:, series:, *, trade:* or ticker:*")
     confirm = add(
         "confirm-restore",
         _confirm_restore,
@@ -233,6 +236,12 @@ def _confirm_restore(arguments: argparse.Namespace) -> int:
         return UNREACHABLE
 
 
+def _follow(arguments: argparse.Namespace) -> int:
+    from supervisor.follow import run
+
+    return run(arguments)
+
+
 def _stop(arguments: argparse.Namespace) -> int:
     from supervisor.stop import run
 
@@ -261,7 +270,22 @@ def _table(status: dict[str, Any]) -> list[str]:
     for name, p in status["processes"].items():
         beat = "-" if p["heartbeat_age_ms"] < 0 else p["heartbeat_age_ms"]
         lines.append(row.format(name, p["state"], p["pid"], p["restarts"], beat, p["reason"]))
+    lines += _followers(status["followers"])
     return [line.rstrip() for line in lines]
+
+
+def _followers(followers: dict[str, Any]) -> list[str]:
+    """Programs that say how they follow; nothing while there are none."""
+    from supervisor.followers import trouble
+
+    row = "{:<20} {:<8} {:>8} {:>8} {:>8} {:>9} {:>9}"
+    titles = row.format("follower", "state", "follows", "lost", "gaps", "lag ms", "said ms")
+    lines = ["", titles] if followers else []
+    for name, f in followers.items():
+        word = trouble(f["lost"], f["lag_ms"]) or "fine"
+        numbers = (f["followed"], f["lost"], f["gaps"], f["lag_ms"], f["age_ms"])
+        lines.append(row.format(name, word, *numbers))
+    return lines
 
 
 if __name__ == "__main__":

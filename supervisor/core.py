@@ -33,7 +33,17 @@ from protocol.machine import (
     Started,
     Stopping,
 )
-from protocol.messages import Health, Heartbeat, ProcessHealth, Refused, Signal, System
+from protocol.messages import (
+    FollowerReport,
+    Health,
+    Heartbeat,
+    Noted,
+    ProcessHealth,
+    Refused,
+    Signal,
+    System,
+)
+from supervisor.followers import Followers
 
 FLAGS: Final = {
     "db_ready": "writer",
@@ -91,6 +101,7 @@ class Supervisor:
         self._others = others
         self._runners: Mapping[str, Runner] = {}
         self._latch = NO_LATCH
+        self._followers = Followers()
         self._said: tuple[bool, str, tuple[str, ...], dict[str, bool]] | None = None
         self._gate_at = 0
 
@@ -116,9 +127,15 @@ class Supervisor:
         return min(self._gate_at, self._outbox.deadline())
 
     def _hear(self, now: int, at: int, sender: tuple[bytes, ...], letter: Letter) -> list[Effect]:
+        if isinstance(letter.body, FollowerReport):
+            why = self._followers.hear(now, letter.body)
+            said = Refused(why) if why else Noted()
+            return [Answer(sender, self._outbox.letter(letter.id, said, at))]
         lease = self._leases.get(letter.source)
         if lease is None or not isinstance(letter.body, Heartbeat | Signal):
-            refusal = Refused("the supervisor takes heartbeats and signals of the engine")
+            refusal = Refused(
+                "the supervisor takes heartbeats and signals of the engine, reports of followers"
+            )
             return [Answer(sender, self._outbox.letter(letter.id, refusal, at))]
         if letter.epoch < lease.epoch:
             return []  # a ghost of a former life
@@ -211,6 +228,7 @@ class Supervisor:
             flags,
             {name: self._health(now, name) for name in (*REQUIRED, *self._others)},
             read_only,
+            self._followers.health(now),
         )
 
     def _flag(self, owner: str, flag: str) -> bool:

@@ -3,6 +3,8 @@
 import html
 from typing import Any
 
+from supervisor.followers import trouble
+
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 _STYLE = """
@@ -10,6 +12,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --good: #4ade80; --bad: #f87171; } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;
   font-variant-numeric: tabular-nums; }
+h2 { font-size: 1.1rem; margin: 1.5rem 0 0; }
 h1 { font-size: 1.5rem; margin: 0; } h1 span { color: var(--soft); font-weight: 400; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 ul { padding: 0; list-style: none; margin: .5rem 0 1.5rem; }
@@ -51,9 +54,32 @@ def render(status: dict[str, Any]) -> str:
 <ul class="bad">{reasons}</ul><ul class="flags">{flags}</ul>
 <table><thead><tr><th>process</th><th>state</th><th class="n">pid</th><th class="n">restarts</th>
 <th class="n">heartbeat</th><th>reason</th></tr></thead><tbody>{rows}</tbody></table>
+{_followers(status["followers"])}
 <footer>As of {html.escape(status["as_of"])} · <code>/status.json</code> · <code>/readyz</code>
 </footer></body></html>
 """
+
+
+def _followers(followers: dict[str, Any]) -> str:
+    """Programs that say how they follow; nothing while there are none."""
+    if not followers:
+        return ""
+    rows = "".join(_follower(name, follower) for name, follower in followers.items())
+    return f"""<h2>Followers</h2>
+<table><thead><tr><th>program</th><th>state</th><th class="n">follows</th><th class="n">lost</th>
+<th class="n">gaps</th><th class="n">lag</th><th class="n">said</th></tr></thead>
+<tbody>{rows}</tbody></table>"""
+
+
+def _follower(name: str, follower: dict[str, Any]) -> str:
+    wrong = trouble(follower["lost"], follower["lag_ms"])
+    return (
+        f'<tr><td>{html.escape(name)}</td><td class="{"bad" if wrong else "good"}">'
+        f'{wrong or "keeps up"}</td><td class="n">{follower["followed"]}</td>'
+        f'<td class="n">{follower["lost"]}</td><td class="n">{follower["gaps"]}</td>'
+        f'<td class="n">{follower["lag_ms"]} ms</td><td class="n">{follower["age_ms"]} ms ago</td>'
+        "</tr>"
+    )
 
 
 def _row(name: str, process: dict[str, Any]) -> str:

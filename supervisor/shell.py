@@ -93,8 +93,10 @@ class Page:
         for process in state["processes"].values():
             if process["heartbeat_age_ms"] >= 0:
                 process["heartbeat_age_ms"] += since
+        for follower in state["followers"].values():
+            follower["age_ms"] += since
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        keys = ("healthy", "gate", "reasons", "flags", "processes")
+        keys = ("healthy", "gate", "reasons", "flags", "processes", "followers")
         return {key: state[key] for key in keys} | {"profile": self._profile, "as_of": now}
 
     def _refused(self, request: Request) -> Response | None:

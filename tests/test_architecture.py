@@ -38,7 +38,8 @@ LEDGER_IO = {
 }  # fmt: skip
 GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("callers", "latch", "panic", "wire")}
 PAPER_IO = {f"actors/paper/{name}.py" for name in ("control", "desk", "replies")}
-SUPERVISOR_IO = {f"supervisor/{name}.py" for name in ("replay", "stop", "tap")}
+STREAM_IO = {f"actors/stream/{name}.py" for name in ("handshake", "socket", "wishes")}
+SUPERVISOR_IO = {f"supervisor/{name}.py" for name in ("follow", "replay", "stop", "tap")}
 MIGRATIONS = {path.relative_to(ROOT).as_posix() for path in (ROOT / LEDGER).rglob("versions/*.py")}
 # Who of the writer's process may open a file: see database.py. Of the database none of them does:
 # the lock, the anchor, /proc, and copies that nobody else knows yet.
@@ -48,7 +49,7 @@ READING = ("read_bytes", "read_text", "write_bytes", "write_text")
 NO_FILE = {f"{LEDGER}/commands.py"}  # /dev/null
 HOMES = {
     "zmq": {"protocol/runtime/bus.py"},
-    "websockets": {"actors/stream/shell.py"},
+    "websockets": {"actors/stream/handshake.py", "actors/stream/socket.py"},
     "requests": {"actors/gateway/wire.py"},
     "urllib3": {"actors/gateway/wire.py"},
     "sqlalchemy": {
@@ -91,7 +92,7 @@ def imports(path: Path) -> set[str]:
 def is_pure(path: Path) -> bool:
     if "runtime" in path.relative_to(ROOT).parts or path.name in IO_FILES:
         return False
-    impure = LEDGER_IO | GATEWAY_IO | PAPER_IO | SUPERVISOR_IO | MIGRATIONS
+    impure = LEDGER_IO | GATEWAY_IO | PAPER_IO | STREAM_IO | SUPERVISOR_IO | MIGRATIONS
     return name_of(path) not in impure
 
 

@@ -4,15 +4,15 @@ Pure: the web layer hands in what came over the wire and gets back either a requ
 with one stable code.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypeVar, get_args, get_type_hints
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from protocol import topics
+from actors.api.bodies import Problem, decoded, unfit
+from protocol import topics, wishes
 from protocol.facts import OrderSide, TimeInForce
 from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
@@ -20,22 +20,13 @@ from protocol.limits import (
     CONFIRMED_BY_CHARS_MAX,
     COUNT_MAX,
     PAGE_MAX,
+    WISHES_MAX,
 )
 from protocol.messages import PlaceOrder
 from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
 
 Scope = Literal["read", "trade"]
 PAGE_DEFAULT: Final = 100
-
-
-class Problem(Struct, frozen=True):
-    """Why a request is refused: `code` is stable, `detail` is for people."""
-
-    status: int
-    code: str
-    detail: str
-    field: str = ""
-    retry_after_ms: int = 0
 
 
 class Page(Struct, frozen=True):
@@ -47,6 +38,16 @@ class Page(Struct, frozen=True):
 
 class GetBook(Struct, frozen=True):
     ticker: str
+    stale: bool = False  # a book of a past moment will do
+
+
+class GetFollow(Struct, frozen=True):
+    pass
+
+
+class SetFollow(Struct, frozen=True):
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
 
 
 class GetList(Struct, frozen=True):
@@ -88,8 +89,8 @@ class Confirm(Struct, frozen=True):
 
 
 Ask = (
-    GetBook | GetList | GetOrder | GetEvidence | GetStatus | Place | Cancel | SetHalt | PressPanic
-    | Confirm
+    GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
+    | SetHalt | PressPanic | Confirm
 )  # fmt: skip
 
 
@@ -107,6 +108,11 @@ class _ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
+class _FollowBody(Struct, frozen=True, forbid_unknown_fields=True):
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
 class _ConfirmBody(Struct, frozen=True, forbid_unknown_fields=True):
     confirmed_by: str
 
@@ -115,8 +121,8 @@ _ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII
 _order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit)
 _reason_body = msgspec.json.Decoder(_ReasonBody)
 _confirm_body = msgspec.json.Decoder(_ConfirmBody)
+_follow_body = msgspec.json.Decoder(_FollowBody)
 
-T = TypeVar("T")
 Read = Callable[[str, Mapping[str, str], bytes, str], Ask | Problem]
 
 
@@ -161,11 +167,22 @@ def _split(path: str) -> tuple[str, str]:
 def _book(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
     if not topics.is_ticker(name):
         return Problem(422, "invalid_ticker", "not the name of a market", "ticker")
-    return GetBook(name)
+    stale = query.get("allow_stale", "0")
+    if stale not in ("0", "1"):
+        return Problem(422, "invalid_allow_stale", "0 or 1", "allow_stale")
+    return _stranger(query, ("allow_stale",)) or GetBook(name, stale == "1")
+
+
+def _stranger(query: Mapping[str, str], known: tuple[str, ...]) -> Problem | None:
+    """A parameter that there is not."""
+    for field in query:
+        if field not in known:
+            return Problem(422, "unknown_parameter", f"no such parameter: {field[:50]}", field)
+    return None
 
 
 def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
-    def page(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    def rows(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
         numbers = {}
         for field, most in (("limit", PAGE_MAX), ("cursor", 1 << 62)):
             text = query.get(field, "")
@@ -173,12 +190,10 @@ def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
                 return Problem(422, f"invalid_{field}", f"a number from 1 to {most}", field)
             if text:
                 numbers[field] = int(text)
-        for field in query:
-            if field not in ("limit", "cursor"):
-                return Problem(422, "unknown_parameter", f"no such parameter: {field[:50]}", field)
-        return GetList(what, Page(numbers.get("limit", PAGE_DEFAULT), numbers.get("cursor", 0)))
+        page = Page(numbers.get("limit", PAGE_DEFAULT), numbers.get("cursor", 0))
+        return _stranger(query, ("limit", "cursor")) or GetList(what, page)
 
-    return page
+    return rows
 
 
 def _one(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
@@ -205,7 +220,7 @@ def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> 
 
 
 def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    order = _decoded(_order_body, body, "invalid_order")
+    order = decoded(_order_body, body, "invalid_order")
     if isinstance(order, Problem):
         return order
     if not topics.is_ticker(order.ticker):
@@ -228,65 +243,48 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
 
 def _reason(make: Callable[[str], Ask]) -> Read:
     def reason(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-        found = _decoded(_reason_body, body, "invalid_reason")
+        found = decoded(_reason_body, body, "invalid_reason")
         if isinstance(found, Problem):
             return found
-        return _unfit("reason", found.reason, REASON_CHARS_MAX) or make(found.reason)
+        return unfit("reason", found.reason, REASON_CHARS_MAX) or make(found.reason)
 
     return reason
 
 
-def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    found = _decoded(_confirm_body, body, "invalid_confirmed_by")
+def _followed(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    return GetFollow()
+
+
+def _follow(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    found = decoded(_follow_body, body, "invalid_follow")
     if isinstance(found, Problem):
         return found
-    wrong = _unfit("confirmed_by", found.confirmed_by, CONFIRMED_BY_CHARS_MAX)
+    if not found.add and not found.remove:
+        return Problem(422, "invalid_follow", "nothing to add and nothing to remove", "add")
+    for field, named in (("add", found.add), ("remove", found.remove)):
+        if len(named) > WISHES_MAX:
+            return Problem(422, "invalid_follow", f"at most {WISHES_MAX} at once", field)
+        wrong = wishes.first_unfit(named)
+        if wrong:
+            return Problem(422, "invalid_wish", wrong, field)
+    both = next((wish for wish in found.remove if wish in found.add), None)
+    if both is not None:
+        return Problem(422, "invalid_follow", f"{both} is to be added as well", "remove")
+    return SetFollow(found.add, found.remove)
+
+
+def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    found = decoded(_confirm_body, body, "invalid_confirmed_by")
+    if isinstance(found, Problem):
+        return found
+    wrong = unfit("confirmed_by", found.confirmed_by, CONFIRMED_BY_CHARS_MAX)
     return wrong or Confirm(found.confirmed_by)
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Problem:
-    try:
-        found = decoder.decode(body)
-        twice = _twice(body)
-    except msgspec.ValidationError as e:
-        return Problem(422, code, f"{str(e)[:300]}{_allowed(decoder, e)}", _field(str(e)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        return Problem(400, "malformed_json", str(e)[:300])
-    return Problem(422, code, f"`{twice}` is said twice", twice) if twice else found
-
-
-def _twice(body: bytes) -> str:
-    """A field that a body names twice: which of the two was meant is not ours to guess."""
-    pairs: list[tuple[str, object]]
-    pairs = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
-    names = [name for name, _ in pairs]
-    return next((name for name in names if names.count(name) > 1), "")
-
-
-def _unfit(field: str, text: str, chars_max: int) -> Problem | None:
-    if 1 <= len(text) <= chars_max and text.isprintable():
-        return None
-    return Problem(422, f"invalid_{field}", f"1 to {chars_max} printable characters", field)
-
-
-def _allowed(decoder: msgspec.json.Decoder[T], error: msgspec.ValidationError) -> str:
-    """The words that a field takes, if it was none of them."""
-    field = _field(str(error))
-    if not str(error).startswith("Invalid enum value") or not field:
-        return ""
-    words = get_args(get_type_hints(decoder.type)[field])
-    return f": one of {', '.join(map(str, words))}"
-
-
-def _field(text: str) -> str:
-    """The field that a decoder's message names."""
-    found = re.search(r"\$\.(\w+)|field `(\w+)`", text)
-    return "" if found is None else found[1] or found[2]
 
 
 ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/status": {"GET": ("read", _status)},
     "/v1/books/*": {"GET": ("read", _book)},
+    "/v1/follow": {"GET": ("read", _followed), "POST": ("trade", _follow)},
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
     "/v1/orders/*/evidence": {"GET": ("read", _evidence)},

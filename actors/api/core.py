@@ -13,14 +13,16 @@ from actors.api.asks import (
     Confirm,
     GetBook,
     GetEvidence,
+    GetFollow,
     GetList,
     GetOrder,
     GetStatus,
     Place,
     PressPanic,
-    Problem,
+    SetFollow,
     SetHalt,
 )
+from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate
 from protocol import topics
@@ -46,6 +48,7 @@ from protocol.messages import (
     DoubtRequest,
     EvidenceAnswer,
     EvidenceRequest,
+    Follow,
     Halt,
     Panic,
     Resume,
@@ -55,7 +58,7 @@ from protocol.pulse import Identity, Pulse, Vitals
 from protocol.recall import recalled
 from protocol.telling import Outstanding
 
-BOOK_MAX = 2 * SECOND
+BOOK_MAX = 2 * SECOND  # a look at what the stream has in its memory
 URGENT_MAX = 200  # more requests in flight that only cancels, halts and panics may be
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 
@@ -98,7 +101,9 @@ class Api:
         reasons = self._unready(now)
         self._served = self._served or not reasons
         vitals = Vitals(reasons, {"routes_ready": self._served and not reasons})
-        effects += self._pulse.beat(now, cause.at, vitals, dict(self._counters))
+        if self._pulse.due(now, vitals):
+            counters = self._counters | self._ledger.counters()
+            effects += self._pulse.beat(now, cause.at, vitals, counters)
         return effects
 
     def deadline(self) -> int | None:
@@ -114,7 +119,7 @@ class Api:
                 if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
                     self._system = envelope.body
                 else:
-                    self._ledger.hear(now, envelope)
+                    self._ledger.hear(now, envelope, cause.at)
                 return []
             case Requested(id=id, ask=ask):
                 self._counters["requests"] += 1
@@ -167,6 +172,11 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", letter, order)
             case GetBook(ticker=ticker):
                 return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
+            case GetFollow():
+                return self._wait(now, at, id, ask, "stream", f"follow:{id}", Follow())
+            case SetFollow(add=add, remove=remove):
+                wish = Follow(add, remove)
+                return self._wait(now, at, id, ask, "stream", f"follow:{id}", wish)
             case GetEvidence(client_order_id=name):
                 letter = f"evidence:{id}"
                 return self._wait(now, at, id, ask, "rehydrator", letter, EvidenceRequest(name))
@@ -187,7 +197,7 @@ class Api:
             self._counters["refused"] += 1
             busy = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
             return [refuse(id, busy)]
-        most = BOOK_MAX if isinstance(ask, GetBook) else REQUEST_MAX
+        most = BOOK_MAX if isinstance(ask, GetBook | GetFollow) else REQUEST_MAX
         self._keep(letter, _Open(id, ask, now + most))
         return self._tells.tell(now, at, peer, letter, body)
 

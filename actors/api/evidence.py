@@ -3,7 +3,7 @@ finding out whether it is there at all."""
 
 from typing import Any
 
-from actors.api.asks import Problem
+from actors.api.bodies import Problem
 from protocol.lifecycle import UNSETTLED
 from protocol.messages import AnyMessage, DoubtAnswer, EvidenceAnswer, Order, Refused
 

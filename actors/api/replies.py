@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actors.api.asks import Ask, GetList, GetOrder, Page, Problem, SetHalt
+from actors.api.asks import Ask, GetBook, GetList, GetOrder, Page, SetHalt
+from actors.api.bodies import Problem
 from protocol.account import Account
 from protocol.machine import Effect
 from protocol.messages import (
@@ -13,11 +14,13 @@ from protocol.messages import (
     BookAnswer,
     BookedFill,
     CancelAnswer,
+    FollowAnswer,
     HaltAnswer,
     Order,
     OrderAnswer,
     PanicAnswer,
     Position,
+    Refused,
     RestoreAnswer,
 )
 from protocol.units import encode_unit, format_money
@@ -67,15 +70,34 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
         case RestoreAnswer(state=state, reason=reason):
             code = "no_restore" if state == "none" else "restore_refused"
             return refuse(id, Problem(409, code, reason))
-        case BookAnswer(state="live", received_at=received_at):
-            fields = msgspec.to_builtins(body, enc_hook=encode_unit)
-            age = max(at - received_at, 0) // 1_000
-            return Reply(id, 200, as_json(fields | {"as_of": received_at, "age_ms": age}))
-        case BookAnswer(state="lost", reason=reason):
-            return refuse(id, Problem(409, "book_lost", reason, retry_after_ms=1_000))
-        case BookAnswer(ticker=ticker):
-            return refuse(id, Problem(404, "not_followed", f"{ticker} is not followed"))
+        case BookAnswer():
+            return booked(id, ask, body, at)
+        case FollowAnswer(reason=reason) if reason:
+            return refuse(id, Problem(422, "follow_refused", reason))
+        case FollowAnswer(wishes=wishes, markets=markets, live=live, left_out=left_out):
+            known = {"wishes": wishes, "markets": markets, "live": live, "left_out": left_out}
+            return Reply(id, 200, as_json(known))
+        case Refused(reason=reason):
+            return refuse(id, Problem(502, "unexpected_answer", reason))
     return refuse(id, Problem(502, "unexpected_answer", type(body).__name__))
+
+
+def booked(id: int, ask: Ask, book: BookAnswer, at: int) -> Reply:
+    """A book with its levels, or why they may not be used.
+
+    `as_of`: no change before it is missing; where that is not known, the last change itself.
+    """
+    allowed = isinstance(ask, GetBook) and ask.stale
+    match book.state:
+        case "lost":
+            return refuse(id, Problem(409, "book_lost", book.reason, retry_after_ms=1_000))
+        case "not followed":
+            return refuse(id, Problem(404, "not_followed", f"{book.ticker} is not followed"))
+        case "stale" if not allowed:
+            return refuse(id, Problem(409, "book_stale", book.reason, retry_after_ms=1_000))
+    as_of = book.as_of or book.received_at
+    fields = msgspec.to_builtins(book, enc_hook=encode_unit)
+    return Reply(id, 200, as_json(fields | {"as_of": as_of, "age_ms": max(at - as_of, 0) // 1_000}))
 
 
 def _halts(ask: Ask) -> bool:

@@ -7,6 +7,8 @@ and whatever may leave does, most urgent first.
 import random
 
 from actors.gateway.acquire import Acquires
+from actors.gateway.audits import KEY as AUDIT
+from actors.gateway.audits import Audits
 from actors.gateway.cancels import Cancels
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.door import Door
@@ -14,6 +16,8 @@ from actors.gateway.doubts import Doubts
 from actors.gateway.gate import Gate
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
 from actors.gateway.lanes import Waiting
+from actors.gateway.lookups import KEY as LOOKUP
+from actors.gateway.lookups import Lookups
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
 from actors.gateway.reading import by_shard
@@ -44,10 +48,12 @@ from protocol.machine import (
 from protocol.messages import (
     AcquireTokens,
     Append,
+    AuditRequest,
     CancelOrder,
     ConfirmRestore,
     DoubtRequest,
     EvidenceRequest,
+    ExchangeRequest,
     Halt,
     MarketsRequest,
     OrderGlimpsed,
@@ -77,7 +83,9 @@ class Gateway:
         self._cancels = Cancels(self._desk, self.orders, self._markets)
         self._doubts = Doubts(self._desk, self.orders)
         self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
-        self._reads = Reads(self._desk, self._markets)
+        self._reads = Reads(self._desk)
+        self._lookups = Lookups(self._desk, self._markets)
+        self._audits = Audits(self._desk)
         self._restores = Restores(self._desk)
         self._acquires = Acquires(self._desk)
         self._halts = Halts(self._desk, now, latch)
@@ -101,6 +109,7 @@ class Gateway:
             effects += self._alarms(at)
         effects += self._hold_back(now, at)
         effects += self._halts.due(now, at, self.orders.tickets)
+        effects += self._audits.due(now, at)
         effects += self._acquires.close(now, at, self._no_tokens(now))
         effects += self._leave(now, at)
         effects += self._acquires.due(now, at)
@@ -140,6 +149,7 @@ class Gateway:
             self._cancels.deadline(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
+            self._audits.deadline(),
             self._halts.deadline(),
             self._desk.lanes.deadline(now),
             self._acquires.deadline(),
@@ -173,7 +183,7 @@ class Gateway:
         if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
             self._gate.hear(now, at, envelope, envelope.body)
         else:
-            self._desk.ledger.hear(now, envelope)
+            self._desk.ledger.hear(now, envelope, at)
         return []
 
     def closed(self, now: int) -> Closed | None:
@@ -185,8 +195,8 @@ class Gateway:
             return "stopping", "the gateway is stopping", 0
         if not self._reads.rest_ready:
             return "rest_not_ready", self._reads.trouble, 0
-        if self._reads.paused:
-            return "exchange_paused", self._reads.paused, 0
+        if self._reads.pause.why:
+            return "exchange_paused", self._reads.pause.why, 0
         why = self._gate.closed(now)
         if why:
             return "gate_closed", why, 0
@@ -218,7 +228,11 @@ class Gateway:
             case AcquireTokens():
                 return self._acquires.ask(now, at, asker, letter, self._no_tokens(now))
             case MarketsRequest(follow=follow):
-                return self._reads.look_up(at, asker, follow)
+                return self._lookups.ask(at, asker, follow)
+            case ExchangeRequest():
+                return self._reads.pause.ask(now, at, asker)
+            case AuditRequest(tickers=tickers):
+                return self._audits.ask(now, at, asker, tickers)
             case Halt() | Resume() | Panic():
                 return self._halts.asked(now, at, asker, letter.body)
             case ConfirmRestore(confirmed_by=confirmed_by):
@@ -292,8 +306,10 @@ class Gateway:
             return self._cancels.ended(now, at, name, ended)
         if kind == KEY:
             return self._reconciler.ended(now, at, ended)
-        if kind == "markets":
-            return self._reads.looked_up(now, at, int(name), ended)
+        if kind == LOOKUP:
+            return self._lookups.ended(now, at, int(name), ended)
+        if kind == AUDIT:
+            return self._audits.ended(at, int(name), ended)
         if kind == "market":
             trouble = self._markets.ended(now, name, ended)
             return self._door.market_read(now, at, name, trouble)
@@ -340,4 +356,5 @@ class Gateway:
         extra["orders_lost"] = len(self._reconciler.lost)
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
         extra |= self._halts.counters(now)
+        extra |= self._desk.ledger.counters()
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.paper.collateral import More, Order, Resting
-from actors.paper.entries import Entry, Filled, Gone, Moved, Placed, Settled, Tampered
+from actors.paper.entries import AccountEntry, Filled, Gone, Moved, Placed, Settled, Tampered
 from actors.paper.fixed import CONTRACT, DOLLAR, cost
 from actors.paper.matching import Side, Take
 
@@ -90,7 +90,7 @@ class Account:
         """The `exchange_index` of a market."""
         return self._shards.get(ticker.partition("-")[0], 0)
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: AccountEntry) -> None:
         """Take one entry, new or read back."""
         match entry:
             case Placed():

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from actors.paper import faults, owner
+from actors.paper import crowd, faults, owner, staff
 from actors.paper.core import Core
 from actors.paper.desk import Desk
 from actors.paper.exchange import Exchange
@@ -29,6 +29,15 @@ DEEDS: Final[dict[str, Deed]] = {
     "withdraw": owner.withdraw,
     "tamper": owner.tamper,
     "external": owner.external,
+    "market": staff.make,
+    "close": staff.move_close,
+    "deactivate": staff.deactivate,
+    "activate": staff.activate,
+    "grid": staff.regrid,
+    "metadata": staff.describe,
+    "fee": staff.override_fee,
+    "group": staff.tell_group,
+    "public": crowd.public,
 }
 
 
@@ -120,8 +129,13 @@ class Control:
                 named = faults.read(await request.body())
             except msgspec.DecodeError as e:
                 return response(honest(Answer(400, {"error": str(e)})))
-            self._core.arm(named, *self._clocks())
-            if self._core.faults.close_sockets:
+            now, at = self._clocks()
+            try:
+                self._core.arm(named, now, at)
+            except Refused as e:
+                return response(honest(e.answer))
+            self._desk.keep(self._core.settle(at))
+            if self._core.faults.close_sockets or self._core.faults.maintenance:
                 self._core.faults.close_sockets = False
                 self._close_sockets()
         return response(honest(Answer(200, msgspec.to_builtins(self._core.faults))))

@@ -6,6 +6,7 @@ outboxes. What must be on disk before any of that goes out is what `tick` and `s
 
 from typing import Any, Final
 
+from actors.paper import upsets
 from actors.paper.bucket import Budgets, TierName, write_bucket
 from actors.paper.capture import Tape, play
 from actors.paper.entries import Entry
@@ -19,7 +20,6 @@ from actors.paper.session import Session
 from actors.paper.synthetic import Synthetic
 from actors.paper.view import View
 
-CONNECTIONS_MAX: Final = 200  # FACTS.md section 4.1; one more gets a 429
 SUBSCRIBERS_GRACE: Final = 200_000_000  # ns without a new subscription before a replay starts
 OUTBOX_PLAY_MAX: Final = 8_000  # frames a subscriber may be behind before the replay waits
 STALL_MAX: Final = 30_000_000_000  # ns a replay waits for one that takes nothing at all
@@ -52,9 +52,9 @@ class Core:
 
     def connect(self) -> Session | None:
         """A new WebSocket connection, or None if there are too many."""
-        if len(self.fanout.sessions) >= CONNECTIONS_MAX:
+        if len(self.fanout.sessions) >= self.faults.connections_max:
             return None
-        session = Session(self.exchange.markets)
+        session = Session(self.exchange.markets, self.faults)
         self.fanout.sessions.append(session)
         return session
 
@@ -80,7 +80,7 @@ class Core:
         faults, creates = self.faults, call.method == "POST"
         try:
             self.charge(write_bucket(call.named_shard), call.cost, now)
-            if faults.exchange_paused:
+            if faults.exchange_paused or faults.maintenance:
                 raise Refused(nested(503, "exchange_paused"))
             if creates and faults.trading_paused:
                 raise Refused(nested(400, "trading_paused"))
@@ -96,7 +96,8 @@ class Core:
             return e.answer
 
     def arm(self, named: dict[str, Any], now: int, at: int) -> None:
-        """Arm what is named, and let take effect at once what does."""
+        """Arm what is named, and let take effect at once what does. Raises Refused, arming none."""
+        upsets.check(Faults(**named), self.exchange)
         for name, value in named.items():
             setattr(self.faults, name, value)
         if "tier" in named:
@@ -104,6 +105,7 @@ class Core:
             self.budgets.change(named["tier"], now // 1_000, at + lasts if lasts else None)
         if "read_lag_ms" in named:
             self.lag.arm(named["read_lag_ms"] * 1_000, at)
+        upsets.happen(self.faults, self.exchange, self.fanout.sessions, at)
 
     def view(self, at: int) -> View:
         """What a read sees."""
@@ -123,6 +125,7 @@ class Core:
             self._second = at // SECOND
             self.exchange.expire(at)
         self.exchange.sweep(at)
+        self.exchange.close_due(at)
         self.budgets.expire(now // 1_000, at)
         self.faults.tier = self.budgets.tier
         self.lag.seen(self.faults.read_lag_ms * 1_000, at)
@@ -139,6 +142,8 @@ class Core:
                 entries += self.settle(at)
             self.behind = bool(frames)
         self.fanout.quote(at)
+        for session in self.fanout.sessions:
+            session.outbox.release(at)
         return entries
 
     def feed_status(self) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""What happened to the account, as the journal keeps it: the entries that `Account` folds.
+"""What happened, as the journal keeps it: to the account (`Account` folds these entries), and to
+the markets by the exchange's staff (`Lives` folds those).
 
 Prices and cash in micro-dollars, counts in hundredths of a contract, times in microseconds.
 """
@@ -67,4 +68,62 @@ class Tampered(Struct, frozen=True, tag="tampered"):
     count: int = 0  # by how much
 
 
-Entry = Placed | Filled | Gone | Settled | Moved | Tampered
+AccountEntry = Placed | Filled | Gone | Settled | Moved | Tampered
+
+
+class Made(Struct, frozen=True, tag="made"):
+    """A market was made while the exchange was running. The public's first levels go with it."""
+
+    ticker: str
+    title: str
+    grid: list[tuple[int, int, int]]  # start, end, step
+    closes: int
+    at: int
+    bids: list[tuple[int, int]] = []  # YES price and count
+    asks: list[tuple[int, int]] = []
+
+
+class CloseMoved(Struct, frozen=True, tag="close_moved"):
+    """A market closes at another time."""
+
+    ticker: str
+    closes: int
+    at: int
+
+
+class Paused(Struct, frozen=True, tag="paused"):
+    """A market takes no orders any more; or does again, with nothing resting in it."""
+
+    ticker: str
+    on: bool
+    at: int
+
+
+class Regridded(Struct, frozen=True, tag="regridded"):
+    """A market has another grid of prices."""
+
+    ticker: str
+    grid: list[tuple[int, int, int]]
+    at: int
+
+
+class Described(Struct, frozen=True, tag="described"):
+    """Members of a market's description are others."""
+
+    ticker: str
+    members: dict[str, str | int | float]
+    at: int
+
+
+class FeeOverridden(Struct, frozen=True, tag="fee_overridden"):
+    """An event's fee differs from its series'; None = it does not any more."""
+
+    event_ticker: str
+    fee_type: str | None
+    fee_multiplier: float | None
+    at: int
+    change_id: str
+
+
+LifeEntry = Made | CloseMoved | Paused | Regridded | Described | FeeOverridden
+Entry = AccountEntry | LifeEntry

@@ -1,7 +1,7 @@
 """The exchange itself: orders of the account and of the public meet in the books.
 
-Every method is told the time (`at`, wall microseconds) and leaves behind, until `drain`, what the
-journal must keep and what subscribers may hear. It does no I/O; ids come from the dice.
+What stands behind it, the books and the journal's and the subscribers' share of what happens, is
+the floor's.
 """
 
 import heapq
@@ -9,57 +9,39 @@ import random
 from collections.abc import Iterable
 from typing import Final
 
-from actors.paper import bodies, fixed
-from actors.paper.account import Account, taker_fee
+from actors.paper import bodies
+from actors.paper.account import Account
 from actors.paper.collateral import Order
-from actors.paper.entries import Entry, Filled, Gone, Placed, Settled
+from actors.paper.entries import Placed, Settled
+from actors.paper.floor import Floor
 from actors.paper.intake import Answer, NewOrder, invalid_order, nested
+from actors.paper.lives import Lives
 from actors.paper.market import Market
-from actors.paper.matching import Book, Change, Lot, OnSelf, Plan, Side, Take, TapeBook
-from actors.paper.occurrences import (
-    BookReplaced,
-    LevelMoved,
-    Occurrence,
-    OrderFilled,
-    OrderMoved,
-    Traded,
-)
+from actors.paper.matching import Book, Lot, Plan, Side
+from actors.paper.occurrences import BookReplaced, MarketChanged
 
 OPEN_ORDERS_MAX: Final = 200_000  # FACTS.md section 6.2
-TRADES_KEPT: Final = 20_000  # public prints that GET /markets/trades can still show
 
 
-class Exchange:
-    """Markets by ticker, and the one account that trades in them."""
+class Exchange(Floor):
+    """The floor, with orders of the account coming to it."""
 
-    def __init__(self, markets: Iterable[Market], account: Account, dice: random.Random) -> None:
-        self.markets = {market.ticker: market for market in markets}
-        self.account = account
-        self.trades: list[tuple[Traded, int]] = []
-        self.trades_forgotten = 0
-        self._dice = dice
-        self._entries: list[Entry] = []
-        self._occurrences: list[Occurrence] = []
-        self._moved: dict[str, Order] = {}  # orders to speak of at the next drain
+    def __init__(
+        self,
+        markets: Iterable[Market],
+        account: Account,
+        dice: random.Random,
+        lives: Lives | None = None,
+    ) -> None:
+        super().__init__(markets, account, dice, lives)
         self._expiring: list[tuple[int, str]] = []  # a heap: when, and which order
         self._sweeps_until = 0  # of the last cancel-all
         self._doomed: list[Order] = []  # accepted too soon after it
-        for market in self.markets.values():
-            market.exchange_index = account.shard(market.ticker)
-            if market.ticker in account.results:
-                found = account.results[market.ticker]
-                market.finish(found.result, found.at)
         for order in account.resting():
             if order.placed.ticker in self.markets:
+                self._make_room(order)
                 self._rest(order)
         self._occurrences.clear()
-
-    def drain(self) -> tuple[list[Entry], list[Occurrence]]:
-        """What to keep and what to tell, since the last call."""
-        occurrences = self._occurrences + [OrderMoved(order) for order in self._moved.values()]
-        entries, self._entries, self._occurrences = self._entries, [], []
-        self._moved.clear()
-        return entries, occurrences
 
     def create(self, new: NewOrder, at: int) -> Answer:
         """Accept and match an order, or refuse it (FACTS.md section 6.2, captures `orders__*`)."""
@@ -98,18 +80,19 @@ class Exchange:
         order = self.account.orders.get(order_id)
         if order is None or self.account.shard(order.placed.ticker) != exchange_index:
             return nested(404, "not_found")
-        if order.placed.ticker in self.account.results:
+        market = self.markets.get(order.placed.ticker)
+        if order.placed.ticker in self.account.results or (market is not None and market.over):
             return nested(400, "market_inactive")
         if not order.resting:
             return nested(404, "not_found")
         reduced = order.remaining
-        self._withdraw(order, "", at)
+        self.withdraw(order, "", at)
         return Answer(200, bodies.canceled(order_id, reduced, at))
 
     def cancel_all(self, at: int, takes: int = 0) -> Answer:
         """Cancel everything that rests: 204; and what is accepted within `takes` µs from now."""
         for order in self.account.resting():
-            self._withdraw(order, "", at)
+            self.withdraw(order, "", at)
         self._sweeps_until = at + takes if takes else 0
         return Answer(204, None)
 
@@ -118,83 +101,37 @@ class Exchange:
         doomed, self._doomed = self._doomed, []
         for order in doomed:
             if order.resting:
-                self._withdraw(order, "", at)
+                self.withdraw(order, "", at)
 
     def expire(self, at: int) -> None:
         """Cancel the orders whose time is over."""
         while self._expiring and self._expiring[0][0] <= at:
             order = self.account.orders[heapq.heappop(self._expiring)[1]]
             if order.resting:
-                self._withdraw(order, "ExpiryCancel", at)
+                self.withdraw(order, "ExpiryCancel", at)
+
+    def close_due(self, at: int) -> None:
+        """Close the markets whose time has come.
+
+        What rests is cancelled, and the owner hears of his; of the books nobody is told, nor of
+        the close: the exchange says neither (FACTS.md sections 4.5 and 5).
+        """
+        for market in self.markets.due(at):
+            for order in self.account.resting(market.ticker):
+                self._gone(order, "CloseCancel", at)
+            market.close()
 
     def settle(self, market: Market, result: str, at: int) -> None:
         """End a market: what rests is cancelled, what is held is paid."""
         for order in self.account.resting(market.ticker):
-            self._withdraw(order, "CloseCancel", at)
+            self.withdraw(order, "CloseCancel", at)
         self.book(Settled(market.ticker, result, at))
+        early = market.closes > at
         market.finish(result, at)
-        self._occurrences.append(BookReplaced(market))
-
-    def book(self, entry: Entry) -> None:
-        """Let an entry happen to the account, and have it written down."""
-        self.account.apply(entry)
-        self._entries.append(entry)
-        if isinstance(entry, Placed | Filled | Gone):
-            self._moved[entry.order_id] = self.account.orders[entry.order_id]
-
-    def new_id(self) -> str:
-        """A fresh UUID."""
-        return fixed.uuid_from(self._dice.getrandbits(128))
-
-    def public_rest(self, ticker: str, lot: Lot) -> None:
-        """Somebody's post-only order; dropped if it would cross."""
-        market = self.markets[ticker]
-        if market.open and not market.book.crosses(lot.side, lot.price):
-            self._tell_levels(market, market.book.add(lot))
-
-    def public_withdraw(self, ticker: str, lot_id: str) -> None:
-        """Somebody cancels; nothing happens if the lot has traded away."""
-        market = self.markets[ticker]
-        lot = market.book.lot(lot_id)
-        if lot is not None:
-            self._tell_levels(market, market.book.reduce(lot, lot.remaining))
-
-    def public_take(self, ticker: str, side: Side, price: int, count: int, at: int) -> None:
-        """Somebody's immediate-or-cancel order."""
-        market = self.markets[ticker]
-        plan = market.book.plan(side, price, count, False, OnSelf.STOP)
-        self._tell_levels(market, market.book.execute(plan))
-        for take in plan.takes:
-            self._print(market, side, take, None, at)
-
-    def tape_moved(self, ticker: str, side: Side, price: int, delta: int, at: int) -> None:
-        """A delta of the capture."""
-        market = self.markets[ticker]
-        assert isinstance(market.book, TapeBook)
-        if not market.open:
-            return
-        takes = market.book.move(side, price, delta)
-        self._occurrences.append(LevelMoved(market, side, price, delta))
-        for take in takes:
-            self._print(market, take.lot.side.other, take, None, at)
-
-    def tape_replaced(
-        self, ticker: str, bids: dict[int, int], asks: dict[int, int], at: int
-    ) -> None:
-        """A snapshot of the capture."""
-        market = self.markets[ticker]
-        assert isinstance(market.book, TapeBook)
-        if not market.open:
-            return
-        takes = market.book.replace(bids, asks)
-        self._occurrences.append(BookReplaced(market))
-        for take in takes:
-            self._print(market, take.lot.side.other, take, None, at)
-
-    def tape_traded(self, ticker: str, side: Side, price: int, count: int, at: int) -> None:
-        """A public trade of the capture."""
-        if self.markets[ticker].open:
-            self._print_trade(self.markets[ticker], side, price, count, at)
+        self.tell(BookReplaced(market))
+        words = ("determined", "settled")
+        for word in ("close_date_updated", *words) if early else words:
+            self.tell(MarketChanged(market, word))
 
     def _order(self, new: NewOrder, at: int) -> Order:
         count = new.count
@@ -238,40 +175,14 @@ class Exchange:
         for take in plan.takes:
             self._print(market, order.side, take, order, at)
 
-    def _print(self, market: Market, side: Side, take: Take, ours: Order | None, at: int) -> None:
-        price, count = take.lot.price, take.count
-        trade_id = self._print_trade(market, side, price, count, at)
-        if ours is not None:
-            fee = taker_fee(price, count)
-            order_id = ours.placed.order_id
-            self._filled(Filled(trade_id, order_id, price, count, True, fee, at))
-        elif take.lot.ours:
-            self._filled(Filled(trade_id, take.lot.order_id, price, count, False, 0, at))
-
-    def _print_trade(self, market: Market, side: Side, price: int, count: int, at: int) -> str:
-        trade = Traded(market, self.new_id(), price, count, side)
-        market.printed(price, count)
-        self.trades.append((trade, at))
-        if len(self.trades) > 2 * TRADES_KEPT:
-            del self.trades[:TRADES_KEPT]
-            self.trades_forgotten += TRADES_KEPT
-        self._occurrences.append(trade)
-        return trade.trade_id
-
-    def _filled(self, entry: Filled) -> None:
-        self.book(entry)
-        self._occurrences.append(OrderFilled(self.account.fills[-1]))
-
-    def _withdraw(self, order: Order, reason: str, at: int) -> None:
-        market = self.markets.get(order.placed.ticker)
-        lot = market.book.lot(order.placed.order_id) if market else None
-        if market is not None and lot is not None:
-            changes = market.book.reduce(lot, lot.remaining)
-            self._tell_levels(market, changes, order.placed.client_order_id)
-        self._gone(order, reason, at)
-
-    def _gone(self, order: Order, reason: str, at: int) -> None:
-        self.book(Gone(order.placed.order_id, reason, at))
+    def _make_room(self, order: Order) -> None:
+        # The public begins anew at each start, and must not stand where our orders still rest.
+        book = self.markets[order.placed.ticker].book
+        price, bids = order.placed.price, order.side is Side.BID
+        for lot in book.lots():
+            crosses = lot.price <= price if bids else lot.price >= price
+            if not lot.ours and lot.side is order.side.other and crosses:
+                book.reduce(lot, lot.remaining)
 
     def _rest(self, order: Order) -> None:
         market = self.markets[order.placed.ticker]
@@ -279,9 +190,3 @@ class Exchange:
         self._tell_levels(market, market.book.add(lot), order.placed.client_order_id)
         if order.placed.expires:
             heapq.heappush(self._expiring, (order.placed.expires, order.placed.order_id))
-
-    def _tell_levels(
-        self, market: Market, changes: list[Change], client_order_id: str = ""
-    ) -> None:
-        for side, price, delta in changes:
-            self._occurrences.append(LevelMoved(market, side, price, delta, client_order_id))

@@ -1,18 +1,23 @@
 """From what happened to who hears it: each body encoded once, each envelope for one subscriber."""
 
-from actors.paper import frames
+from actors.paper import frames, life_frames
 from actors.paper.account import Account
 from actors.paper.faults import Faults
 from actors.paper.market import Market
 from actors.paper.occurrences import (
     BookReplaced,
+    EventMade,
+    FeeChanged,
+    GroupChanged,
     LevelMoved,
+    MarketChanged,
     Occurrence,
     OrderFilled,
     OrderMoved,
     Traded,
 )
-from actors.paper.session import Session, Subscription
+from actors.paper.session import Session
+from actors.paper.subscription import Subscription
 
 
 class Fanout:
@@ -55,6 +60,19 @@ class Fanout:
                     ticker = order.placed.ticker
                     body = frames.order_body(order, self._account.shard(ticker))
                     self._private("user_orders", "user_order", ticker, body, at)
+                case MarketChanged(market=market):
+                    channel = life_frames.channel_of(market)
+                    body = life_frames.changed_body(occurrence, at)
+                    self._public(channel, market.ticker, body, at)
+                case EventMade(market=market):
+                    channel, body = life_frames.channel_of(market), life_frames.event_body(market)
+                    self._public(channel, market.ticker, body, at, "event_lifecycle")
+                case FeeChanged(entry=entry):
+                    body = life_frames.fee_body(entry)
+                    self._public(life_frames.LIFECYCLE, "", body, at, "event_fee_update")
+                case GroupChanged():
+                    body = life_frames.group_body(occurrence, at)
+                    self._public("order_group_updates", "", body, at)
 
     def quote(self, at: int) -> None:
         """`ticker` frames of the markets whose quote or print changed since the last call."""
@@ -70,7 +88,7 @@ class Fanout:
     def _subscribers(self, channel: str, ticker: str) -> list[tuple[Session, Subscription]]:
         found = []
         for session in self.sessions:
-            subscription = session.by_channel.get(channel)
+            subscription = session.hearing(channel)
             if subscription is not None and subscription.hears(ticker):
                 found.append((session, subscription))
         return found
@@ -101,10 +119,10 @@ class Fanout:
         tail = b',"sending_ts_ms":%d}' % (at // 1_000)
         session.push(subscription, head + body + tail, at)
 
-    def _public(self, channel: str, ticker: str, body: bytes, at: int) -> None:
+    def _public(self, channel: str, ticker: str, body: bytes, at: int, kind: str = "") -> None:
         for session, subscription in self._subscribers(channel, ticker):
             frame = frames.envelope(
-                channel, body, at // 1_000, subscription.sid, subscription.next_seq()
+                kind or channel, body, at // 1_000, subscription.sid, subscription.next_seq()
             )
             session.push(subscription, frame, at)
 

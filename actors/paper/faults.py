@@ -8,9 +8,11 @@ from msgspec import Meta, Struct
 from actors.paper.bucket import TierName
 from actors.paper.frames import encode
 from actors.paper.intake import Answer
+from actors.paper.subscription import Channel
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
 REDIRECTED: Final = "/paper/redirected"  # below it every visit is in the wire log
+CONNECTIONS_MAX: Final = 200  # FACTS.md section 4.1
 CALLS_MAX: Final = 1_000  # call faults armed at once
 WAIT_MS_MAX: Final = 600_000
 TWO_WEEKS_S: Final = 14 * 86_400  # how long finished orders stay listed (FACTS.md section 6.4)
@@ -100,6 +102,20 @@ def _text(body: Any) -> bytes:
     return body.encode() if isinstance(body, str) else encode({} if body is None else body)
 
 
+class Ended(Struct, forbid_unknown_fields=True):
+    """Subscriptions of a channel end with one of the terminal errors (FACTS.md section 4.3)."""
+
+    channel: Channel
+    code: Literal[10, 25]
+
+
+class Untrusted(Struct, forbid_unknown_fields=True):
+    """Subscriptions of a channel say that something went wrong with them, and go on."""
+
+    channel: Channel
+    code: Literal[17, 18]
+
+
 class Faults(Struct, forbid_unknown_fields=True):
     """What is armed. Each count is how many times yet; what is not named stays as it is."""
 
@@ -110,6 +126,22 @@ class Faults(Struct, forbid_unknown_fields=True):
     refuse_handshakes: Many = 0  # WebSocket handshakes answered with `status`
     status: Annotated[int, Meta(ge=400, le=599)] = 503
     close_sockets: bool = False  # at once, and then false again
+    connections_max: Annotated[int, Meta(ge=0, le=CONNECTIONS_MAX)] = CONNECTIONS_MAX
+    maintenance: bool = False  # no sockets, no handshakes (503), no orders; the status says so
+    mute_channels: list[Channel] = []  # their subscriptions are dead: nothing sent, no seq taken
+    lose_acks: Many = 0  # commands that are done and not answered; no seq taken
+    lose_snapshots: Many = 0  # snapshots of the initial and of the asked kind: seq taken, not sent
+    repeat_snapshots: Many = 0  # the same, sent twice, the second time under the next seq
+    late_ms: Wait = 0  # so long every frame waits before it leaves
+    late_in: Literal["network", "engine"] = "network"  # engine: before `sending_ts_ms` is stamped
+    markets_limit: Many = 0  # tickers of one subscription, beyond which there is error 26; 0 = any
+    # At once, and then as they were:
+    dead_sids: Channel | None = None  # subscriptions that there are are dead; new ones are not
+    end_subscriptions: Ended | None = None
+    untrusted_errors: Untrusted | None = None
+    restart_seq: Channel | None = None  # counts from 1 again
+    unsolicited_snapshots: Many = 0  # books of each subscription that are sent, unasked for
+    lie_in_book: str = ""  # ticker of a book that changes without a word
     calls: Annotated[list[CallFault], Meta(max_length=CALLS_MAX)] = []
     tier: TierName = "advanced"  # of the budget
     tier_expires_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # from now; 0 = never

@@ -26,12 +26,16 @@ ERRORS: Final = {
     5: "Unknown command",
     7: "Unknown subscription ID",
     8: "Unknown channel name",
+    10: "Channel error",
     11: "Invalid parameter",
     12: "Exactly one subscription ID is required",
     13: "Unsupported action",
     14: "Market Ticker required",
     15: "Action required",
+    17: "Internal error",
+    18: "Command timeout",
     25: "Subscription buffer overflow",
+    26: "Subscription market limit exceeded",
 }
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -3,7 +3,7 @@
 from collections import deque
 
 from actors.paper.account import Account
-from actors.paper.entries import Entry
+from actors.paper.entries import AccountEntry, Entry, LifeEntry
 
 
 class Lag:
@@ -13,7 +13,7 @@ class Lag:
         self._account = account
         self._copy: Account | None = None
         self._as_of = 0
-        self._waiting: deque[Entry] = deque()  # no longer than what happens in the distance
+        self._waiting: deque[AccountEntry] = deque()  # no longer than what happens in the distance
 
     def arm(self, distance: int, at: int) -> None:
         """Show from now on what was `distance` ago; never older than this moment. 0 = the truth."""
@@ -24,9 +24,9 @@ class Lag:
             self._copy, self._as_of = self._account.copied(), at
 
     def note(self, entries: list[Entry]) -> None:
-        """These have just been applied to the account."""
+        """These have just happened."""
         if self._copy is not None:
-            self._waiting.extend(entries)
+            self._waiting.extend(e for e in entries if not isinstance(e, LifeEntry))
 
     def seen(self, distance: int, at: int) -> tuple[Account, int]:
         """The account that a read at `at` shows, and as of when that is."""

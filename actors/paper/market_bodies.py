@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from actors.paper import fixed
+from actors.paper import eastern, fixed
+from actors.paper.entries import FeeOverridden
 from actors.paper.fixed import DOLLAR, contracts, dollars4
 from actors.paper.frames import levels
+from actors.paper.life_frames import grid_members
 from actors.paper.market import Market
 from actors.paper.matching import Side
 from actors.paper.occurrences import Traded
@@ -68,17 +70,13 @@ def market(found: Market, at: int) -> Body:
         "previous_price_dollars": "0.0000",
         "previous_yes_ask_dollars": "0.0000",
         "previous_yes_bid_dollars": "0.0000",
-        "price_level_structure": found.structure,
-        "price_ranges": [
-            {"end": dollars4(s.end), "start": dollars4(s.start), "step": dollars4(s.step)}
-            for s in found.grid
-        ],
+        **grid_members(found),
         "response_price_units": "usd_cent",
         "result": found.result,
         "rules_primary": f"{found.title}: a market of the paper exchange.",
         "rules_secondary": "",
         "settlement_timer_seconds": 60,
-        "status": "active" if found.open else "finalized",
+        "status": found.status,
         "strike_type": "structured",
         "ticker": found.ticker,
         "title": found.title,
@@ -91,14 +89,14 @@ def market(found: Market, at: int) -> Body:
         "yes_bid_size_fp": contracts(bid_count),
         "yes_sub_title": found.title,
     }
-    if not found.open:
-        body["settlement_ts"] = closes
+    if found.result:
+        body["settlement_ts"] = fixed.rfc3339(found.settled)
         body["settlement_value_dollars"] = "1.0000" if found.result == "yes" else "0.0000"
-    return body
+    return body | found.members
 
 
-def event(found: list[Market], at: int, nested: bool) -> Body:
-    """An EventData of the specification, over markets of one event."""
+def event(found: list[Market], fee: FeeOverridden | None, at: int, nested: bool) -> Body:
+    """An EventData of the specification, over markets of one event; `fee` is what overrides."""
     first = found[0]
     body: Body = {
         "available_on_brokers": False,
@@ -113,9 +111,42 @@ def event(found: list[Market], at: int, nested: bool) -> Body:
         "sub_title": first.event_ticker,
         "title": first.event_ticker,
     }
+    if fee is not None:
+        body["fee_type_override"] = fee.fee_type
+        body["fee_multiplier_override"] = fee.fee_multiplier
     if nested:
         body["markets"] = [market(m, at) for m in found]
     return body
+
+
+def fee_change(entry: FeeOverridden) -> Body:
+    """An EventFeeChange of the specification."""
+    return {
+        "id": entry.change_id,
+        "event_ticker": entry.event_ticker,
+        "series_ticker": entry.event_ticker.partition("-")[0],
+        "fee_type_override": entry.fee_type,
+        "fee_multiplier_override": entry.fee_multiplier,
+        "scheduled_ts": fixed.rfc3339(entry.at),
+    }
+
+
+def schedule(at: int) -> Body:
+    """Open round the clock but for Thursday 03:00 to 05:00 ET; and when that is next, in UTC.
+
+    A session that ends at 00:00 lasts until midnight.
+    """
+    whole = [{"open_time": "00:00", "close_time": "00:00"}]
+    thursday = [
+        {"open_time": "00:00", "close_time": "03:00"},
+        {"open_time": "05:00", "close_time": "00:00"},
+    ]
+    days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    hours: Body = {day: thursday if day == "thursday" else whole for day in days}
+    hours |= {"start_time": "2026-01-01T05:00:00Z", "end_time": "2100-01-01T05:00:00Z"}
+    begins, ends = eastern.next_pause(at)
+    window = {"start_datetime": fixed.rfc3339(begins), "end_datetime": fixed.rfc3339(ends)}
+    return {"schedule": {"standard_hours": [hours], "maintenance_windows": [window]}}
 
 
 def series(ticker: str) -> Body:

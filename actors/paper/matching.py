@@ -84,10 +84,16 @@ class OnSelf(enum.Enum):
 class Book:
     """Lots by side and price; within a price, the earlier one first."""
 
+    __slots__ = ("_by_id", "_lots", "_totals")
+
     def __init__(self) -> None:
         self._lots: dict[Side, dict[int, dict[str, Lot]]] = {Side.BID: {}, Side.ASK: {}}
         self._totals: dict[Side, dict[int, int]] = {Side.BID: {}, Side.ASK: {}}
         self._by_id: dict[str, Lot] = {}
+
+    def emptied(self) -> "Book":
+        """A book of this kind with nothing in it."""
+        return Book()
 
     def shown(self, side: Side) -> dict[int, int]:
         """Count by YES price, as the public sees it."""
@@ -99,6 +105,10 @@ class Book:
         if not levels:
             return None
         return max(levels) if side is Side.BID else min(levels)
+
+    def lots(self) -> list[Lot]:
+        """Everything that rests, in no particular order."""
+        return list(self._by_id.values())
 
     def lot(self, order_id: str) -> Lot | None:
         return self._by_id.get(order_id)
@@ -174,9 +184,14 @@ class Book:
 class TapeBook(Book):
     """Levels out of a capture, with our own lots beside them, unseen."""
 
+    __slots__ = ("_tape",)
+
     def __init__(self) -> None:
         super().__init__()
         self._tape: dict[Side, dict[int, int]] = {Side.BID: {}, Side.ASK: {}}
+
+    def emptied(self) -> Book:
+        return TapeBook()
 
     def shown(self, side: Side) -> dict[int, int]:
         return self._tape[side]

@@ -52,14 +52,16 @@ def wrong(text: str) -> Refused:
     return Refused(Answer(400, {"error": text}))
 
 
-def _read(body: bytes, shape: type[Shape]) -> Shape:
+def read(body: bytes, shape: type[Shape]) -> Shape:
+    """A body of these calls. Raises Refused."""
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.DecodeError as e:
         raise wrong(str(e)) from None
 
 
-def _number(text: str, parse: Callable[[str], int], field: str) -> int:
+def parsed(text: str, parse: Callable[[str], int], field: str) -> int:
+    """A number that may be below zero, in the integers of `parse`. Raises Refused."""
     sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
     try:
         return sign * parse(digits)
@@ -69,11 +71,11 @@ def _number(text: str, parse: Callable[[str], int], field: str) -> int:
 
 def settle(exchange: Exchange, body: bytes, at: int) -> Answer:
     """Settle a market: what rests is cancelled, each winning contract is paid a dollar."""
-    asked = _read(body, Settle)
+    asked = read(body, Settle)
     market = exchange.markets.get(asked.ticker)
     if market is None:
         raise wrong(f"ticker: no market {asked.ticker!r}")
-    if not market.open:
+    if market.result:
         raise wrong(f"ticker: {asked.ticker} is settled already: {market.result}")
     exchange.settle(market, asked.result, at)
     found = exchange.account.settlements
@@ -92,8 +94,8 @@ def withdraw(exchange: Exchange, body: bytes, at: int) -> Answer:
 
 
 def _transfer(exchange: Exchange, body: bytes, sign: int, at: int) -> Answer:
-    asked = _read(body, Transfer)
-    amount = _number(asked.amount, parse_dollars, "amount")
+    asked = read(body, Transfer)
+    amount = parsed(asked.amount, parse_dollars, "amount")
     if amount <= 0 or amount % CENT:
         raise wrong(f"amount: expected whole cents above zero, not {asked.amount!r}")
     account, shard = exchange.account, asked.exchange_index
@@ -108,11 +110,11 @@ def _transfer(exchange: Exchange, body: bytes, sign: int, at: int) -> Answer:
 
 def tamper(exchange: Exchange, body: bytes, at: int) -> Answer:
     """Change cash or a position, and leave no trace in any listing."""
-    asked = _read(body, Tamper)
+    asked = read(body, Tamper)
     if asked.exchange_index not in exchange.account.cash_on:
         raise wrong(f"exchange_index: no shard {asked.exchange_index}")
-    cash = _number(asked.cash, parse_dollars, "cash")
-    count = _number(asked.position, parse_count, "position")
+    cash = parsed(asked.cash, parse_dollars, "cash")
+    count = parsed(asked.position, parse_count, "position")
     if count and (asked.ticker not in exchange.markets or asked.ticker in exchange.account.results):
         raise wrong(f"ticker: no open market {asked.ticker!r}")
     if not cash and not count:

@@ -15,8 +15,19 @@ from actors.paper.intake import Answer, Refused
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
 
-Query = Mapping[str, str]
 Row = TypeVar("Row")
+
+
+class Query(dict[str, str]):
+    """What stands behind the `?`. Of a name that is repeated the last counts, but for `every`."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs = list(pairs)
+        super().__init__(self._pairs)
+
+    def every(self, name: str) -> list[str]:
+        """All that a repeated name says, in order."""
+        return [text for found, text in self._pairs if found == name]
 
 
 def bare(call: str, field: str, rule: str) -> Refused:
@@ -28,7 +39,7 @@ def bare(call: str, field: str, rule: str) -> Refused:
     return Refused(Answer(400, {"msg": text}))
 
 
-def number(query: Query, name: str, call: str, default: int, most: int) -> int:
+def number(query: Mapping[str, str], name: str, call: str, default: int, most: int) -> int:
     """A number of the query. Raises Refused."""
     text = query.get(name, "")
     if not text:

@@ -1,21 +1,34 @@
 """The GETs of what is public: query in, answer out (FACTS.md section 6.5)."""
 
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from actors.paper import market_bodies as bodies
 from actors.paper.exchange import Exchange
 from actors.paper.intake import Answer, nested
 from actors.paper.market import Market
-from actors.paper.paging import Query, bare, number, page, span, words
+from actors.paper.paging import Query, bare, below, number, page, span, words
 from actors.paper.view import View
 
 EVENTS_MAX: Final = 200
 DEPTH_MAX: Final = 100
+BOOKS_MAX: Final = 100  # of one call
+TICKER_CHARS_MAX: Final = 200
+FIRST: Final = 1 << 40  # the number of the first row; later ones count down, and new ones come last
+STATUSES: Final = {  # of the filter, by those of the object (FACTS.md section 5)
+    "initialized": "unopened",
+    "active": "open",
+    "inactive": "paused",
+    "closed": "closed",
+    "finalized": "settled",
+}
 
 
 def status(view: View) -> Answer:
     """As `exchange__status`, and each shard's as well."""
-    active = not view.faults.exchange_paused
+    active = not (view.faults.exchange_paused or view.faults.maintenance)
     found = {
         "exchange_active": active,
         "trading_active": active and not view.faults.trading_paused,
@@ -32,22 +45,45 @@ def status(view: View) -> Answer:
     return Answer(200, found | {"exchange_index_statuses": shards})
 
 
-def _markets(exchange: Exchange, query: Query) -> list[tuple[int, Market]]:
+def schedule(at: int) -> Answer:
+    """GetExchangeScheduleResponse of the specification (FACTS.md section 9)."""
+    return Answer(200, bodies.schedule(at))
+
+
+def _pool(exchange: Exchange, query: Query) -> Iterable[Market]:
+    """Few markets that have all that the query asks for, in order; from the cursor on."""
+    last = below(query)
+    since = 0 if last is None else min(max(FIRST - last + 1, 0), len(exchange.markets))
+    tickers, events = words(query, "tickers"), words(query, "event_ticker")
+    if not tickers and not events and not query.get("series_ticker"):
+        return exchange.markets.since(since)
+    if tickers:
+        found = [exchange.markets[t] for t in tickers if t in exchange.markets]
+    elif events:
+        found = [m for event in events for m in exchange.markets.events.get(event, ())]
+    else:
+        found = exchange.markets.series.get(query["series_ticker"], [])
+        since = bisect_left(found, since, key=lambda m: m.number)
+        return islice(found, since, None)
+    return sorted(found, key=lambda m: m.number)
+
+
+def _markets(exchange: Exchange, query: Query) -> Iterator[tuple[int, Market]]:
     wanted = query.get("status", "")
-    if wanted not in ("", "unopened", "open", "paused", "closed", "settled"):
+    if wanted not in ("", *STATUSES.values()):
         raise bare("GetMarkets", "Status", "oneof")
-    if query.get("mve_filter") == "only":
-        return []
-    tickers = words(query, "tickers")
-    event, series = query.get("event_ticker", ""), query.get("series_ticker", "")
-    return [
-        (len(exchange.markets) - n, market)
-        for n, market in enumerate(exchange.markets.values())
-        if wanted in ("", "open" if market.open else "settled")
+    combos = query.get("mve_filter", "")
+    tickers, events = words(query, "tickers"), words(query, "event_ticker")
+    series = query.get("series_ticker", "")
+    return (
+        (FIRST - market.number, market)
+        for market in _pool(exchange, query)
+        if wanted in ("", STATUSES[market.status])
         and (not tickers or market.ticker in tickers)
-        and (not event or market.event_ticker in event.split(","))
+        and (not events or market.event_ticker in events)
         and (not series or market.series_ticker == series)
-    ]
+        and (combos not in ("exclude", "only") or market.combo == (combos == "only"))
+    )
 
 
 def markets(exchange: Exchange, query: Query, at: int) -> Answer:
@@ -71,6 +107,22 @@ def orderbook(exchange: Exchange, ticker: str, query: Query) -> Answer:
     return Answer(200, bodies.orderbook(exchange.markets.get(ticker), depth))
 
 
+def orderbooks(exchange: Exchange, query: Query) -> Answer:
+    """GetMarketOrderbooksResponse of the specification: whole books, one for each ticker named.
+
+    The parameter is repeated; a comma list is one ticker, which nobody knows (FACTS.md section 5).
+    """
+    tickers = query.every("tickers")
+    if not any(tickers):
+        raise bare("GetMarketOrderbooks", "Tickers", "required")
+    if len(tickers) > BOOKS_MAX or any(len(ticker) > TICKER_CHARS_MAX for ticker in tickers):
+        raise bare("GetMarketOrderbooks", "Tickers", "max")
+    books = [
+        {"ticker": ticker} | bodies.orderbook(exchange.markets.get(ticker), 0) for ticker in tickers
+    ]
+    return Answer(200, {"orderbooks": books})
+
+
 def trades(exchange: Exchange, query: Query) -> Answer:
     """As `trades__public_recorded`."""
     least, most = span(query, "GetTrades")
@@ -87,55 +139,70 @@ def trades(exchange: Exchange, query: Query) -> Answer:
 
 
 def events(exchange: Exchange, query: Query, at: int) -> Answer:
-    """GetEventsResponse of the specification."""
-    by_event = _by_event(exchange)
+    """GetEventsResponse of the specification: those of multivariate markets are not among them."""
+    answer = _events(exchange, query, at, combos=False)
+    return Answer(200, answer | {"milestones": []})
+
+
+def combos(exchange: Exchange, query: Query, at: int) -> Answer:
+    """GetMultivariateEventsResponse of the specification."""
+    return Answer(200, _events(exchange, query, at, combos=True))
+
+
+def _events(exchange: Exchange, query: Query, at: int, combos: bool) -> bodies.Body:
     series, wanted = query.get("series_ticker", ""), query.get("status", "")
-    rows = [
-        (len(by_event) - n, found)
-        for n, found in enumerate(by_event.values())
-        if (not series or found[0].series_ticker == series)
+    rows = (
+        (FIRST - n, found)
+        for n, found in enumerate(exchange.markets.events.values())
+        if found[0].combo == combos
+        and (not series or found[0].series_ticker == series)
         and wanted in ("", "open" if any(market.open for market in found) else "settled")
-    ]
+    )
     found, cursor = page(rows, lambda row: row[0], query, "GetEvents", EVENTS_MAX)
     whole = query.get("with_nested_markets") == "true"
-    return Answer(
-        200,
-        {
-            "cursor": cursor,
-            "events": [bodies.event(markets, at, whole) for _, markets in found],
-            "milestones": [],
-        },
-    )
+    return {
+        "cursor": cursor,
+        "events": [_event(exchange, markets, at, whole) for _, markets in found],
+    }
+
+
+def _event(exchange: Exchange, found: list[Market], at: int, whole: bool) -> bodies.Body:
+    return bodies.event(found, exchange.lives.fee(found[0].event_ticker), at, whole)
 
 
 def event(exchange: Exchange, event_ticker: str, query: Query, at: int) -> Answer:
     """GetEventResponse of the specification."""
-    found = _by_event(exchange).get(event_ticker)
+    found = exchange.markets.events.get(event_ticker)
     if found is None:
         return nested(404, "not_found", service="")
-    whole = query.get("with_nested_markets") == "true"
     body = {
-        "event": bodies.event(found, at, whole),
+        "event": _event(exchange, found, at, query.get("with_nested_markets") == "true"),
         "markets": [bodies.market(market, at) for market in found],
     }
     return Answer(200, body)
 
 
+def fee_changes(exchange: Exchange, query: Query) -> Answer:
+    """GetEventFeeChangesResponse of the specification, the newest first."""
+    wanted = query.get("event_ticker", "")
+    rows = [
+        (n, entry)
+        for n, entry in enumerate(exchange.lives.fees)
+        if not wanted or entry.event_ticker == wanted
+    ]
+    found, cursor = page(reversed(rows), lambda row: row[0], query, "GetEventFeeChanges")
+    shown = [bodies.fee_change(entry) for _, entry in found]
+    return Answer(200, {"cursor": cursor, "event_fee_changes": shown})
+
+
 def series(exchange: Exchange, series_ticker: str) -> Answer:
     """One Series of the specification."""
-    if all(market.series_ticker != series_ticker for market in exchange.markets.values()):
+    if series_ticker not in exchange.markets.series:
         return nested(404, "not_found", service="")
     return Answer(200, {"series": bodies.series(series_ticker)})
 
 
 def all_series(exchange: Exchange) -> Answer:
     """Every series; not paged."""
-    tickers = sorted({market.series_ticker for market in exchange.markets.values()})
+    tickers = sorted(exchange.markets.series)
     return Answer(200, {"series": [bodies.series(ticker) for ticker in tickers]})
-
-
-def _by_event(exchange: Exchange) -> dict[str, list[Market]]:
-    found: dict[str, list[Market]] = {}
-    for market in exchange.markets.values():
-        found.setdefault(market.event_ticker, []).append(market)
-    return found

@@ -80,15 +80,28 @@ GETS: Final = (
     ),
     Get("/account/endpoint_costs", _fixed(bodies.endpoint_costs())),
     Get("/exchange/status", lambda view, name, query, at: reads.status(view)),
+    Get("/exchange/schedule", lambda view, name, query, at: reads.schedule(at)),
     Get("/exchange/user_data_timestamp", _as_of),
     Get("/markets", lambda view, name, query, at: reads.markets(view.exchange, query, at)),
     Get("/markets/trades", lambda view, name, query, at: reads.trades(view.exchange, query)),
+    Get(
+        "/markets/orderbooks",
+        lambda view, name, query, at: reads.orderbooks(view.exchange, query),
+    ),
     Get("/markets/{name}", lambda view, name, query, at: reads.market(view.exchange, name, at)),
     Get(
         "/markets/{name}/orderbook",
         lambda view, name, query, at: reads.orderbook(view.exchange, name, query),
     ),
     Get("/events", lambda view, name, query, at: reads.events(view.exchange, query, at)),
+    Get(
+        "/events/multivariate",
+        lambda view, name, query, at: reads.combos(view.exchange, query, at),
+    ),
+    Get(
+        "/events/fee_changes",
+        lambda view, name, query, at: reads.fee_changes(view.exchange, query),
+    ),
     Get(
         "/events/{name}",
         lambda view, name, query, at: reads.event(view.exchange, name, query, at),

@@ -1,9 +1,9 @@
-"""One WebSocket connection: its subscriptions, its commands, what waits to be sent to it.
+"""One WebSocket connection: its subscriptions, its commands, and their answers.
 
 Choices where the reference is silent: a repeated `subscribe` answers `ok` with the merged list
 (capture `demo-2026-06-30-five-markets`) and keeps the first `use_yes_price`; unknown tickers are
 left out and named in an error 11; a frame that does not fit the buffer ends its subscription with
-error 25.
+error 25; tickers named for a channel that knows no filter are passed over.
 """
 
 from collections.abc import Mapping
@@ -11,37 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.paper.faults import Faults
 from actors.paper.frames import encode, envelope, error_body, snapshot_body, ticker_body
 from actors.paper.market import Market
+from actors.paper.outbox import Outbox
+from actors.paper.subscription import CHANNELS, UNFILTERED, Subscription
 
-OUTBOX_FRAMES_MAX: Final = 50_000  # waiting for a slow reader; one more ends a subscription
-OUTBOX_FRAMES_HARD_MAX: Final = OUTBOX_FRAMES_MAX + 5_000  # answers too; more closes the socket
-
-SEQUENCED: Final = frozenset({"orderbook_delta", "trade", "market_lifecycle_v2"})
-CHANNELS: Final = SEQUENCED | {"ticker", "fill", "user_orders", "market_positions"}
-PRIVATE: Final = frozenset({"fill", "user_orders", "market_positions"})
-
-
-class Subscription:
-    """One channel of one connection. No tickers = every market (but for the order book)."""
-
-    def __init__(self, sid: int, channel: str, tickers: set[str], yes_price: bool) -> None:
-        self.sid = sid
-        self.channel = channel
-        self.tickers = tickers
-        self.whole = not tickers and channel != "orderbook_delta"
-        self.yes_price = yes_price
-        self.seq = 0
-
-    def hears(self, ticker: str) -> bool:
-        return self.whole or ticker in self.tickers
-
-    def next_seq(self) -> int:
-        """The number of the next frame, or 0 on a channel without."""
-        if self.channel not in SEQUENCED:
-            return 0
-        self.seq += 1
-        return self.seq
+ACKS: Final = ("subscribed", "ok", "unsubscribed")
 
 
 class Refusal(Exception):
@@ -57,31 +33,47 @@ class Refusal(Exception):
 
 
 class Session:
-    """Commands in, frames out into `outbox`. `overrun` = it must be closed."""
+    """Commands in, frames out into `outbox`."""
 
-    def __init__(self, markets: Mapping[str, Market]) -> None:
-        self.outbox: list[bytes] = []
-        self.overrun = False
+    def __init__(self, markets: Mapping[str, Market], faults: Faults) -> None:
+        self.outbox = Outbox(faults)
         self.by_channel: dict[str, Subscription] = {}
         self._markets = markets
+        self._faults = faults
         self._last_sid = 0
 
-    def take(self, most: int) -> list[bytes]:
-        """Up to `most` waiting frames, which wait no longer."""
-        if len(self.outbox) <= most:
-            frames, self.outbox = self.outbox, []
-            return frames
-        frames = self.outbox[:most]
-        del self.outbox[:most]
-        return frames
+    def hearing(self, channel: str) -> Subscription | None:
+        """The subscription of a channel, unless there is none, or it is dead."""
+        subscription = self.by_channel.get(channel)
+        if subscription is None or self._mute(subscription):
+            return None
+        return subscription
 
     def push(self, subscription: Subscription, frame: bytes, at: int) -> None:
         """Queue a frame of a subscription, or end the subscription with error 25."""
-        if len(self.outbox) < OUTBOX_FRAMES_MAX:
-            self.outbox.append(frame)
+        if not self.outbox.full:
+            self.outbox.put(frame, at)
             return
-        self._drop(subscription)
-        self._answer("error", error_body(25), at, about=subscription)
+        self.end(subscription, 25, at)
+
+    def end(self, subscription: Subscription, code: int, at: int) -> None:
+        """End a subscription with an error; its sid is gone."""
+        self.by_channel.pop(subscription.channel, None)
+        self.complain(subscription, code, at)
+
+    def complain(self, subscription: Subscription, code: int, at: int) -> None:
+        """An error that no command asked for, scoped to a subscription."""
+        frame = envelope(
+            "error", error_body(code), at // 1_000, subscription.sid, subscription.next_seq()
+        )
+        self.outbox.put(frame, at)
+
+    def snapshot(self, subscription: Subscription, ticker: str, command_id: int, at: int) -> None:
+        """One book, whole; `command_id` 0 = nobody asked for it."""
+        body = snapshot_body(self._markets[ticker], subscription.yes_price)
+        seq = subscription.next_seq()
+        frame = envelope("orderbook_snapshot", body, at // 1_000, subscription.sid, seq, command_id)
+        self.push(subscription, frame, at)
 
     def command(self, text: str, at: int) -> None:
         """Obey one command (FACTS.md section 4.2), or answer an error (4.3)."""
@@ -131,13 +123,16 @@ class Session:
         tickers = _tickers(params, self._markets if "ticker" in channels else {})
         if "orderbook_delta" in channels and not tickers:
             raise Refusal(14)
-        unknown = sorted(tickers - self._markets.keys())
-        if unknown:
+        unknown = sorted(ticker for ticker in tickers if ticker not in self._markets)
+        if unknown and not UNFILTERED.issuperset(channels):
             self._answer("error", error_body(11, unknown), at, command_id)
             tickers -= set(unknown)
             if not tickers:
                 return
-        for channel in dict.fromkeys(channels):
+        wanted = list(dict.fromkeys(channels))
+        for channel in wanted:
+            self._check_room(self.by_channel.get(channel), channel, tickers)
+        for channel in wanted:
             self._join(channel, tickers, params, command_id, at)
 
     def _join(
@@ -157,12 +152,23 @@ class Session:
             self._acknowledge(subscription, params, command_id, at)
         if channel == "orderbook_delta":
             self._snapshots(subscription, sorted(added), 0, at)
-        if channel == "ticker" and params.get("send_initial_snapshot") is True:
+        quotes = channel == "ticker" and params.get("send_initial_snapshot") is True
+        if quotes and not self._mute(subscription):
             for ticker in sorted(added or self._markets):
                 body = ticker_body(self._markets[ticker], at)
                 self.push(subscription, envelope("ticker", body, at // 1_000, subscription.sid), at)
 
+    def _check_room(
+        self, subscription: Subscription | None, channel: str, tickers: set[str]
+    ) -> None:
+        most = self._faults.markets_limit
+        held = subscription.tickers if subscription is not None else set()
+        if most and channel not in UNFILTERED and len(held | tickers) > most:
+            raise Refusal(26, subscription)
+
     def _merge(self, subscription: Subscription, tickers: set[str]) -> set[str]:
+        if subscription.channel in UNFILTERED:
+            return set()
         if not tickers and subscription.channel != "orderbook_delta":
             subscription.whole = True
         added = tickers - subscription.tickers
@@ -178,7 +184,7 @@ class Session:
             if subscription is None:
                 self._answer("error", error_body(7), at, command_id)
                 continue
-            self._drop(subscription)
+            del self.by_channel[subscription.channel]
             self._answer("unsubscribed", b"", at, command_id, subscription)
 
     def _update(self, params: dict[str, Any], command_id: int, at: int) -> None:
@@ -196,11 +202,13 @@ class Session:
         book = subscription.channel == "orderbook_delta"
         if action == "get_snapshot" and not book:
             raise Refusal(13, subscription)
+        if subscription.channel in UNFILTERED:
+            raise Refusal(13, subscription)
         tickers = _tickers(params, {})
         if not tickers:
             raise Refusal(14, subscription)
-        known = self._markets.keys() if action == "add_markets" else subscription.tickers
-        unknown = sorted(tickers - known)
+        known = self._markets if action == "add_markets" else subscription.tickers
+        unknown = sorted(ticker for ticker in tickers if ticker not in known)
         if unknown and action != "delete_markets":
             raise Refusal(11, subscription, unknown)
         if action == "get_snapshot":
@@ -210,6 +218,7 @@ class Session:
             subscription.tickers -= tickers
             self._acknowledge(subscription, params, command_id, at)
             return
+        self._check_room(subscription, subscription.channel, tickers)
         added = self._merge(subscription, tickers)
         self._acknowledge(subscription, params, command_id, at)
         if book:
@@ -218,13 +227,18 @@ class Session:
     def _snapshots(
         self, subscription: Subscription, tickers: list[str], command_id: int, at: int
     ) -> None:
+        faults = self._faults
+        if self._mute(subscription):
+            return
         for ticker in tickers:
-            body = snapshot_body(self._markets[ticker], subscription.yes_price)
-            seq = subscription.next_seq()
-            frame = envelope(
-                "orderbook_snapshot", body, at // 1_000, subscription.sid, seq, command_id
-            )
-            self.push(subscription, frame, at)
+            if faults.lose_snapshots:
+                faults.lose_snapshots -= 1
+                subscription.next_seq()
+                continue
+            self.snapshot(subscription, ticker, command_id, at)
+            if faults.repeat_snapshots:
+                faults.repeat_snapshots -= 1
+                self.snapshot(subscription, ticker, command_id, at)
 
     def _acknowledge(
         self, subscription: Subscription, params: dict[str, Any], command_id: int, at: int
@@ -241,15 +255,19 @@ class Session:
         command_id: int = 0,
         about: Subscription | None = None,
     ) -> None:
+        if about is not None and kind != "unsubscribed" and self._mute(about):
+            return
+        if kind in ACKS and self._faults.lose_acks:
+            self._faults.lose_acks -= 1
+            return
         sid, seq = (about.sid, about.next_seq()) if about else (0, 0)
-        self.outbox.append(envelope(kind, body, at // 1_000, sid, seq, command_id))
-        self.overrun = self.overrun or len(self.outbox) > OUTBOX_FRAMES_HARD_MAX
+        self.outbox.put(envelope(kind, body, at // 1_000, sid, seq, command_id), at)
 
     def _by_sid(self, sid: object) -> Subscription | None:
         return next((s for s in self.by_channel.values() if s.sid == sid), None)
 
-    def _drop(self, subscription: Subscription) -> None:
-        self.by_channel.pop(subscription.channel, None)
+    def _mute(self, subscription: Subscription) -> bool:
+        return subscription.dead or subscription.channel in self._faults.mute_channels
 
 
 def _tickers(params: dict[str, Any], ids_of: Mapping[str, Market]) -> set[str]:

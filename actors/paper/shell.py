@@ -10,14 +10,19 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from actors.paper import idle
 from actors.paper.account import Account
+from actors.paper.capture import Tape
 from actors.paper.core import Core
+from actors.paper.entries import LifeEntry
 from actors.paper.exchange import Exchange
+from actors.paper.lives import Lives
 from actors.paper.signing import KeyRing
 from actors.paper.store import Journal, load_tape
 from actors.paper.synthetic import Synthetic
@@ -106,28 +111,34 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 def build(settings: Settings, journal: Journal) -> tuple[Core, WireLog]:
     """The exchange as the journal left it, over fresh markets of the feed."""
     paper = settings.paper
-    account, wire = Account(paper.shards), WireLog()
+    account, wire, lives = Account(paper.shards), WireLog(), Lives()
 
     def take(line: Line) -> None:
         match line:
             case Happened():
                 for entry in line.entries:
-                    account.apply(entry)
+                    if isinstance(entry, LifeEntry):
+                        lives.apply(entry)
+                    else:
+                        account.apply(entry)
             case Received() | Answered():
                 wire.apply(line)
 
     journal.replay(take)
     _, opened = clocks()
     dice = random.Random(os.urandom(32))  # ids must differ from those of former lives
+    feed: Synthetic | Tape
     if paper.feed == "synthetic":
-        synthetic = Synthetic(paper.seed, paper.speed)
-        exchange = Exchange(synthetic.markets(opened), account, dice)
-        synthetic.open(exchange)
+        feed = Synthetic(paper.seed, paper.speed)
+    else:
+        feed = load_tape(paper.feed, paper.damaged)
+    listed = chain(feed.markets(opened), idle.markets(paper.idle_markets, opened))
+    exchange = Exchange(listed, account, dice, lives)
+    if isinstance(feed, Synthetic):
+        feed.open(exchange)
         exchange.drain()
-        return Core(exchange, synthetic, paper.speed, paper.tier), wire
-    tape = load_tape(paper.feed, paper.damaged)
-    exchange = Exchange(tape.markets(opened), account, dice)
-    return Core(exchange, tape, paper.speed, paper.tier), wire
+    exchange.close_due(opened)
+    return Core(exchange, feed, paper.speed, paper.tier), wire
 
 
 def listen(host: str, port: int) -> socket.socket:

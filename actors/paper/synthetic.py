@@ -10,7 +10,7 @@ from typing import Final
 
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import CONTRACT, DOLLAR
-from actors.paper.market import DECI_CENT, LINEAR_CENT, Market
+from actors.paper.market import CENT, DECI_CENT, LINEAR_CENT, Market
 from actors.paper.matching import Book, Lot, Side
 
 EVENTS: Final = (  # event, title, strikes
@@ -108,7 +108,7 @@ class Synthetic:
     def _rest(self, exchange: Exchange, market: Market, crowd: _Crowd) -> None:
         side = self._dice.choice((Side.BID, Side.ASK))
         away = 5_000 + int(self._dice.expovariate(1 / 40_000))
-        step = market.grid[0].step
+        step = market.grid[0].step if len(market.grid) == 1 else CENT
         price = crowd.fair - away if side is Side.BID else crowd.fair + away + step
         price = min(max(price // step * step, step), DOLLAR - step)
         self._last_lot += 1

@@ -20,6 +20,7 @@ from actors.paper.desk import Desk
 from actors.paper.entries import Entry
 from actors.paper.faults import CallFault, honest
 from actors.paper.intake import Answer, OrderCall, Refused, nested
+from actors.paper.paging import Query
 from actors.paper.replies import Cut, Spoiled, response
 from actors.paper.routes import GETS, Get
 from actors.paper.session import Session
@@ -77,9 +78,9 @@ class Web:
     def wake(self) -> None:
         """Let frames go out; end the connections that took too few of them."""
         for session, (link, waiting) in self._links.items():
-            if session.outbox:
+            if session.outbox.ready:
                 waiting.set()
-            if session.overrun:
+            if session.outbox.overrun:
                 link.abort()
 
     def _close_sockets(self) -> None:
@@ -117,7 +118,8 @@ class Web:
                 self._keys.check(request.headers, "GET", request.url.path, at)
                 self._core.charge(READ, get.cost, now)
             name = request.path_params.get("name", "")
-            return get.read(self._core.view(at), name, request.query_params, at)
+            query = Query(request.query_params.multi_items())
+            return get.read(self._core.view(at), name, query, at)
         except Refused as e:
             return e.answer
 
@@ -180,6 +182,8 @@ class Web:
     async def _admit(self, socket: WebSocket) -> Session | None:
         faults = self._core.faults
         try:
+            if faults.maintenance:
+                raise Refused(nested(503, "service_unavailable", service=""))
             if faults.refuse_handshakes > 0:
                 faults.refuse_handshakes -= 1
                 raise Refused(nested(faults.status, "service_unavailable", service=""))
@@ -197,8 +201,8 @@ async def _send(session: Session, link: Link, waiting: asyncio.Event) -> None:
     while True:
         await waiting.wait()
         waiting.clear()
-        while session.outbox:
-            if not await link.send_frames(session.take(SEND_BATCH)):
+        while session.outbox.ready:
+            if not await link.send_frames(session.outbox.take(SEND_BATCH)):
                 return
 
 

@@ -135,10 +135,15 @@ class Rehydrator:
         effects += self._tells.due(now)
         effects += self._finish_boot(now, cause.at)
         effects += self._audit(now)
+        vitals = self._vitals(now)
+        if self._pulse.due(now, vitals):
+            effects += self._pulse.beat(now, cause.at, vitals, self._counters())
+        return effects
+
+    def _counters(self) -> dict[str, int]:
         account = self.ledger.account
         counters = {"n": 0 if account is None else account.n, "audited": self._audited}
-        effects += self._pulse.beat(now, cause.at, self._vitals(now), counters)
-        return effects
+        return counters | self.ledger.counters()
 
     def deadline(self) -> int | None:
         deadlines = [self._pulse.deadline(), self._tells.deadline(), self._load_at, self._audit_at]
@@ -152,7 +157,7 @@ class Rehydrator:
                 return []
             case Heard(envelope=envelope):
                 self._writer_seen = self._writer_seen or envelope.source == "writer"
-                self.ledger.hear(now, envelope)
+                self.ledger.hear(now, envelope, cause.at)
                 return []
             case AccountLoaded(account=account, how=how):
                 return self._restored(now, cause.at, account, how)

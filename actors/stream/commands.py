@@ -1,40 +1,60 @@
-"""The commands of one connection: numbered, a few under way at a time, each with a deadline."""
+"""Commands of one connection: numbered, a few under way at a time, each with a deadline."""
 
 from collections import deque
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from actors.stream.wire import Link, SendFrame
-from protocol.kalshi import frames
-from protocol.kalshi.frames import Action, Channel
-from protocol.limits import COMMAND_MAX
+from protocol.kalshi import commands
+from protocol.kalshi.frames import Channel
+from protocol.limits import COMMAND_MAX, COMMAND_RETRY
 from protocol.machine import Effect
 
 UNDER_WAY_MAX: Final = 4  # commands sent and not answered yet
 
+Kind = Literal[
+    "subscribe",
+    "add_markets",
+    "delete_markets",
+    "get_snapshot",
+    "unsubscribe",
+    "list_subscriptions",
+]
+
 
 class Command(Struct, frozen=True):
-    """What we ask of the exchange: `subscribe`, or a change of the subscription `sid`."""
+    """What we ask of the exchange: new subscriptions, or something about the one `sid`."""
 
-    channels: tuple[Channel, ...]
-    tickers: tuple[str, ...]
-    action: Action | None = None  # None: subscribe
+    kind: Kind
+    channels: tuple[Channel, ...] = ()
+    tickers: tuple[str, ...] = ()
     sid: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.action or 'subscribe'} {','.join(self.channels)}"
+        return f"{self.kind} {','.join(self.channels)}".strip()
+
+    @property
+    def answers(self) -> int:
+        """How many frames answer it: a subscribe, one for each channel."""
+        return len(self.channels) if self.kind == "subscribe" else 1
 
     def raw(self, id: int) -> bytes:
-        if self.action is None:
-            return frames.subscribe(id, self.channels, self.tickers)
-        return frames.update_subscription(id, self.sid, self.action, self.tickers)
+        match self.kind:
+            case "subscribe":
+                return commands.subscribe(id, self.channels, self.tickers)
+            case "unsubscribe":
+                return commands.unsubscribe(id, [self.sid])
+            case "list_subscriptions":
+                return commands.list_subscriptions(id)
+            case action:
+                return commands.update_subscription(id, self.sid, action, self.tickers)
 
 
 class _UnderWay(Struct):
     command: Command
-    answers: int  # still to come: one for each channel of a subscribe
+    answers: int  # still to come
     by: int
 
 
@@ -46,6 +66,7 @@ class Commands:
         self._last_id = 0
         self._queue: deque[Command] = deque()
         self._under_way: dict[int, _UnderWay] = {}
+        self._not_before = 0
 
     @property
     def idle(self) -> bool:
@@ -55,26 +76,40 @@ class Commands:
         """Forget all: the connection they were for is gone. Numbers go on."""
         self._queue.clear()
         self._under_way.clear()
+        self._not_before = 0
 
     def ask(self, command: Command) -> None:
         """Send it when its turn comes, and expect an answer."""
         self._queue.append(command)
 
-    def send_unanswered(self, command: Command) -> Effect:
-        """Send it at once; what it asks for comes as data, and a timer of its own watches that."""
+    def ask_later(self, now: int, command: Command) -> None:
+        """The exchange wants fewer commands: this one again, first, and after a while."""
+        self._queue.appendleft(command)
+        self._not_before = now + COMMAND_RETRY
+
+    def send_unanswered(self, command: Command) -> tuple[int, Effect]:
+        """Its number, and the frame to send at once.
+
+        What it asks for comes as data, and a timer of its own watches that.
+        """
         self._last_id += 1
-        return SendFrame(self._link, command.raw(self._last_id))
+        return self._last_id, SendFrame(self._link, command.raw(self._last_id))
 
     def due(self, now: int) -> list[Effect]:
         """What may be sent now."""
         effects: list[Effect] = []
-        while self._queue and len(self._under_way) < UNDER_WAY_MAX:
+        while self._queue and len(self._under_way) < UNDER_WAY_MAX and now >= self._not_before:
             command = self._queue.popleft()
             self._last_id += 1
-            answers = len(command.channels) if command.action is None else 1
-            self._under_way[self._last_id] = _UnderWay(command, answers, now + COMMAND_MAX)
+            waiting = _UnderWay(command, command.answers, now + COMMAND_MAX)
+            self._under_way[self._last_id] = waiting
             effects.append(SendFrame(self._link, command.raw(self._last_id)))
         return effects
+
+    def of(self, id: int | None) -> Command | None:
+        """The command that waits for its answer under this number."""
+        waiting = None if id is None else self._under_way.get(id)
+        return None if waiting is None else waiting.command
 
     def answered(self, id: int | None) -> Command | None:
         """Count an answer. Returns the command once it has all of its own."""
@@ -100,4 +135,7 @@ class Commands:
         return None
 
     def deadline(self) -> int | None:
-        return min((waiting.by for waiting in self._under_way.values()), default=None)
+        found = [waiting.by for waiting in self._under_way.values()]
+        if self._queue and len(self._under_way) < UNDER_WAY_MAX:
+            found.append(self._not_before)
+        return min(found, default=None)

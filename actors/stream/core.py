@@ -1,30 +1,43 @@
 """Decides all that the stream does: market data in order or known to be lost, facts never lost.
 
-Two sockets, so that a flood of market data can't delay a fill, and a new private connection (each
-of which means a reconciliation) costs no book.
+Several sockets: one for our account, so that nothing that happens to market data costs a fill;
+one for the lives of markets; and as many as the books need.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.stream.connection import State
-from actors.stream.market import Market
-from actors.stream.private import Private
+from actors.stream.answers import BookAnswers
+from actors.stream.audit import Audit
+from actors.stream.books import Books
+from actors.stream.following import Following
+from actors.stream.follows import Follows
+from actors.stream.freshness import HostClock, Verdict, slept
+from actors.stream.health import Health
+from actors.stream.lines import Lines
+from actors.stream.pause import Pause
+from actors.stream.raws import RawFrames
+from actors.stream.tally import Tally
 from actors.stream.wire import (
     CloseSocket,
+    FollowSaved,
     FramesReceived,
     Link,
+    Listened,
     OpenFailed,
     OpenSocket,
+    Overrun,
     PingReceived,
+    PongReceived,
+    SaveFollow,
     SendFrame,
+    SendPing,
     SocketClosed,
     SocketOpened,
 )
-from protocol import topics
 from protocol.envelope import Letter, Outbox
-from protocol.limits import DRAIN_MAX, MARKETS_MAX, MINUTE, MS, SECOND
+from protocol.limits import DRAIN_MAX, LOOP_LAG_MAX, MS, US
 from protocol.machine import (
     Answer,
     Answered,
@@ -35,35 +48,39 @@ from protocol.machine import (
     Finish,
     Heard,
     Publish,
-    Report,
     Started,
     Stopping,
 )
 from protocol.messages import (
-    AnyMessage,
     Appended,
+    AuditAnswer,
+    BookAnswer,
     BookRequest,
+    ExchangeAnswer,
+    Follow,
     MarketsAnswer,
-    MarketsRequest,
     ReconcileAnswer,
     Refused,
-    Signal,
 )
-from protocol.pulse import Identity, Pulse, Vitals
+from protocol.pulse import Identity, Pulse
 from protocol.telling import Outstanding
 
-MARKETS_INTERVAL: Final = 1 * MINUTE  # new markets are looked for so often
-MARKETS_RETRY: Final = 1 * SECOND  # while the gateway can't tell yet
 DRAIN_RESERVE: Final = 500 * MS  # of DRAIN_MAX: we finish before we are ended
 
 __all__ = [
     "CloseSocket",
+    "FollowSaved",
     "FramesReceived",
     "Link",
+    "Listened",
     "OpenFailed",
     "OpenSocket",
+    "Overrun",
     "PingReceived",
+    "PongReceived",
+    "SaveFollow",
     "SendFrame",
+    "SendPing",
     "SocketClosed",
     "SocketOpened",
     "Stream",
@@ -73,77 +90,103 @@ __all__ = [
 class Stream:
     """The core."""
 
-    def __init__(self, identity: Identity, follow: Sequence[str], dice: random.Random) -> None:
-        """`follow`: market tickers, "series:…", "event:…" or "*", as in the settings."""
-        self._identity = identity
-        self._follow = tuple(follow)
+    def __init__(
+        self,
+        identity: Identity,
+        follow: Sequence[str],
+        dice: random.Random,
+        added: Sequence[str] = (),
+        removed: Sequence[str] = (),
+        connections: int = 8,
+        tickers_a_connection: int = 2_500,
+    ) -> None:
+        """`follow`: wishes of the settings; `added` and `removed`: what was changed since.
+
+        Market data is split over at most so many `connections`, of so many tickers each.
+        """
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._tells = Outstanding(self._outbox)
-        self.market = Market(self._outbox, self._pulse, dice)
-        self.private = Private(self._tells, self._pulse, dice, identity.epoch)
-        self._markets_known = not self._follow
-        self._markets_at = 0
-        self._markets_id = ""
-        self._markets_asked = 0
-        self._markets_why = ""
-        self._vitals = Vitals(("starting",), {"streams_ready": False})
-        self._mood: tuple[object, ...] = ()
+        self._clock = HostClock()
+        self.tally = Tally()
+        self.books = Books(self._outbox)
+        self.follows = Follows(follow, added, removed)
+        self.lines = Lines(
+            self.books, self._outbox, self._tells, self._pulse, dice, self._clock, self.tally,
+            connections, tickers_a_connection,
+        )  # fmt: skip
+        self.private = self.lines.private
+        self.audit = Audit(self.books, self._outbox)
+        self._following = Following(self.follows, self.lines, self.books, self._tells, self._outbox)
+        self._answers = BookAnswers(self._outbox, self._book)
+        self._pause = Pause(self._outbox)
+        self._raws = RawFrames(self._outbox)
+        self._health = Health(self._pulse, self.follows, self.lines, self.books, self.audit)
+        self._parts: tuple[Callable[[int, int], list[Effect]], ...] = (
+            self._pause.due, self._following.due, self.lines.due, self.audit.due, self._heal,
+        )  # fmt: skip
+        self._stepped = 0  # microseconds that our wall clock has jumped
         self._stop_by: int | None = None
         self._deadline = 0
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
-        if type(cause) is FramesReceived and cause.link == "market":
-            effects = []
-            for raw in cause.raws:
-                effects += self.market.frame(now, cause.at, raw)
-            if now < self._deadline and not self.market.stirred:
+        at = cause.at
+        if type(cause) is FramesReceived:
+            at += cause.waited // US  # it was taken off the socket so long ago
+            effects = self._look_at_ourselves(now, at)
+            line = self.lines.of(cause.link)
+            if line is None:
+                return effects
+            if self._raws.wanted:
+                opens = line.connection.opens
+                effects += self._raws.say(cause.link, opens, cause.at, cause.raws)
+            effects += line.frames(now, cause.at, cause.raws, cause.waited)
+            if now < self._deadline and not line.stirred:
                 return effects  # plain data moves no timer and no health
         else:
-            effects = self._take(now, cause)
-        effects += self._chores(now, cause.at)
+            effects = self._look_at_ourselves(now, at)  # before anybody is answered
+            effects += self._take(now, cause)
+        effects += self._chores(now, at)
         return effects
 
     def deadline(self) -> int | None:
         return self._deadline
 
     def _take(self, now: int, cause: Cause) -> list[Effect]:
-        at = cause.at
         match cause:
-            case Started() | Elapsed():
+            case Started():
+                self._deadline = now
                 return []
-            case FramesReceived(link="private", raws=raws):
-                return [e for raw in raws for e in self.private.frame(now, at, raw)]
-            case PingReceived(link=link):
-                self._of(link).connection.heard_at = now
+            case Elapsed():
                 return []
-            case SocketOpened(link=link):
-                return self._of(link).opened(now, at)
-            case SocketClosed(link=link, reason=reason):
-                return self._of(link).ended(now, at, reason)
-            case OpenFailed(link=link, status=status, reason=reason):
-                return self._of(link).ended(now, at, reason, status)
             case Heard(envelope=envelope):
                 self.private.writer_seen |= envelope.source == "writer"
                 return []
             case Asked(sender=sender, letter=letter):
-                return [Answer(sender, self._outbox.letter(letter.id, self._reply(letter), at))]
+                return self._asked(now, cause.at, sender, letter)
             case Answered(letter=letter):
-                return self._answered(now, at, letter)
+                return self._answered(now, cause.at, letter)
+            case Listened(prefix=prefix, on=on):
+                self._raws.listened(prefix, on)
+                return []
+            case FollowSaved(number=number, trouble=trouble):
+                return self._following.saved(now, cause.at, number, trouble)
             case Stopping():
-                return self._stop(now, at)
-        raise AssertionError(f"unexpected cause: {cause}")
+                return self._stop(now, cause.at)
+        return self.lines.told(now, cause)
 
     def _chores(self, now: int, at: int) -> list[Effect]:
         """Whatever is due, whoever it is due to; and when to look again."""
-        self.market.stirred = False
         effects: list[Effect] = []
         if self._stop_by is None:
-            effects += self._ask_markets(now, at)
-            effects += self.market.due(now, at)
-            effects += self.private.due(now, at)
+            self.lines.pause = self._pause.text(at)
+            self._pause.wanted = not self.lines.up
+            for due in self._parts:
+                effects += due(now, at)
+        self.lines.calm()
+        effects += self._answers.due(now, at)
         effects += self._tells.due(now)
-        effects += self._beat(now, at)
+        effects += self._health.beat(now, at, self._stop_by is not None, self._counters(at))
         effects += [Publish(envelope) for envelope in self._outbox.marks(now, at)]
         if self._stop_by is not None and (now >= self._stop_by or not self.private.waiting):
             effects.append(Finish(0))
@@ -151,45 +194,57 @@ class Stream:
         return effects
 
     def _next(self, now: int) -> int:
-        deadlines = [self._pulse.deadline(), self._outbox.deadline(), self._tells.deadline()]
+        found = [
+            self._pulse.deadline(), self._outbox.deadline(), self._tells.deadline(),
+            self._answers.deadline(),
+        ]  # fmt: skip
         if self._stop_by is None:
-            deadlines += [self.market.deadline(), self.private.deadline()]
-            if self._markets_id not in self._tells and self._follow:
-                deadlines.append(self._markets_at)
+            found += [self.lines.deadline(), self._following.deadline(), self.audit.deadline()]
         else:
-            deadlines.append(max(self._stop_by, now + MS))
-        return min(d for d in deadlines if d is not None)
+            found.append(max(self._stop_by, now + MS))
+        return min(d for d in found if d is not None)
 
-    def _of(self, link: Link) -> Market | Private:
-        return self.market if link == "market" else self.private
+    # Evidence about ourselves
 
-    # Which markets
-
-    def _ask_markets(self, now: int, at: int) -> list[Effect]:
-        if not self._follow or now < self._markets_at or self._markets_id in self._tells:
-            return []
-        self._markets_at = now + MARKETS_RETRY
-        if self._tells.full:
-            return []
-        self._markets_asked += 1
-        self._markets_id = f"markets:{self._identity.epoch}:{self._markets_asked}"
-        return self._tells.tell(now, at, "gateway", self._markets_id, MarketsRequest(self._follow))
-
-    def _markets_told(self, now: int, at: int, answer: MarketsAnswer) -> list[Effect]:
-        self._markets_why = answer.reason
-        if not answer.complete:
-            self._markets_at = now + MARKETS_RETRY
-            return []
-        self._markets_at = now + MARKETS_INTERVAL
-        self._markets_known = True
-        tickers = [ticker for ticker in answer.tickers if topics.is_ticker(ticker)]
+    def _look_at_ourselves(self, now: int, at: int) -> list[Effect]:
+        """Did we not run, did the host sleep? Then what comes may be old."""
+        self._clock.look(now, at)
         effects: list[Effect] = []
-        if len(tickers) > MARKETS_MAX:
-            text = f"{len(tickers)} markets to follow: only the first {MARKETS_MAX} are"
-            effects = [Report(text, grave=True)]
-        return effects + self.market.follow(tickers[:MARKETS_MAX], at)
+        if 0 < self._deadline < now - LOOP_LAG_MAX:  # a timer rings far too late
+            self.tally.stalls_slow += 1
+            detail = f"we did not run for {(now - self._deadline) / 1e9:.1f} s"
+            effects += self.lines.suspect(now, at, Verdict.SLOW, detail)
+        if self._clock.stepped != self._stepped:
+            step, self._stepped = self._clock.stepped - self._stepped, self._clock.stepped
+            gap = slept(step)
+            if gap:
+                self.tally.stalls_slept += 1
+                effects += self.lines.suspect(now, at, Verdict.SLEPT, gap)
+        return effects
+
+    # Books
+
+    def _book(self, ticker: str) -> BookAnswer:
+        return self.books.answer(ticker, self.lines.as_of(ticker))
+
+    def _heal(self, now: int, at: int) -> list[Effect]:
+        """What an audit found wrong is lost, and got anew."""
+        findings, self.audit.findings = self.audit.findings, []
+        effects: list[Effect] = []
+        for ticker, reason in findings:
+            effects += self.lines.distrust(now, at, ticker, reason)
+        return effects
 
     # Letters
+
+    def _asked(self, now: int, at: int, sender: tuple[bytes, ...], letter: Letter) -> list[Effect]:
+        match letter.body:
+            case BookRequest(ticker=ticker):
+                return self._answers.ask(now, at, sender, letter, ticker)
+            case Follow():
+                return self._following.asked(now, at, sender, letter.id, letter.body)
+        refusal = Refused(f"the stream does not take {type(letter.body).__name__}")
+        return [Answer(sender, self._outbox.letter(letter.id, refusal, at))]
 
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         match letter.body:
@@ -197,82 +252,32 @@ class Stream:
                 return self.private.appended(letter.id, letter.body)
             case ReconcileAnswer():
                 return self.private.reconcile_answered(letter.id, letter.body)
-            case MarketsAnswer() if letter.id == self._markets_id:
-                if self._tells.answered(letter.id) is not None:
-                    return self._markets_told(now, at, letter.body)
+            case MarketsAnswer():
+                return self._following.told(now, at, letter.id, letter.body)
+            case AuditAnswer():
+                self.audit.answered(now, letter.id, letter.body)
+            case ExchangeAnswer():
+                self._pause.told(letter.body)
         return []  # a refusal, or too late: what still waits is told again
 
-    def _reply(self, letter: Letter) -> AnyMessage:
-        if isinstance(letter.body, BookRequest):
-            return self.market.books.answer(letter.body.ticker)
-        return Refused(f"the stream does not take {type(letter.body).__name__}")
-
     def _stop(self, now: int, at: int) -> list[Effect]:
-        """Close both sockets; facts that the writer has not yet acknowledged get some time."""
+        """Close all sockets; facts that the writer has not yet acknowledged get some time."""
         self._stop_by = now + DRAIN_MAX - DRAIN_RESERVE
-        return self.market.give_up(now, at, "stopping") + self.private.give_up(now, "stopping")
+        return self.lines.give_up(now, at, "stopping")
 
-    # Health
-
-    def _beat(self, now: int, at: int) -> list[Effect]:
-        """Reasons with numbers in them are renewed each second, all else at once."""
-        books, market = self.market.books, self.market.connection
-        mood = (
-            self._markets_known,
-            self._markets_why,
-            market.why,
-            books.awaited == 0,
-            books.lost == 0,
-            self.private.why_not(),
-            self._stop_by,
+    def _counters(self, at: int) -> Callable[[], dict[str, int]]:
+        return lambda: (
+            self.tally.counters()
+            | {
+                "books_live": self.books.live,
+                "books_lost": self.books.lost,
+                "books_stale": self.books.stale,
+                "books_audited": self.audit.covered(at),
+                "audits": self.audit.done,
+                "audit_differences": self.audit.differences,
+                "audits_unread": self.audit.unread,
+                "quarantined": len(self.audit.quarantined),
+                "reconnects": self.lines.reconnects,
+                "markets_left_out": self.follows.left_out + self.lines.left_out,
+            }
         )
-        if mood == self._mood and now < self._pulse.deadline():
-            return []
-        self._mood = mood
-        was = self._vitals
-        reasons = self._reasons()
-        self._vitals = Vitals(reasons, {"streams_ready": not reasons})
-        effects: list[Effect] = []
-        if was.ready != self._vitals.ready:
-            subject = "degraded" if reasons else "ready"
-            cause = "; ".join(reasons) or "streams_ready"
-            effects = [self._pulse.signal(at, Signal("health_state", cause, subject))]
-        return effects + self._pulse.beat(now, at, self._vitals, self._counters())
-
-    def _reasons(self) -> tuple[str, ...]:
-        """What is missing for market data and the private side to be relied on."""
-        books, market = self.market.books, self.market.connection
-        reasons = ["stopping"] if self._stop_by is not None else []
-        if not self._markets_known:
-            reasons.append("waiting for gateway: which markets to follow")
-            if self._markets_why:
-                reasons[-1] += f" ({self._markets_why})"
-        elif self._follow and not books.by_ticker:
-            reasons.append("markets: none found to follow")
-        if not market.up:
-            reasons.append(f"market: {market.why}")
-        elif market.state is State.SUBSCRIBING and books.by_ticker:
-            reasons.append("market: subscribing")
-        if books.lost:
-            reasons.append(f"books: {books.lost} lost")
-        if books.awaited and market.state is State.OPEN:
-            reasons.append(f"books: {books.awaited} waiting for a snapshot")
-        reasons.append(self.private.why_not())
-        return tuple(reason for reason in reasons if reason)
-
-    def _counters(self) -> dict[str, int]:
-        market, private = self.market, self.private
-        return {
-            "frames_in": market.frames_in + private.frames_in,
-            "frames_applied": market.frames_applied,
-            "book_frames": market.book_frames,
-            "gaps": market.gaps,
-            "duplicates": market.duplicates,
-            "strays": market.strays,
-            "malformed": market.malformed + private.malformed,
-            "unknown_types": market.unknown_types + private.unknown_types,
-            "books_live": market.books.live,
-            "books_lost": market.books.lost,
-            "reconnects": market.connection.reconnects + private.connection.reconnects,
-            "private_facts": private.facts,
-        }

@@ -1,366 +1,376 @@
-"""The market link: subscriptions, their sequence, the books, and what is published of them."""
+"""A market line: books, prints and quotes of its markets, in order or known to be lost."""
 
 import random
 from collections.abc import Sequence
-from itertools import islice
-from typing import Final
-
-from msgspec.structs import replace
 
 from actors.stream.books import Books, Followed
-from actors.stream.commands import Command, Commands
-from actors.stream.connection import Connection, State
-from actors.stream.resync import Resync, Turn
-from actors.stream.subscriptions import Place, Subscriptions
+from actors.stream.carrier import BOOKS, Carrier, pieces
+from actors.stream.commands import Command
+from actors.stream.freshness import HostClock
+from actors.stream.probe import Probe, Shown
+from actors.stream.recovery import Recovery, Turn
+from actors.stream.subscriptions import Place
+from actors.stream.tally import Tally
+from actors.stream.wire import Link
 from protocol.book import Book
 from protocol.envelope import Outbox
 from protocol.errors import RemoteProtocolError
-from protocol.kalshi import frames
+from protocol.kalshi import frames, meaning
 from protocol.kalshi.frames import (
     AnyFrame,
     Channel,
-    DeltaBody,
     DeltaFrame,
-    ErrorFrame,
-    Glance,
-    OkFrame,
-    SnapshotBody,
     SnapshotFrame,
-    SubscribedFrame,
-    TickerBody,
     TickerFrame,
-    TradeBody,
     TradeFrame,
-    UnsubscribedFrame,
 )
-from protocol.limits import RESYNCS_MAX, TICKERS_A_COMMAND
+from protocol.limits import CROSSED_MAX, DIVERGED_WINDOW
 from protocol.machine import Effect, Publish, Report, Tell
 from protocol.messages import OrderGlimpsed
 from protocol.pulse import Pulse
 
-BOOKS: Final[Channel] = "orderbook_delta"
-CHANNELS: Final[tuple[Channel, ...]] = (BOOKS, "trade", "ticker")
-TERMINAL: Final = frozenset({10, 25})  # the subscription is dead (FACTS.md section 4.1)
-UNTRUSTED: Final = frozenset({17, 18})  # the subscription goes on, but something was not done
 
+class Market(Carrier):
+    """One of the connections that market data is split over."""
 
-class Market:
-    """All that the exchange says about markets, in order, or known to be lost."""
-
-    def __init__(self, outbox: Outbox, pulse: Pulse, dice: random.Random) -> None:
-        self.connection = Connection("market", pulse, dice)
-        self.books = Books(outbox)
-        self.stirred = False  # something other than plain data came: look at all timers
-        self.frames_in = self.frames_applied = self.book_frames = 0
-        self.gaps = self.duplicates = self.strays = self.malformed = self.unknown_types = 0
+    def __init__(
+        self,
+        link: Link,
+        books: Books,
+        outbox: Outbox,
+        pulse: Pulse,
+        dice: random.Random,
+        clock: HostClock,
+        tally: Tally,
+    ) -> None:
+        super().__init__(link, pulse, dice, clock, tally)
+        self._books = books
         self._outbox = outbox
-        self._commands = Commands("market")
-        self._subscriptions = Subscriptions()
         self._book_sid = -1
-        self._asked: dict[str, None] = {}  # subscribed on this connection, or about to be
-        self._resync = Resync()
+        self._recovery = Recovery()
+        self._probe = Probe()
+        self._diverged: list[int] = []  # when books were found to be wrong without a gap
+        self._crossed: dict[str, int] = {}  # since when
 
-    # Life
+    # Subscriptions
 
-    def due(self, now: int, at: int) -> list[Effect]:
-        """Open, subscribe, ask again, give up: whatever is due."""
-        effects: list[Effect] = []
-        was_up = self.connection.up
-        if was_up:
-            effects += self._ask_again(now, at)
-            late = self._commands.late(now)
-            if late is not None:
-                effects += self.give_up(now, at, f"{late.name}: unanswered")
-            elif self.connection.up:
-                effects += self._commands.due(now)
-        effects += self.connection.due(now, at)
-        if was_up and not self.connection.up:
-            effects += self._lose_all(at, self.connection.why)
-        return effects
+    def subscribe(self, now: int, at: int) -> None:
+        self._asked.clear()
+        self._book_sid = -1
+        self._recovery.clear()
+        self._probe.clear()
+        self._crossed.clear()
+        self._books.await_again(self.markets.values())
+        self._subscribe()
 
-    def deadline(self) -> int | None:
-        deadlines = [self.connection.deadline()]
-        if self.connection.up:
-            deadlines += [self._commands.deadline(), self._resync.deadline]
-        return min((d for d in deadlines if d is not None), default=None)
+    def completed(self, now: int, at: int, command: Command) -> list[Effect]:
+        if command.kind == "subscribe":
+            self.connection.settled()
+            if BOOKS in command.channels:
+                self._book_sid = self.subscriptions.sids.get(BOOKS, -1)
+                self._recovery.expect(now, self._books.snapshots)
+            self._ask_rest()
+        books = command.kind == "add_markets" and BOOKS in command.channels
+        if books and self._recovery.deadline is None:
+            self._recovery.expect(now, self._books.snapshots)
+        return []
 
-    def opened(self, now: int, at: int) -> list[Effect]:
-        effects = self.connection.opened(now, at)
-        if effects:
-            self._subscriptions.clear()
-            self._commands.clear()
-            self._asked.clear()
-            self._book_sid = -1
-            self._resync.clear()
-            self.books.start_again()
-            self._subscribe()
-        return effects
-
-    def ended(self, now: int, at: int, reason: str, status: int = 0) -> list[Effect]:
-        return self._lose_all(at, reason) + self.connection.ended(now, at, reason, status)
-
-    def give_up(self, now: int, at: int, reason: str) -> list[Effect]:
-        """This connection can't be trusted any more; a new one will be opened."""
-        return self.connection.give_up(now, reason) + self._lose_all(at, reason)
-
-    def follow(self, tickers: Sequence[str], at: int) -> list[Effect]:
-        """Follow exactly these markets from now on."""
-        wanted = dict.fromkeys(tickers)
-        gone = [ticker for ticker in self.books.by_ticker if ticker not in wanted]
-        effects = [effect for ticker in gone for effect in self.books.drop(ticker, at)]
-        for ticker in wanted:
-            self.books.follow(ticker)
-        self._change("delete_markets", [ticker for ticker in gone if ticker in self._asked])
-        for ticker in gone:
-            self._asked.pop(ticker, None)
-        if self.connection.state is State.OPEN:
-            self._add_rest()
-        elif not self._asked:
-            self._subscribe()
-        return effects
+    def remove(self, tickers: Sequence[str]) -> None:
+        super().remove(tickers)
+        for ticker in tickers:
+            self._crossed.pop(ticker, None)
+            self._probe.forget(ticker)
 
     # Frames
 
-    def frame(self, now: int, at: int, raw: bytes) -> list[Effect]:
+    def frame(self, now: int, at: int, raw: bytes, out: list[Effect]) -> None:
         """Take one message. The commonest comes first: this path has to be quick."""
-        if not self.connection.up:
-            return []
-        self.frames_in += 1
-        self.connection.heard_at = now
         try:
             frame = frames.decode(raw)
         except RemoteProtocolError as e:
-            return self._malformed(now, at, raw, str(e))
-        if isinstance(frame, DeltaFrame | SnapshotFrame):
-            self.book_frames += 1
-        elif isinstance(frame, SubscribedFrame):
-            return self._subscribed(now, frame)
-        sid = frame.sid
-        if sid is None:
-            return self._answer(now, at, frame)
-        if sid not in self._subscriptions.channels:
-            self.strays += 1
-            return self._answer(now, at, frame)
-        place = self._subscriptions.admit(sid, frame.seq)
-        if place is Place.NEXT:
-            return self._take(now, at, frame)
-        return self._misplaced(now, at, sid, place, frame)
+            out += self._malformed(now, at, raw, str(e))
+            return
+        if type(frame) is DeltaFrame:
+            self.tally.book_frames += 1
+            if frame.sid == self._book_sid:
+                place = self.subscriptions.admit(now, frame.sid, frame.seq, raw)
+                if place is Place.NEXT:
+                    self._delta(now, at, frame, out)
+                    return
+                self._count(place)
+                if place is not Place.DUPLICATE:
+                    self.misplaced(now, at, place, frame, out)
+                return
+        elif type(frame) is SnapshotFrame:
+            self.tally.book_frames += 1
+        self.sort(now, at, raw, frame, out)
 
-    def _take(self, now: int, at: int, frame: AnyFrame) -> list[Effect]:
+    def take(self, now: int, at: int, frame: AnyFrame, out: list[Effect]) -> None:
         match frame:
-            case DeltaFrame(msg=body):
-                if body.client_order_id:
-                    return self._glimpse(at, body) + self._delta(now, at, body)
-                return self._delta(now, at, body)
-            case TradeFrame(msg=body):
-                return self._trade(at, body)
-            case TickerFrame(msg=body):
-                return self._quote(at, body)
-            case SnapshotFrame(msg=body):
-                return self._snapshot(now, at, body)
-        return self._answer(now, at, frame)
+            case DeltaFrame():
+                self._delta(now, at, frame, out)
+            case TradeFrame():
+                self._trade(now, at, frame, out)
+            case TickerFrame():
+                self._quote(now, at, frame, out)
+            case SnapshotFrame():
+                self._snapshot(now, at, frame, out)
+            case _:
+                out += self.answer(now, at, frame)
 
-    def _misplaced(
-        self, now: int, at: int, sid: int, place: Place, frame: AnyFrame
-    ) -> list[Effect]:
+    def misplaced(
+        self, now: int, at: int, place: Place, frame: AnyFrame, out: list[Effect]
+    ) -> None:
         """Books can't be trusted after a hole; a hole in other channels can only be counted."""
-        if place is Place.DUPLICATE:
-            self.duplicates += 1
-            return []
-        self.gaps += 1
-        effects: list[Effect] = []
-        if sid == self._book_sid:
-            effects = self._distrust(now, at, f"sequence: {place.name.lower()}")
-        if place is Place.BACKWARDS and isinstance(frame, DeltaFrame | SnapshotFrame):
-            return effects  # from some other time: not even a snapshot of it is good
-        return effects + self._take(now, at, frame)
+        book = getattr(frame, "sid", None) == self._book_sid
+        if book:
+            out += self._distrust(now, at, f"sequence: {place.value}")
+        if book and place is Place.OUT_OF_ORDER and isinstance(frame, DeltaFrame | SnapshotFrame):
+            return  # from some other time: not even a snapshot of it is good
+        self.take(now, at, frame, out)
 
-    def _delta(self, now: int, at: int, body: DeltaBody) -> list[Effect]:
-        followed = self.books.by_ticker.get(body.market_ticker)
+    def _delta(self, now: int, at: int, frame: DeltaFrame, out: list[Effect]) -> None:
+        body = frame.msg
+        sent_ms = body.ts_ms or frame.sending_ts_ms
+        if sent_ms:
+            fresh = self.fresh
+            if not fresh.below <= at - sent_ms * 1_000 <= fresh.above or fresh.verdict is not None:
+                self.late(now, at, sent_ms, out)
+        if body.client_order_id:
+            out.append(self._glimpse(at, body.client_order_id))
+        followed = self.markets.get(body.market_ticker)
         if followed is None or not followed.live:
-            return []  # of no use before the next snapshot
+            return  # of no use before the next snapshot
+        book = followed.book
         try:
-            delta = frames.book_delta(body, at)
-            followed.book.apply(delta.side, delta.price, delta.change)
+            delta = meaning.book_delta(body, at)
+            book.apply(body.side, body.price_dollars, body.delta_fp)
         except RemoteProtocolError as e:
-            return self._distrust_one(now, at, followed, str(e))
+            self.tally.malformed += 1
+            out += self._distrust_one(now, at, followed, str(e))
+            return
         followed.received_at = at
-        self.frames_applied += 1
-        return [Publish(self._outbox.seal(followed.topic, delta, at))]
+        if followed.comparison is not None:
+            followed.comparison.change(body.side, body.price_dollars, body.delta_fp)
+        if self._crossed or (body.delta_fp > 0 and book.crossed):
+            self._look_at_cross(now, followed)
+        self.tally.frames_applied += 1
+        out.append(Publish(self._outbox.seal(followed.topic, delta, at)))
 
-    def _glimpse(self, at: int, body: DeltaBody) -> list[Effect]:
-        """An order of ours moved this level: the gateway may be in doubt about it."""
-        letter = OrderGlimpsed(body.client_order_id)
-        return [Tell("gateway", self._outbox.letter(f"glimpse:{body.client_order_id}", letter, at))]
+    def _look_at_cross(self, now: int, followed: Followed) -> None:
+        """A book that is crossed for a moment is no news; a timer looks at how long it is."""
+        if not followed.book.crossed:
+            self._crossed.pop(followed.ticker, None)
+        elif followed.ticker not in self._crossed:
+            self._crossed[followed.ticker] = now
+            self.stirred = True
 
-    def _trade(self, at: int, body: TradeBody) -> list[Effect]:
-        followed = self.books.by_ticker.get(body.market_ticker)
+    def _glimpse(self, at: int, client_order_id: str) -> Effect:
+        """An order of ours moved a level: the gateway may be in doubt about it."""
+        letter = OrderGlimpsed(client_order_id)
+        return Tell("gateway", self._outbox.letter(f"glimpse:{client_order_id}", letter, at))
+
+    def _trade(self, now: int, at: int, frame: TradeFrame, out: list[Effect]) -> None:
+        body = frame.msg
+        self.late(now, at, frame.sending_ts_ms, out)
+        followed = self.markets.get(body.market_ticker)
         if followed is None:
-            return []
+            return
         try:
-            trade = frames.trade(body, at)
-        except RemoteProtocolError:
-            self.malformed += 1
-            return []
-        return [Publish(self._outbox.seal(followed.trade_topic, trade, at))]
+            trade = meaning.trade(body, at)
+        except RemoteProtocolError as e:
+            out += self.tally.bad(now, f"{self.link}: {e}")
+            return
+        out.append(Publish(self._outbox.seal(followed.trade_topic, trade, at)))
 
-    def _quote(self, at: int, body: TickerBody) -> list[Effect]:
-        followed = self.books.by_ticker.get(body.market_ticker)
-        if followed is None:
-            return []
-        return [Publish(self._outbox.seal(followed.quote_topic, frames.quote(body, at), at))]
+    def _quote(self, now: int, at: int, frame: TickerFrame, out: list[Effect]) -> None:
+        self.late(now, at, frame.sending_ts_ms, out)
+        followed = self.markets.get(frame.msg.market_ticker)
+        if followed is not None:
+            quote = meaning.quote(frame.msg, at)
+            out.append(Publish(self._outbox.seal(followed.quote_topic, quote, at)))
 
-    def _snapshot(self, now: int, at: int, body: SnapshotBody) -> list[Effect]:
+    def _snapshot(self, now: int, at: int, frame: SnapshotFrame, out: list[Effect]) -> None:
+        """Any snapshot in its place is right: it and the changes come in one order."""
         self.stirred = True
-        followed = self.books.by_ticker.get(body.market_ticker)
+        self.late(now, at, frame.sending_ts_ms, out)
+        body = frame.msg
+        shown = self._probe.shown(frame.id, body.market_ticker)
+        followed = self.markets.get(body.market_ticker)
         if followed is None:
-            return []
+            return
         try:
             book = Book(body.yes_dollars_fp or (), body.no_dollars_fp or ())
         except RemoteProtocolError as e:
-            return self._distrust_one(now, at, followed, str(e))
-        self.frames_applied += 1
-        return [self.books.adopt(followed, book, at)]
-
-    def _malformed(self, now: int, at: int, raw: bytes, reason: str) -> list[Effect]:
-        """What a malformed frame said is lost: so is all that may rest on it."""
-        self.stirred = True
-        self.malformed += 1
-        try:
-            outside = frames.glance(raw)
-        except RemoteProtocolError:
-            return self.give_up(now, at, f"malformed {reason}")
-        sid = outside.sid
-        if sid is None or sid not in self._subscriptions.channels:
-            return self.give_up(now, at, f"malformed {reason}")
-        self._subscriptions.admit(sid, outside.seq)
-        if sid != self._book_sid:
-            return [Report(f"market: malformed {reason}")]
-        self.book_frames += 1
-        return self._distrust(now, at, f"malformed {reason}")
-
-    # Commands and their answers
-
-    def _subscribed(self, now: int, frame: SubscribedFrame) -> list[Effect]:
-        self.stirred = True
-        for channel in CHANNELS:
-            if channel == frame.msg.channel:
-                self._subscriptions.add(channel, frame.msg.sid)
-                if channel == BOOKS:
-                    self._book_sid = frame.msg.sid
-        self._answered(now, frame.id)
-        return []
-
-    def _answered(self, now: int, id: int | None) -> None:
-        command = self._commands.answered(id)
-        if command is not None and command.action is None:
-            self.connection.settled()
-            self._resync.expect(now, self.books.snapshots)
-            self._add_rest()
-
-    def _answer(self, now: int, at: int, frame: AnyFrame) -> list[Effect]:
-        """All that is not data."""
-        self.stirred = True
-        match frame:
-            case OkFrame(id=id):
-                self._answered(now, id)
-            case ErrorFrame():
-                return self._refused(now, at, frame)
-            case UnsubscribedFrame():
-                return self.give_up(now, at, "unsubscribed, and we did not ask for it")
-            case Glance():
-                self.unknown_types += 1
-        return []
-
-    def _refused(self, now: int, at: int, frame: ErrorFrame) -> list[Effect]:
-        what = f"error {frame.msg.code}: {frame.msg.msg[:100]}"
-        command = self._commands.refused(frame.id)
-        if frame.sid is not None and frame.msg.code in TERMINAL:
-            return self.give_up(now, at, what)
-        effects: list[Effect] = [Report(f"market: {command.name if command else ''} {what}")]
-        if frame.sid == self._book_sid and frame.msg.code in UNTRUSTED:
-            effects += self._distrust(now, at, what)
-        if command is None or command.action == "delete_markets":
-            return effects
-        named = {*(frame.msg.market_tickers or ()), frame.msg.market_ticker}
-        rest = tuple(ticker for ticker in command.tickers if ticker not in named)
-        if len(rest) == len(command.tickers):
-            rest = ()  # it does not say which ones are to blame: then all are
-        if command.action is None and not rest:
-            return effects + self.give_up(now, at, f"subscribe: {what}")
-        if BOOKS in command.channels:
-            for ticker in set(command.tickers) - set(rest):
-                self._asked.pop(ticker, None)  # asked for again with the next list of markets
-        if rest:
-            self._commands.ask(replace(command, tickers=rest))
-        return effects
-
-    def _subscribe(self) -> None:
-        """The first command makes the subscriptions; the other markets are added to them."""
-        first = tuple(islice(self.books.by_ticker, TICKERS_A_COMMAND))
-        if first and self.connection.state is State.SUBSCRIBING:
-            self._commands.ask(Command(CHANNELS, first))
-            self._asked.update(dict.fromkeys(first))
-
-    def _add_rest(self) -> None:
-        rest = [ticker for ticker in self.books.by_ticker if ticker not in self._asked]
-        self._change("add_markets", rest)
-        self._asked.update(dict.fromkeys(rest))
-
-    def _change(self, action: frames.Action, tickers: Sequence[str]) -> None:
-        for piece in _pieces(tickers):
-            for channel, sid in self._subscriptions.sids.items():
-                self._commands.ask(Command((channel,), piece, action, sid))
+            self.tally.malformed += 1
+            out += self._distrust_one(now, at, followed, str(e))
+            return
+        self.tally.frames_applied += 1
+        same = followed.live and book == followed.book
+        if same:
+            self.tally.repeated_snapshots += shown is Shown.UNASKED
+            return
+        if followed.live and shown is Shown.PROBED:
+            out += self._deviates(now, at, f"{followed.topic}: a snapshot shows another book")
+            if frame.sid != self._book_sid or not self.connection.up:
+                return  # nothing that changes it would count any more
+        elif followed.live:
+            self.tally.unsolicited_snapshots += 1
+            self._books.doubted[followed.ticker] = now  # which of the two is right?
+        self._crossed.pop(body.market_ticker, None)
+        if book.crossed:
+            self._crossed[body.market_ticker] = now
+        out += self._books.adopt(followed, book, at, self.fresh.reason)
 
     # Losing books and getting them back
 
-    def _lose_all(self, at: int, reason: str) -> list[Effect]:
-        return self.books.lose(self.books.by_ticker.values(), reason, at)
+    def aged(self, at: int) -> list[Effect]:
+        return self._books.age(self.markets.values(), self.fresh.reason, at)
+
+    def lost(self, now: int, at: int, reason: str) -> list[Effect]:
+        return self._books.lose(self.markets.values(), reason, at)
+
+    def distrust(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
+        if channel == BOOKS:
+            return self._distrust(now, at, reason)
+        return []  # a hole in prints or quotes can't be filled; that it was there is counted
+
+    def resubscribe(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
+        effects: list[Effect] = [Report(f"{self.link}: {channel}: {reason}")]
+        self._asked.pop(channel, None)
+        if channel == BOOKS:
+            effects += self.lost(now, at, reason)
+            self._books.await_again(self.markets.values())
+            self._book_sid = -1
+            self._probe.clear()
+            self._recovery.resubscribed(now, self._books.snapshots)
+        if channel in self.channels:
+            self._ask_rest()
+        return effects
+
+    def distrust_one(self, now: int, at: int, ticker: str, reason: str) -> list[Effect]:
+        """One book is wrong, says an audit."""
+        followed = self.markets.get(ticker)
+        return [] if followed is None else self._distrust_one(now, at, followed, reason)
 
     def _distrust(self, now: int, at: int, reason: str) -> list[Effect]:
         """Every book of the subscription is lost, whichever market the missing frame was of."""
         self.stirred = True
-        effects = self._lose_all(at, reason)
-        return [*effects, Report(f"books: {reason}"), *self._ask_soon(now)]
+        effects = self.lost(now, at, reason)
+        if effects:
+            effects.append(Report(f"{self.link}: books: {reason}"))
+        return effects + self._ask_soon(now)
 
     def _distrust_one(self, now: int, at: int, followed: Followed, reason: str) -> list[Effect]:
         self.stirred = True
-        self.malformed += 1
+        self._crossed.pop(followed.ticker, None)
         return [
-            *self.books.lose([followed], reason, at),
+            *self._books.lose([followed], reason, at),
             Report(f"{followed.topic}: {reason}"),
             *self._ask_soon(now),
         ]
 
+    def _deviates(self, now: int, at: int, reason: str) -> list[Effect]:
+        """Something was lost without a gap: each time a stronger means."""
+        self.tally.divergences += 1
+        self._diverged = [then for then in self._diverged if then > now - DIVERGED_WINDOW]
+        self._diverged.append(now)
+        match len(self._diverged):
+            case 1:
+                return self._distrust(now, at, reason)
+            case 2:
+                return self._renew(now, at, reason)
+        self._diverged.clear()
+        return self.give_up(now, at, f"dead subscription: {reason}")
+
+    def _renew(self, now: int, at: int, reason: str) -> list[Effect]:
+        """Give the book subscription back and make it anew."""
+        sid = self.subscriptions.sids.get(BOOKS)
+        if sid is not None:
+            self.commands.ask(Command("unsubscribe", (BOOKS,), sid=sid))
+        return self._gone(now, at, BOOKS, reason)
+
     def _ask_soon(self, now: int) -> list[Effect]:
-        turn = self._resync.lost(now, self.books.snapshots)
+        turn = self._recovery.lost(now, self._books.snapshots)
         return self._ask_snapshots(now) if turn is Turn.ASK else []
 
-    def _ask_snapshots(self, now: int) -> list[Effect]:
-        self._resync.asked(now, self.books.snapshots)
-        known = self.books.by_ticker
-        missing = [ticker for ticker in self._asked if not known[ticker].live]
+    def _missing(self, now: int) -> list[str]:
+        asked = self._asked.get(BOOKS, {})
         return [
-            self._commands.send_unanswered(Command((BOOKS,), piece, "get_snapshot", self._book_sid))
-            for piece in _pieces(missing)
+            ticker
+            for ticker, followed in self.markets.items()
+            if not followed.live and ticker in asked and now >= followed.held_until
         ]
 
-    def _ask_again(self, now: int, at: int) -> list[Effect]:
-        """For what has not come; after enough of that, start from the beginning."""
-        complete = self.books.live >= len(self._asked)
-        waiting = not self._commands.idle
-        match self._resync.look(now, complete, waiting, self.books.snapshots):
+    def _ask_snapshots(self, now: int) -> list[Effect]:
+        self._recovery.asked(now, self._books.snapshots)
+        if self._book_sid < 0:
+            return []  # it is being subscribed: they come by themselves
+        return [
+            self.commands.send_unanswered(Command("get_snapshot", (BOOKS,), piece, self._book_sid))[
+                1
+            ]
+            for piece in pieces(self._missing(now))
+        ]
+
+    def look(self, now: int, at: int) -> list[Effect]:
+        effects = self._look_at_crossed(now, at)
+        effects += self._look_at_quiet(now, at)
+        if not self.connection.up or self._recovery.deadline is None:
+            return effects
+        if now < self._recovery.deadline:
+            return effects
+        return effects + self._recover(now, at)
+
+    def _recover(self, now: int, at: int) -> list[Effect]:
+        missing = self._missing(now)
+        waiting = not self.commands.idle
+        match self._recovery.look(now, bool(missing), waiting, self._books.snapshots):
             case Turn.NOTHING:
                 return []
             case Turn.ASK:
                 return self._ask_snapshots(now)
-            case Turn.IN_VAIN if self.books.lost or not self.books.live:
-                return self.give_up(now, at, f"no snapshot after {RESYNCS_MAX} requests")
-        effects = self._ask_snapshots(now)
-        self._resync.slowly(now)  # a market without a book must not cost the others theirs
+            case turn:
+                reason = "dead subscription: no snapshot comes"
+        had = [self.markets[ticker] for ticker in missing]
+        if all(each.standing == "awaited" for each in had) and len(had) < len(self.markets):
+            effects = self._ask_snapshots(now)
+            self._recovery.slowly(now)  # a market without a book must not cost the others theirs
+            return effects
+        self.tally.stalls_dead_subscription += 1
+        if turn is Turn.RESUBSCRIBE:
+            return self._renew(now, at, reason)
+        return self.give_up(now, at, reason)
+
+    def _look_at_crossed(self, now: int, at: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for ticker, since in list(self._crossed.items()):
+            if now >= since + CROSSED_MAX:
+                self.tally.crossed += 1
+                effects += self.distrust_one(now, at, ticker, "crossed")
         return effects
 
+    def _look_at_quiet(self, now: int, at: int) -> list[Effect]:
+        """A book subscription that says nothing: is its market quiet, or is it dead?"""
+        heard = self.subscriptions.heard_at(BOOKS)
+        if heard is None or self._book_sid < 0:
+            return []
+        if self._probe.failed(now):
+            self.tally.stalls_dead_subscription += 1
+            return self._deviates(now, at, "dead subscription: no answer to a probe")
+        live = (ticker for ticker, each in self.markets.items() if each.live)
+        ticker = self._probe.next(now, heard, live)
+        if ticker is None:
+            return []
+        command = Command("get_snapshot", (BOOKS,), (ticker,), self._book_sid)
+        id, effect = self.commands.send_unanswered(command)
+        self._probe.sent(now, id, ticker)
+        return [effect]
 
-def _pieces(tickers: Sequence[str]) -> list[tuple[str, ...]]:
-    step = TICKERS_A_COMMAND
-    return [tuple(tickers[i : i + step]) for i in range(0, len(tickers), step)]
+    def deadlines(self) -> list[int | None]:
+        found = [self._recovery.deadline]
+        heard = self.subscriptions.heard_at(BOOKS)
+        if heard is not None:
+            found.append(self._probe.deadline(heard))
+        found += [since + CROSSED_MAX for since in self._crossed.values()]
+        return found

@@ -1,53 +1,74 @@
-"""The private link: what happened to our account, told to the writer; none of it may be lost.
+"""The private line: what happened to our account, told to the writer; none of it may be lost.
 
 Fills and orders have no sequence and no replay (FACTS.md section 4.4). So each new connection is
 followed by a reconciliation over REST, and a connection whose facts can't be kept is given up:
-the next one starts with a reconciliation again.
+the next one starts with a reconciliation again. It is a connection of its own, so that nothing
+that happens to market data costs a fill.
 """
 
 import random
 from typing import Final
 
-from actors.stream.commands import Command, Commands
-from actors.stream.connection import Connection, State
+from actors.stream.commands import Command
+from actors.stream.connection import State
+from actors.stream.freshness import HostClock
+from actors.stream.line import Line
+from actors.stream.subscriptions import Place
+from actors.stream.tally import Tally
+from protocol import topics
+from protocol.envelope import Outbox
 from protocol.errors import RemoteProtocolError
 from protocol.facts import Fill, OrderSeen, natural_id
-from protocol.kalshi import frames
+from protocol.kalshi import meaning
 from protocol.kalshi.frames import (
     AnyFrame,
+    Channel,
     ErrorFrame,
     FillFrame,
-    Glance,
-    OkFrame,
-    SubscribedFrame,
+    GroupFrame,
+    PositionFrame,
     UserOrderFrame,
 )
 from protocol.limits import TELLS_MAX
-from protocol.machine import Effect, Report
+from protocol.machine import Effect, Publish, Report
 from protocol.messages import Append, Appended, Reconcile, ReconcileAnswer
 from protocol.pulse import Pulse
 from protocol.telling import Outstanding
 
 REOPEN_BELOW: Final = TELLS_MAX // 2  # letters waiting: room again for what a connection brings
+FACTS: Final[tuple[Channel, ...]] = ("fill", "user_orders")
+REPORTS: Final[tuple[Channel, ...]] = ("market_positions", "order_group_updates")
 
 
-class Private:
+class Private(Line):
     """Fills and orders of ours: each told to the writer until it is on record."""
 
-    def __init__(self, tells: Outstanding, pulse: Pulse, dice: random.Random, epoch: int) -> None:
-        self.connection = Connection("private", pulse, dice)
+    channels = (*FACTS, *REPORTS)
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        tells: Outstanding,
+        pulse: Pulse,
+        dice: random.Random,
+        clock: HostClock,
+        tally: Tally,
+    ) -> None:
+        super().__init__("private", pulse, dice, clock, tally)
         self.writer_seen = False
         self.reconciled = False
         self.waiting: set[str] = set()  # facts that the writer has not acknowledged
-        self.frames_in = self.facts = self.malformed = self.unknown_types = 0
+        self._outbox = outbox
         self._tells = tells
-        self._commands = Commands("private")
-        self._epoch = epoch
         self._rounds = 0
 
     @property
     def ready(self) -> bool:
         return self.connection.state is State.OPEN and self.reconciled
+
+    @property
+    def allowed(self) -> bool:
+        return self.writer_seen and len(self._tells) < REOPEN_BELOW
 
     def why_not(self) -> str:
         """Why the private side can't be relied on; "" if it can."""
@@ -57,53 +78,82 @@ class Private:
             return f"private: {self.connection.why}"
         if self.connection.state is State.SUBSCRIBING:
             return "private: subscribing"
-        return "" if self.reconciled else "private: waiting for reconciliation"
+        if not self.reconciled:
+            return "private: waiting for reconciliation"
+        return f"private: {self.fresh.reason}" if self.fresh.verdict is not None else ""
 
-    def due(self, now: int, at: int) -> list[Effect]:
-        """Open, subscribe, give up: whatever is due."""
-        effects: list[Effect] = []
-        if self.connection.up:
-            late = self._commands.late(now)
-            if late is not None:
-                effects += self.give_up(now, f"{late.name}: unanswered")
-            else:
-                effects += self._commands.due(now)
-        return effects + self.connection.due(now, at, self._allowed)
+    def subscribe(self, now: int, at: int) -> None:
+        """Fills and orders first; the others each by itself, since they are worth less."""
+        self.reconciled = False
+        self.commands.ask(Command("subscribe", FACTS))
+        for channel in REPORTS:
+            self.commands.ask(Command("subscribe", (channel,)))
 
-    def deadline(self) -> int | None:
-        deadlines = [self.connection.deadline(self._allowed)]
-        if self.connection.up:
-            deadlines.append(self._commands.deadline())
-        return min((d for d in deadlines if d is not None), default=None)
+    def completed(self, now: int, at: int, command: Command) -> list[Effect]:
+        if command.kind == "subscribe" and command.channels == FACTS:
+            self.connection.settled()
+            return self._reconcile(now, at, "private connection opened")
+        return []
 
-    def opened(self, now: int, at: int) -> list[Effect]:
-        effects = self.connection.opened(now, at)
-        if effects:
-            self.reconciled = False
-            self._commands.clear()
-            self._commands.ask(Command(("fill", "user_orders"), ()))
-        return effects
+    def refused(
+        self, now: int, at: int, command: Command | None, frame: ErrorFrame, what: str
+    ) -> list[Effect]:
+        if command is None or command.channels == FACTS:
+            return self.give_up(now, at, what)
+        return super().refused(now, at, command, frame, what)
 
-    def ended(self, now: int, at: int, reason: str, status: int = 0) -> list[Effect]:
+    def resubscribe(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
+        if channel in FACTS:
+            return self.give_up(now, at, reason)
+        self.commands.ask(Command("subscribe", (channel,)))
+        return [Report(f"private: {channel}: {reason}"), *self._reconcile(now, at, reason)]
+
+    def lost(self, now: int, at: int, reason: str) -> list[Effect]:
         self._forget_round()
-        return self.connection.ended(now, at, reason, status)
+        return []
 
-    def give_up(self, now: int, reason: str) -> list[Effect]:
-        """Start again with a new connection, and so with a reconciliation."""
-        self._forget_round()
-        return self.connection.give_up(now, reason)
+    def distrust(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
+        """It may have been a fill: start again with a new connection, and a reconciliation."""
+        return self.give_up(now, at, reason)
 
-    def frame(self, now: int, at: int, raw: bytes) -> list[Effect]:
-        """Take one message."""
-        if not self.connection.up:
-            return []
-        self.frames_in += 1
-        self.connection.heard_at = now
+    def misplaced(
+        self, now: int, at: int, place: Place, frame: AnyFrame, out: list[Effect]
+    ) -> None:
+        """Something about the account was lost: the gateway reads it all."""
+        self.stirred = True
+        out += self._reconcile(now, at, f"private sequence: {place.value}")
+        self.take(now, at, frame, out)
+
+    def frame(self, now: int, at: int, raw: bytes, out: list[Effect]) -> None:
         try:
-            return self._take(now, at, frames.decode(raw))
+            super().frame(now, at, raw, out)
         except RemoteProtocolError as e:
-            self.malformed += 1  # it may have been a fill
-            return self.give_up(now, f"malformed {e}")
+            out += self.tally.bad(now, f"private: {e}")
+            out += self.give_up(now, at, f"malformed {e}")
+
+    def take(self, now: int, at: int, frame: AnyFrame, out: list[Effect]) -> None:
+        match frame:
+            case FillFrame(msg=body):
+                self.late(now, at, frame.sending_ts_ms or body.ts_ms, out)
+                out += self._tell(now, at, meaning.fill(body))
+            case UserOrderFrame(msg=body):
+                self.late(now, at, frame.sending_ts_ms, out)
+                seen = meaning.order_seen(body)
+                if seen is None:
+                    self.tally.unknown_types += 1
+                    out += self._reconcile(now, at, f"order {body.order_id}: status unknown")
+                else:
+                    out += self._tell(now, at, seen)
+            case PositionFrame(msg=body):
+                reported = meaning.position_reported(body, at)
+                topic = topics.reported(reported.ticker)
+                out.append(Publish(self._outbox.seal(topic, reported, at)))
+            case GroupFrame(msg=body):
+                changed = meaning.group_changed(body, at)
+                topic = topics.group(changed.group_id)
+                out.append(Publish(self._outbox.seal(topic, changed, at)))
+            case _:
+                out += self.answer(now, at, frame)
 
     def appended(self, id: str, answer: Appended) -> list[Effect]:
         """The writer's answer. REFUSED is not the end of it, unless it was set aside."""
@@ -125,42 +175,14 @@ class Private:
         return [Report(f"private: reconciled to entry {answer.n}")]
 
     @property
-    def _allowed(self) -> bool:
-        return self.writer_seen and len(self._tells) < REOPEN_BELOW
-
-    @property
     def _round_id(self) -> str:
-        return f"reconcile:{self._epoch}:{self._rounds}"
-
-    def _take(self, now: int, at: int, frame: AnyFrame) -> list[Effect]:
-        match frame:
-            case FillFrame(msg=body):
-                return self._tell(now, at, frames.fill(body))
-            case UserOrderFrame(msg=body):
-                seen = frames.order_seen(body)
-                if seen is None:
-                    self.unknown_types += 1
-                    return self._reconcile(now, at, f"order {body.order_id}: status unknown")
-                return self._tell(now, at, seen)
-            case SubscribedFrame(id=id):
-                if self._commands.answered(id) is None:
-                    return []
-                self.connection.settled()
-                return self._reconcile(now, at, "private connection opened")
-            case ErrorFrame(msg=error):
-                return self.give_up(now, f"error {error.code}: {error.msg[:100]}")
-            case OkFrame():
-                return []
-            case Glance():
-                self.unknown_types += 1
-                return []
-        return self.give_up(now, f"{type(frame).__name__} does not belong here")
+        return f"reconcile:{self._outbox.epoch}:{self._rounds}"
 
     def _tell(self, now: int, at: int, fact: Fill | OrderSeen) -> list[Effect]:
         if self._tells.full:
-            return self.give_up(now, f"{len(self._tells)} letters wait: no room for a fact")
+            return self.give_up(now, at, f"{len(self._tells)} letters wait: no room for a fact")
         id = natural_id(fact)
-        self.facts += 1
+        self.tally.private_facts += 1
         self.waiting.add(id)
         return self._tells.tell(now, at, "writer", id, Append(fact))
 
@@ -168,7 +190,7 @@ class Private:
         """Have the gateway read the account. A round that is still asked for is replaced."""
         self._forget_round()
         if self._tells.full:
-            return self.give_up(now, f"{len(self._tells)} letters wait: no room to reconcile")
+            return self.give_up(now, at, f"{len(self._tells)} letters wait: no room to reconcile")
         self._rounds += 1
         return self._tells.tell(now, at, "gateway", self._round_id, Reconcile(reason))
 

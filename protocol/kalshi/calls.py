@@ -3,7 +3,7 @@
 How answers are read stands in `answers.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, get_args
 from urllib.parse import quote
 
@@ -133,6 +133,13 @@ def list_markets(filters: Mapping[str, str], cursor: str = "") -> Call:
 
 def get_market(ticker: str, lane: Lane) -> Call:
     return Call("market", "GET", f"/markets/{_name(ticker)}", lane)
+
+
+def list_books(tickers: Iterable[str]) -> Call:
+    """Order books of at most 100 markets: one parameter each, because a list with commas would be
+    one market that does not exist (FACTS.md section 5)."""
+    query = tuple(("tickers", ticker) for ticker in tickers)
+    return Call("orderbooks", "GET", "/markets/orderbooks", "audit", query)
 
 
 BALANCE: Final = Call("balance", "GET", "/portfolio/balance", "reconcile")

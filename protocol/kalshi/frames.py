@@ -1,31 +1,38 @@
-"""The exchange's WebSocket frames: what it sends, as frozen Structs, and the commands we send.
+"""The exchange's WebSocket frames: what it sends, as frozen Structs.
 
 Fields and their names are those of the wire (FACTS.md sections 4.2 to 4.5); what we don't use is
 not declared and is skipped unread. A type that we don't know is not an error, only counted: the
-exchange adds some every month. Everything else that doesn't fit is RemoteProtocolError.
+exchange adds some every month. Everything else that doesn't fit is RemoteProtocolError. Numbers are
+read strictly and, where that fails, once more by their digits: now and then one comes as a string
+where it should be a number, or the other way round (FACTS.md section 10.4).
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from protocol import topics
 from protocol.errors import RemoteProtocolError
-from protocol.facts import ExchangeStatus, Fill, OrderSeen, OrderSide
-from protocol.messages import BookDelta, BookSide, Level, Quote, Trade
-from protocol.units import DOLLAR, Count, Money, Price, decode_unit
+from protocol.facts import OrderSide
+from protocol.messages import BookSide, Level
+from protocol.units import Count, Money, Price, decode_unit
 
-Channel = Literal["orderbook_delta", "trade", "ticker", "fill", "user_orders"]
-Action = Literal["add_markets", "delete_markets", "get_snapshot"]
+Channel = Literal[
+    "orderbook_delta",
+    "trade",
+    "ticker",
+    "market_lifecycle_v2",
+    "multivariate_market_lifecycle",
+    "fill",
+    "user_orders",
+    "market_positions",
+    "order_group_updates",
+]
 
 Whole = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Millis = Annotated[int, Meta(ge=0, le=(2**53 - 1) // 1_000)]  # exact as microseconds, too
+Seconds = Annotated[int, Meta(ge=0, le=(2**53 - 1) // 1_000_000)]
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SnapshotBody(Struct, frozen=True):
@@ -45,6 +52,7 @@ class DeltaBody(Struct, frozen=True, gc=False):
     side: BookSide
     ts_ms: Millis | None = None
     client_order_id: str = ""  # only where an order of ours brought it about
+    ts: Any = None  # deprecated: RFC 3339
 
 
 class TradeBody(Struct, frozen=True, gc=False):
@@ -58,6 +66,8 @@ class TradeBody(Struct, frozen=True, gc=False):
     taker_book_side: OrderSide | None = None
     taker_side: BookSide | None = None
     ts_ms: Millis | None = None
+    is_block_trade: bool = False
+    ts: Any = None  # deprecated: seconds
 
 
 class TickerBody(Struct, frozen=True, gc=False):
@@ -72,6 +82,8 @@ class TickerBody(Struct, frozen=True, gc=False):
     yes_bid_size_fp: Count = Count(0)
     yes_ask_size_fp: Count = Count(0)
     ts_ms: Millis | None = None
+    last_trade_size_fp: Count = Count(0)
+    ts: Any = None  # deprecated: seconds
 
 
 class FillBody(Struct, frozen=True):
@@ -110,6 +122,78 @@ class UserOrderBody(Struct, frozen=True):
     created_time: str | None = None
 
 
+class PositionBody(Struct, frozen=True):
+    """A position of ours, as the exchange has it."""
+
+    market_ticker: str
+    position_fp: Count
+    position_cost_dollars: Money = Money(0)
+    realized_pnl_dollars: Money = Money(0)
+    fees_paid_dollars: Money = Money(0)
+    volume_fp: Count = Count(0)
+
+
+class GroupBody(Struct, frozen=True):
+    """What happened to an order group of ours."""
+
+    event_type: Id
+    order_group_id: Id
+    contracts_limit_fp: Count | None = None
+    ts_ms: Millis | None = None
+
+
+class PriceRange(Struct, frozen=True):
+    """One range of a market's price grid."""
+
+    start: Price
+    end: Price
+    step: Price
+
+
+class LifeMetadata(Struct, frozen=True):
+    """What a market is called."""
+
+    title: str = ""
+    name: str = ""
+
+
+class LifeBody(Struct, frozen=True):
+    """A change in a market's life. Times are seconds."""
+
+    market_ticker: str
+    event_type: Id
+    exchange_index: int = 0
+    open_ts: Seconds | None = None
+    close_ts: Seconds | None = None
+    determination_ts: Seconds | None = None
+    settled_ts: Seconds | None = None
+    result: str | None = None
+    settlement_value: Money | None = None
+    is_deactivated: bool | None = None
+    price_ranges: tuple[PriceRange, ...] | None = None
+    additional_metadata: LifeMetadata | None = None
+    yes_sub_title: str | None = None
+
+
+class EventBody(Struct, frozen=True):
+    """An event was made, or described anew."""
+
+    event_ticker: str
+    exchange_index: int = 0
+    title: str | None = None
+    subtitle: str | None = None
+    collateral_return_type: str | None = None
+    series_ticker: str | None = None
+
+
+class FeeBody(Struct, frozen=True):
+    """What overrides an event's fees; null where nothing does any more."""
+
+    event_ticker: str
+    fee_type_override: str | None = None
+    fee_multiplier_override: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class SubscribedBody(Struct, frozen=True):
     """Which channel was subscribed, and its number on this connection."""
 
@@ -131,36 +215,84 @@ class SnapshotFrame(Struct, frozen=True, tag_field="type", tag="orderbook_snapsh
     seq: Whole
     msg: SnapshotBody
     id: Whole | None = None
+    sending_ts_ms: Millis | None = None
 
 
 class DeltaFrame(Struct, frozen=True, tag_field="type", tag="orderbook_delta", gc=False):
     sid: Whole
     seq: Whole
     msg: DeltaBody
+    sending_ts_ms: Millis | None = None
 
 
 class TradeFrame(Struct, frozen=True, tag_field="type", tag="trade", gc=False):
     sid: Whole
     msg: TradeBody
     seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
 
 
 class TickerFrame(Struct, frozen=True, tag_field="type", tag="ticker", gc=False):
     sid: Whole
     msg: TickerBody
     seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
 
 
 class FillFrame(Struct, frozen=True, tag_field="type", tag="fill"):
     sid: Whole
     msg: FillBody
     seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
 
 
 class UserOrderFrame(Struct, frozen=True, tag_field="type", tag="user_order"):
     sid: Whole
     msg: UserOrderBody
     seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
+
+
+class PositionFrame(Struct, frozen=True, tag_field="type", tag="market_position"):
+    sid: Whole
+    msg: PositionBody
+    seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
+
+
+class GroupFrame(Struct, frozen=True, tag_field="type", tag="order_group_updates"):
+    sid: Whole
+    msg: GroupBody
+    seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
+
+
+class LifeFrame(Struct, frozen=True, tag_field="type", tag="market_lifecycle_v2"):
+    sid: Whole
+    msg: LifeBody
+    seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
+
+
+class ComboLifeFrame(Struct, frozen=True, tag_field="type", tag="multivariate_market_lifecycle"):
+    sid: Whole
+    msg: LifeBody
+    seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
+
+
+class EventFrame(Struct, frozen=True, tag_field="type", tag="event_lifecycle"):
+    sid: Whole
+    msg: EventBody
+    seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
+
+
+class FeeFrame(Struct, frozen=True, tag_field="type", tag="event_fee_update"):
+    sid: Whole
+    msg: FeeBody
+    seq: Whole | None = None
+    sending_ts_ms: Millis | None = None
 
 
 class SubscribedFrame(Struct, frozen=True, tag_field="type", tag="subscribed"):
@@ -175,11 +307,12 @@ class UnsubscribedFrame(Struct, frozen=True, tag_field="type", tag="unsubscribed
 
 
 class OkFrame(Struct, frozen=True, tag_field="type", tag="ok"):
-    """Its `msg` may be an object or an array and tells us nothing that we don't know."""
+    """Its `msg` is an object that tells us nothing new, or the array of all subscriptions."""
 
     id: Whole | None = None
     sid: Whole | None = None
     seq: Whole | None = None
+    msg: msgspec.Raw = msgspec.Raw(b"")
 
 
 class ErrorFrame(Struct, frozen=True, tag_field="type", tag="error"):
@@ -196,6 +329,12 @@ KnownFrame = (
     | TickerFrame
     | FillFrame
     | UserOrderFrame
+    | PositionFrame
+    | GroupFrame
+    | LifeFrame
+    | ComboLifeFrame
+    | EventFrame
+    | FeeFrame
     | SubscribedFrame
     | UnsubscribedFrame
     | OkFrame
@@ -216,13 +355,26 @@ AnyFrame = KnownFrame | Glance
 
 KNOWN: Final = frozenset(
     {"orderbook_snapshot", "orderbook_delta", "trade", "ticker", "fill", "user_order"}
+    | {"market_position", "order_group_updates", "market_lifecycle_v2", "event_lifecycle"}
+    | {"multivariate_market_lifecycle", "event_fee_update"}
     | {"subscribed", "unsubscribed", "ok", "error"}
 )
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _by_digits(kind: type, value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return decode_unit(kind, value)
+
+
 _decode = msgspec.json.Decoder(KnownFrame, dec_hook=decode_unit).decode
-_decode_outside = msgspec.json.Decoder(Glance).decode
-_encode = msgspec.json.Encoder().encode
+_decode_by_digits = msgspec.json.Decoder(
+    KnownFrame, dec_hook=_by_digits, float_hook=str, strict=False
+).decode
+_decode_outside = msgspec.json.Decoder(Glance, strict=False).decode
+_decode_list = msgspec.json.Decoder(tuple[SubscribedBody, ...]).decode
 
 
 def decode(raw: bytes) -> AnyFrame:
@@ -231,9 +383,12 @@ def decode(raw: bytes) -> AnyFrame:
         frame: KnownFrame = _decode(raw)
     except _MALFORMED as e:
         outside = glance(raw)
-        if outside.type in KNOWN:
+        if outside.type not in KNOWN:
+            return outside
+        try:
+            frame = _decode_by_digits(raw)
+        except _MALFORMED:
             raise RemoteProtocolError(f"{outside.type} frame: {str(e)[:200]}") from None
-        return outside
     return frame
 
 
@@ -248,172 +403,9 @@ def glance(raw: bytes) -> Glance:
         raise RemoteProtocolError(f"frame: {str(e)[:200]}") from None
 
 
-# Commands
-
-
-def subscribe(id: int, channels: Sequence[Channel], tickers: Sequence[str] = ()) -> bytes:
-    """Subscribe to channels. No tickers means all, on the private channels; books need some.
-
-    The default of `use_yes_price` is going to change (FACTS.md section 4.5): always say it.
-    """
-    params: dict[str, Any] = {"channels": channels}
-    if tickers:
-        params["market_tickers"] = tickers
-    if "orderbook_delta" in channels:
-        params["use_yes_price"] = False
-    return _encode({"id": id, "cmd": "subscribe", "params": params})
-
-
-def update_subscription(id: int, sid: int, action: Action, tickers: Sequence[str]) -> bytes:
-    """Add or delete markets of a subscription, or ask for snapshots of its books."""
-    params = {"sids": [sid], "market_tickers": tickers, "action": action}
-    return _encode({"id": id, "cmd": "update_subscription", "params": params})
-
-
-def unsubscribe(id: int, sids: Sequence[int]) -> bytes:
-    """End whole subscriptions, with every ticker of theirs."""
-    return _encode({"id": id, "cmd": "unsubscribe", "params": {"sids": sids}})
-
-
-def list_subscriptions(id: int) -> bytes:
-    """Ask which subscriptions the connection has."""
-    return _encode({"id": id, "cmd": "list_subscriptions"})
-
-
-# What frames mean in our own words
-
-
-def book_delta(body: DeltaBody, received_at: int) -> BookDelta:
-    """Times in microseconds. Raises RemoteProtocolError on a price above one dollar."""
-    if body.price_dollars > DOLLAR:
-        raise RemoteProtocolError(f"orderbook_delta: a price above $1 in {body.market_ticker}")
-    return BookDelta(
-        body.market_ticker,
-        body.side,
-        body.price_dollars,
-        body.delta_fp,
-        (body.ts_ms or 0) * 1_000,
-        received_at,
-    )
-
-
-def trade(body: TradeBody, received_at: int) -> Trade:
-    """Raises RemoteProtocolError if side, count or price of the print makes no sense."""
-    side = body.taker_outcome_side or _outcome(body.taker_book_side) or body.taker_side
-    if side is None or body.count_fp <= 0 or body.yes_price_dollars > DOLLAR:
-        raise RemoteProtocolError(f"trade {body.trade_id}: side, count or price makes no sense")
-    return Trade(
-        body.market_ticker,
-        body.trade_id,
-        body.yes_price_dollars,
-        body.count_fp,
-        side,
-        (body.ts_ms or 0) * 1_000,
-        received_at,
-    )
-
-
-def quote(body: TickerBody, received_at: int) -> Quote:
-    """The quote as the exchange summed it up."""
-    return Quote(
-        body.market_ticker,
-        body.price_dollars,
-        body.yes_bid_dollars,
-        body.yes_ask_dollars,
-        body.yes_bid_size_fp,
-        body.yes_ask_size_fp,
-        body.volume_fp,
-        body.open_interest_fp,
-        (body.ts_ms or 0) * 1_000,
-        received_at,
-    )
-
-
-def fill(body: FillBody) -> Fill:
-    """The fact for the ledger. Raises RemoteProtocolError if it makes no sense."""
-    side = body.book_side or _book_side(body.outcome_side)
-    if side is None or body.count_fp <= 0 or body.yes_price_dollars > DOLLAR:
-        raise RemoteProtocolError(f"fill {body.trade_id}: side, count or price makes no sense")
-    return Fill(
-        body.order_id,
-        body.trade_id,
-        _ticker(body.market_ticker),
-        side,
-        body.yes_price_dollars,
-        body.count_fp,
-        body.fee_cost,
-        body.is_taker,
-        (body.ts_ms or 0) * 1_000,
-        body.client_order_id or "",
-    )
-
-
-def order_seen(body: UserOrderBody) -> OrderSeen | None:
-    """The fact for the ledger, or None if the status is none that we know: "unknown" is one.
-
-    Raises RemoteProtocolError if it makes no sense.
-    """
-    status = _status(body.status)
-    if status is None:
-        return None
-    side = body.book_side or _book_side(body.outcome_side)
-    if side is None and body.is_yes is not None:
-        side = "bid" if body.is_yes else "ask"
-    counts = (body.initial_count_fp, body.fill_count_fp, body.remaining_count_fp)
-    if side is None or min(counts) < 0 or body.yes_price_dollars > DOLLAR:
-        raise RemoteProtocolError(f"order {body.order_id}: side, count or price makes no sense")
-    return OrderSeen(
-        body.order_id,
-        body.client_order_id or "",
-        _ticker(body.ticker),
-        side,
-        body.yes_price_dollars,
-        status,
-        *counts,
-        _updated_ms(body),
-    )
-
-
-def _status(text: str) -> ExchangeStatus | None:
-    match text:
-        case "resting" | "canceled" | "executed":
-            return text
-    return None
-
-
-def _outcome(side: OrderSide | None) -> BookSide | None:
-    return None if side is None else "yes" if side == "bid" else "no"
-
-
-def _book_side(outcome: BookSide | None) -> OrderSide | None:
-    return None if outcome is None else "bid" if outcome == "yes" else "ask"
-
-
-def _ticker(text: str) -> str:
-    if not topics.is_ticker(text):
-        raise RemoteProtocolError(f"{text[:80]!r} is not a market's name")
-    return text
-
-
-def _updated_ms(body: UserOrderBody) -> int:
-    """When it was last updated, in whole milliseconds; an order never updated: when created."""
-    for ms, text in (
-        (body.last_updated_ts_ms, body.last_update_time),
-        (body.created_ts_ms, body.created_time),
-    ):
-        if ms:
-            return ms
-        if text:
-            return _millis(text)
-    raise RemoteProtocolError(f"order {body.order_id}: it has no time")
-
-
-def _millis(text: str) -> int:
-    """RFC 3339 to milliseconds, cut and not rounded: so does the exchange (captures)."""
+def listed(frame: OkFrame) -> tuple[SubscribedBody, ...] | None:
+    """The subscriptions that an answer to `list_subscriptions` names; None if it is none."""
     try:
-        ms = (datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1)
-    except (ValueError, TypeError, OverflowError):  # no time, no zone, no such year
-        raise RemoteProtocolError(f"{text[:40]!r} is not a time") from None
-    if ms < 0:
-        raise RemoteProtocolError(f"{text[:40]!r} is before 1970")
-    return ms
+        return _decode_list(frame.msg)
+    except _MALFORMED:
+        return None

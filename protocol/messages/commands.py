@@ -175,7 +175,7 @@ class ExchangeAnswer(Message, frozen=True):
     """`paused` says what pauses and until when, "" if nothing does."""
 
     paused: str = ""
-    known: bool = True  # the exchange has been asked, and has answered
+    known: bool = True  # it has answered lately; if not, `paused` is the last it said
 
 
 class OrderGlimpsed(Message, frozen=True):

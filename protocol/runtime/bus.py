@@ -27,10 +27,14 @@ from protocol.messages import AnyMessage
 
 RECONNECT_FIRST_MS = 50
 RECONNECT_LAST_MS = 500
+DONTWAIT = int(zmq.DONTWAIT)
 MORE_NOW = int(zmq.DONTWAIT | zmq.SNDMORE)
 UPSTREAM_BYTES_MAX = 4096  # what a subscriber may send to a publisher: subscriptions
 
+SUBSCRIBE = 1  # the first byte of what an XPUB socket receives; 0: unsubscribe
+
 Deliver = Callable[[list[bytes]], None]
+Listened = Callable[[bytes, bool], None]
 
 
 class Relay:
@@ -57,6 +61,8 @@ class Bus:
         self._settings = settings
         self._context = zmq.Context()
         self._pub: zmq.Socket[bytes] | None = None
+        self._publish: Callable[[bytes, int], object] = _nobody
+        self._listened: Listened | None = None
         self._router: zmq.Socket[bytes] | None = None
         self._sub: zmq.Socket[bytes] | None = None
         self._peers: dict[str, zmq.Socket[bytes]] = {}
@@ -70,11 +76,16 @@ class Bus:
         self._tick: asyncio.TimerHandle | None = None
         self.undelivered = 0
 
-    def publish_on(self, name: str) -> None:
-        """Bind the PUB socket. The process holds its lock: a second bind would steal the path."""
-        self._pub = self._socket(zmq.PUB, SEND_QUEUE_MAX)
+    def publish_on(self, name: str, listened: Listened | None = None) -> None:
+        """Bind the PUB socket. The process holds its lock: a second bind would steal the path.
+
+        `listened` is told of each prefix's first subscriber, and when its last one is gone.
+        """
+        self._pub = self._socket(zmq.PUB if listened is None else zmq.XPUB, SEND_QUEUE_MAX)
         self._pub.set(zmq.MAXMSGSIZE, UPSTREAM_BYTES_MAX)
         self._pub.bind(self._settings.endpoint(name))
+        self._listened = listened
+        self._publish = _plain_send(self._pub)
 
     def answer_on(self, name: str) -> None:
         """Bind the ROUTER socket that takes letters."""
@@ -112,13 +123,17 @@ class Bus:
             self._attach(self._sub, lambda frames: self._heard(frames[-1]))
         if self._router is not None:
             self._attach(self._router, self._letter)
+        if self._pub is not None and self._listened is not None:
+            self._attach(self._pub, self._subscription)
         for socket, deliver in self._relays:
             self._attach(socket, _last_frame(deliver))
         self._safety()
 
     def publish(self, envelope: Envelope) -> None:
         assert self._pub is not None, "publish_on comes first"
-        self._pub.send(encode(envelope), zmq.DONTWAIT)
+        self._publish(encode(envelope), DONTWAIT)
+        if self._listened is not None and self._pub not in self._due:
+            self._soon(self._pub)
 
     def tell(self, peer: str, letter: Letter) -> None:
         socket = self._peers.get(peer) or self._connect(peer)
@@ -169,12 +184,18 @@ class Bus:
         socket.set(zmq.RCVHWM, queue_max)
         socket.set(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
         socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_LAST_MS)
-        if kind != zmq.PUB:
+        if kind not in (zmq.PUB, zmq.XPUB):
             socket.set(zmq.MAXMSGSIZE, LETTER_BYTES_MAX)
         return socket
 
     def _letter(self, frames: list[bytes]) -> None:
         self._asked(tuple(frames[:-1]), frames[-1])
+
+    def _subscription(self, frames: list[bytes]) -> None:
+        """What is not a subscription is nothing that we asked for."""
+        assert self._listened is not None
+        if frames[0][:1] in (b"\0", b"\1"):
+            self._listened(frames[0][1:], frames[0][0] == SUBSCRIBE)
 
     def _attach(self, socket: "zmq.Socket[bytes]", deliver: Deliver) -> None:
         assert self._loop is not None
@@ -212,6 +233,13 @@ class Bus:
         for drain in tuple(self._drains.values()):
             drain()
         self._tick = self._loop.call_later(SAFETY_TICK / SECOND, self._safety)
+
+
+def _plain_send(socket: "zmq.Socket[bytes]") -> Callable[[bytes, int], object]:
+    """Sends one frame without what pyzmq does around it for other kinds of sockets: that costs
+    more than the sending."""
+    send: Callable[[bytes, int], object] = super(zmq.Socket, socket).send
+    return send
 
 
 def _last_frame(deliver: Callable[[bytes], None]) -> Deliver:

@@ -64,11 +64,15 @@ class Loop:
         if self._stepping:
             return
         self._stepping = True
+        publish = self._bus.publish
         try:
             while self._causes:
                 cause = self._causes.popleft()
                 for effect in self._core.step(time.monotonic_ns(), cause):
-                    self._perform(effect)
+                    if type(effect) is Publish:  # these first: there are very many
+                        publish(effect.envelope)
+                    else:
+                        self._perform(effect)
         except Exception as e:
             self._fail(e)
         finally:
@@ -114,8 +118,6 @@ class Loop:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Publish():  # these first, and by attribute: there are very many
-                self._bus.publish(effect.envelope)
             case Answer():
                 self._bus.answer(effect.sender, effect.letter)
             case Tell():

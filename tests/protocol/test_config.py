@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.config import REST_HOSTS, WS_HOSTS, read
+from protocol.config import REST_HOSTS, WS_HOSTS, Stream, read
 from protocol.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -92,3 +92,45 @@ def test_the_environment_is_one_of_three(environment: str) -> None:
     text = (CONFIGS / "live.toml").read_text()
     with pytest.raises(ConfigError, match=r"exchange\.environment is .* expected"):
         read(text, {"SIDECAR_EXCHANGE_ENVIRONMENT": environment}, "the file")
+
+
+def stream(**changed: str) -> Stream:
+    told = {f"SIDECAR_STREAM_{name.upper()}": value for name, value in changed.items()}
+    return read((CONFIGS / "paper.toml").read_text(), told, "the file").stream
+
+
+def test_what_is_not_said_of_the_stream() -> None:
+    assert stream() == Stream(("*",), 8, 2_500)
+
+
+@pytest.mark.parametrize("number", ["1", "64"])
+def test_so_many_connections_may_be(number: str) -> None:
+    assert stream(connections=number).connections == int(number)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("connections", "0", "stream.connections is 0, expected 1 to 64"),
+        ("connections", "65", "stream.connections is 65, expected 1 to 64"),
+        ("connections", '"8"', "Expected `int`, got `str` - at `$.stream.connections`"),
+        ("tickers_a_connection", "0", "stream.tickers_a_connection is 0, expected 1 to 10000"),
+        (
+            "tickers_a_connection", "10001",
+            "stream.tickers_a_connection is 10001, expected 1 to 10000",
+        ),
+        (
+            "follow", '["KXA-1", "kxa"]',
+            "stream.follow: 'kxa' is none of TICKER, event:TICKER, series:TICKER, *, trade:* or "
+            "ticker:*",
+        ),
+        (
+            "follow", str([f"KX-{i}" for i in range(1_001)]),
+            "stream.follow has 1001 wishes, expected at most 1000",
+        ),
+    ],
+)  # fmt: skip
+def test_a_setting_of_the_stream_that_can_not_be(name: str, value: str, says: str) -> None:
+    with pytest.raises(ConfigError) as e:
+        stream(**{name: value})
+    assert str(e.value) == f"the file: {says}"

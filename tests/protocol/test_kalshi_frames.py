@@ -11,7 +11,7 @@ from protocol.envelope import Outbox
 from protocol.envelope import decode as decode_envelope
 from protocol.envelope import encode as encode_envelope
 from protocol.errors import RemoteProtocolError
-from protocol.kalshi import frames
+from protocol.kalshi import commands, frames, meaning
 from protocol.kalshi.frames import (
     DeltaFrame,
     ErrorFrame,
@@ -79,7 +79,7 @@ def test_a_delta_is_a_signed_change_of_one_level() -> None:
     assert isinstance(frame, DeltaFrame)
     assert (frame.sid, frame.seq, frame.msg.side) == (1, 2, "yes")
     assert (frame.msg.price_dollars, frame.msg.delta_fp) == (Price(960_000), Count(-5_400))
-    assert frames.book_delta(frame.msg, 7).exchange_at == 1_669_149_841_000_000
+    assert meaning.book_delta(frame.msg, 7).exchange_at == 1_669_149_841_000_000
 
 
 def test_the_key_of_an_empty_side_is_absent() -> None:
@@ -172,7 +172,7 @@ def test_the_outside_of_a_malformed_frame_can_still_be_read() -> None:
 def test_the_side_of_a_fill(said: dict[str, str], side: str) -> None:
     frame = frames.decode(wire("fill", FILL | said))
     assert isinstance(frame, FillFrame)
-    fact = frames.fill(frame.msg)
+    fact = meaning.fill(frame.msg)
     assert (fact.side, fact.exchange_at, int(fact.fee)) == (side, 5_000, 17_500)
 
 
@@ -193,7 +193,7 @@ def test_when_an_order_was_updated_in_whole_milliseconds(
 ) -> None:
     frame = frames.decode(wire("user_order", ORDER | said))
     assert isinstance(frame, UserOrderFrame)
-    seen = frames.order_seen(frame.msg)
+    seen = meaning.order_seen(frame.msg)
     assert seen is not None and seen.updated_at == updated
 
 
@@ -201,10 +201,10 @@ def test_the_side_of_an_order_and_a_status_that_is_none() -> None:
     for said, side in (({"outcome_side": "no"}, "ask"), ({"is_yes": True}, "bid")):
         frame = frames.decode(wire("user_order", ORDER | {"book_side": None} | said))
         assert isinstance(frame, UserOrderFrame)
-        seen = frames.order_seen(frame.msg)
+        seen = meaning.order_seen(frame.msg)
         assert seen is not None and seen.side == side
     frame = frames.decode(wire("user_order", ORDER | {"status": "unknown"}))
-    assert isinstance(frame, UserOrderFrame) and frames.order_seen(frame.msg) is None
+    assert isinstance(frame, UserOrderFrame) and meaning.order_seen(frame.msg) is None
 
 
 @pytest.mark.parametrize(
@@ -225,27 +225,27 @@ def test_an_order_that_makes_no_sense(said: dict[str, Any]) -> None:
     frame = frames.decode(wire("user_order", ORDER | said))
     assert isinstance(frame, UserOrderFrame)
     with pytest.raises(RemoteProtocolError):
-        frames.order_seen(frame.msg)
+        meaning.order_seen(frame.msg)
 
 
 # Commands
 
 
 def test_books_always_say_in_which_terms_no_prices_are() -> None:
-    got = json.loads(frames.subscribe(1, ["orderbook_delta", "trade"], ["A"]))
+    got = json.loads(commands.subscribe(1, ["orderbook_delta", "trade"], ["A"]))
     params = {"channels": ["orderbook_delta", "trade"], "market_tickers": ["A"]}
     assert got == {"id": 1, "cmd": "subscribe", "params": params | {"use_yes_price": False}}
 
 
 def test_the_other_commands() -> None:
-    got = frames.subscribe(2, ["fill"])
+    got = commands.subscribe(2, ["fill"])
     assert got == b'{"id":2,"cmd":"subscribe","params":{"channels":["fill"]}}'
-    got = frames.update_subscription(5, 1, "get_snapshot", ["A"])
+    got = commands.update_subscription(5, 1, "get_snapshot", ["A"])
     params = b'{"sids":[1],"market_tickers":["A"],"action":"get_snapshot"}'
     assert got == b'{"id":5,"cmd":"update_subscription","params":' + params + b"}"
-    got = frames.unsubscribe(6, [1, 2])
+    got = commands.unsubscribe(6, [1, 2])
     assert got == b'{"id":6,"cmd":"unsubscribe","params":{"sids":[1,2]}}'
-    assert frames.list_subscriptions(7) == b'{"id":7,"cmd":"list_subscriptions"}'
+    assert commands.list_subscriptions(7) == b'{"id":7,"cmd":"list_subscriptions"}'
 
 
 # Anything at all
@@ -270,15 +270,15 @@ def survive(raw: bytes) -> None:
         body: AnyMessage | None = None
         match frame:
             case DeltaFrame(msg=msg):
-                body = frames.book_delta(msg, 1)
+                body = meaning.book_delta(msg, 1)
             case TradeFrame(msg=msg):
-                body = frames.trade(msg, 1)
+                body = meaning.trade(msg, 1)
             case TickerFrame(msg=msg):
-                body = frames.quote(msg, 1)
+                body = meaning.quote(msg, 1)
             case FillFrame(msg=msg):
-                frames.fill(msg)
+                meaning.fill(msg)
             case UserOrderFrame(msg=msg):
-                frames.order_seen(msg)
+                meaning.order_seen(msg)
     except RemoteProtocolError:
         return
     if body is not None:

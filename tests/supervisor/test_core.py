@@ -177,6 +177,7 @@ def test_the_page_shows_text_and_never_markup() -> None:
                     "heartbeat_age_ms": -1,
                 }
             },
+            "followers": {},
         }
     )
     assert "<script" not in page

@@ -10,10 +10,12 @@ from actors.paper.account import Account
 from actors.paper.bucket import Bucket
 from actors.paper.core import Core
 from actors.paper.exchange import Exchange
+from actors.paper.faults import Faults
 from actors.paper.fixed import SECOND
 from actors.paper.intake import Refused, read_order
 from actors.paper.matching import Side
-from actors.paper.session import OUTBOX_FRAMES_MAX, Session
+from actors.paper.outbox import FRAMES_MAX
+from actors.paper.session import Session
 from actors.paper.synthetic import Synthetic
 from actors.paper.wire import Answered, WireLog
 
@@ -36,7 +38,7 @@ def day(seed: int, seconds: int = 20) -> tuple[Core, list[bytes]]:
     session.command(json.dumps({"id": 1, "cmd": "subscribe", "params": params}), 0)
     for step in range(1, seconds * 100):
         core.tick(step * TICK, step * TICK // 1_000)
-    return core, session.take(1_000_000)
+    return core, session.outbox.take(1_000_000)
 
 
 def test_a_seed_is_a_day() -> None:
@@ -73,15 +75,15 @@ def test_a_full_buffer_ends_the_subscription_with_error_25() -> None:
     subscription = session.by_channel["orderbook_delta"]
     while "orderbook_delta" in session.by_channel:
         session.push(subscription, b"{}", 0)
-    last = json.loads(session.outbox[-1])
+    last = json.loads(session.outbox.ready[-1])
     assert (last["type"], last["sid"], last["msg"]["code"]) == ("error", 1, 25)
-    assert len(session.outbox) == OUTBOX_FRAMES_MAX + 1
-    assert not session.overrun
+    assert len(session.outbox) == FRAMES_MAX + 1
+    assert not session.outbox.overrun
 
 
 def test_one_who_asks_and_never_reads_is_overrun() -> None:
-    session = Session({})
-    while not session.overrun:
+    session = Session({}, Faults())
+    while not session.outbox.overrun:
         session.command('{"id":1,"cmd":"list_subscriptions"}', 0)
 
 

@@ -109,6 +109,34 @@ def test_a_killed_exchange_comes_back_with_all_it_said(folder: Path) -> None:
     assert time.monotonic() - began < 2
 
 
+def test_a_made_market_outlives_a_kill(folder: Path) -> None:
+    settings = settings_in(folder)
+    client, life = Client(settings), Life(settings, folder)
+    client.open()
+    new = "KXNEW-27JAN01-T5"
+    assert client.paper("market", ticker=new, title="New?", grid="deci_cent").status_code == 200
+    assert client.order("mine", ticker=new, price="0.4010").status_code == 201
+    client.paper("metadata", ticker=new, yes_sub_title="above")
+    client.paper("fee", event_ticker="KXNEW-27JAN01", fee_type="quadratic", fee_multiplier=2)
+    volatile = ("updated_time",)
+    reads = (f"/markets/{new}", "/events/fee_changes")
+    before = {path: client.get(path) for path in reads}
+    life.end(signal.SIGKILL)
+    client.session.close()
+    client, life = Client(settings), Life(settings, folder)
+    client.open()
+    after = {path: client.get(path) for path in reads}
+    for found in (before, after):
+        for name in volatile:
+            del found[f"/markets/{new}"]["market"][name]
+    assert after == before
+    assert after[f"/markets/{new}"]["market"]["yes_bid_dollars"] == "0.4010"
+    assert client.get("/events/KXNEW-27JAN01")["event"]["fee_multiplier_override"] == 2
+    assert client.listed() == ["mine"]
+    client.session.close()
+    assert life.end(signal.SIGTERM) == 0
+
+
 def test_a_lost_reply_was_executed_and_a_dropped_request_was_not(client: Client) -> None:
     client.arm(lose_replies=1)
     with pytest.raises(requests.ConnectionError):

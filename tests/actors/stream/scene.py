@@ -2,9 +2,19 @@
 
 import json
 import random
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from actors.stream.core import FramesReceived, Link, PingReceived, SendFrame, SocketOpened, Stream
+from actors.stream.core import (
+    FramesReceived,
+    Link,
+    PongReceived,
+    SendFrame,
+    SendPing,
+    SocketOpened,
+    Stream,
+)
+from actors.stream.market import Market
 from protocol.envelope import Envelope, Letter
 from protocol.limits import MINUTE, SECOND
 from protocol.machine import Answered, Asked, Cause, Effect, Elapsed, Heard, Publish, Started, Tell
@@ -22,13 +32,32 @@ from protocol.pulse import Identity
 
 EPOCH = 7
 A, B, C = "KXA-1", "KXB-2", "KXC-3"
+MARKET = "market1"
+LIVES = ("market_lifecycle_v2", "multivariate_market_lifecycle")
+FACTS = ("fill", "user_orders")
+REPORTS = ("market_positions", "order_group_updates")
 
 
 class Scene:
-    """Remembers every effect; `take` hands out those since it was last called."""
+    """Remembers every effect; `take` hands out those since it was last called.
 
-    def __init__(self, follow: tuple[str, ...] = ("*",), seed: int = 1) -> None:
-        self.core = Stream(Identity("stream", EPOCH), follow, random.Random(seed))
+    The exchange answers pings at once, but on links that are `silent`. `respond` may be set to
+    whoever plays all else of the surroundings: it is shown each effect, and says what follows.
+    The wall clock is `ahead` of the monotonic one, microseconds.
+    """
+
+    def __init__(
+        self,
+        follow: tuple[str, ...] = ("*",),
+        seed: int = 1,
+        ahead: int = 0,
+        respond: Callable[["Scene", Effect], Iterable[Cause]] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.core = Stream(Identity("stream", EPOCH), follow, random.Random(seed), **settings)
+        self.silent: set[Link] = set()
+        self.ahead = ahead
+        self.respond = respond
         self.now = 1_000 * SECOND
         self.effects: list[Effect] = []
         self.seqs: dict[int, int] = {}
@@ -36,11 +65,16 @@ class Scene:
 
     @property
     def at(self) -> int:
-        return self.now // 1_000
+        return self.now // 1_000 + self.ahead
 
     def feed(self, cause: Cause) -> list[Effect]:
         effects = self.core.step(self.now, cause)
         self.effects += effects
+        for effect in list(effects):
+            if isinstance(effect, SendPing) and effect.link not in self.silent:
+                effects += self.feed(PongReceived(self.at, effect.link, effect.number))
+            for follows in () if self.respond is None else self.respond(self, effect):
+                effects += self.feed(follows)
         return effects
 
     def take(self) -> list[Effect]:
@@ -63,14 +97,28 @@ class Scene:
 
     # The exchange
 
-    def open(self, link: Link = "market") -> list[Effect]:
+    def open(self, link: Link = MARKET) -> list[Effect]:
         return self.feed(SocketOpened(self.at, link))
 
-    def raw(self, raw: bytes, link: Link = "market") -> list[Effect]:
+    def raw(self, raw: bytes, link: Link = MARKET) -> list[Effect]:
         return self.feed(FramesReceived(self.at, link, [raw]))
 
-    def frame(self, frame: dict[str, Any], link: Link = "market") -> list[Effect]:
+    def frame(self, frame: dict[str, Any], link: Link = MARKET) -> list[Effect]:
         return self.raw(json.dumps(frame).encode(), link)
+
+    @property
+    def line(self) -> Market:
+        """The first market line."""
+        return self.core.lines.markets[0]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the stream is not ready, by its last heartbeat."""
+        return self.core._health._vitals.reasons
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return self.core._counters(self.at)()
 
     def subscribed(self, id: int = 1) -> None:
         for sid, channel in enumerate(("orderbook_delta", "trade", "ticker"), start=1):
@@ -109,14 +157,12 @@ class Scene:
         return self.feed(Answered(self.at, peer, Letter(peer, 1, id, self.at, body)))
 
     def markets(self, *tickers: str) -> None:
-        id = f"markets:{EPOCH}:{self.core._markets_asked}"
+        id = f"markets:{EPOCH}:{self.core._following._looks}"
         self.answer("gateway", id, MarketsAnswer(tickers, True))
 
     def a_minute_later(self) -> None:
-        """The markets are asked for again; the market link is quiet but alive."""
-        for _ in range(4):
-            self.wait(MINUTE // 4)
-            self.feed(PingReceived(self.at, "market"))
+        """The markets are asked for again; all links are quiet but alive."""
+        self.wait(MINUTE)
 
     def hear_writer(self) -> None:
         self.feed(Heard(self.at, Envelope("mark", "writer", 1, 1, self.at, Mark({}))))
@@ -138,18 +184,32 @@ class Scene:
     def go_live(self, *tickers: str) -> None:
         """Market link open, subscribed, every book live with one level a side."""
         self.markets(*tickers)
+        self.go_public()
         self.open()
         self.subscribed()
         for ticker in tickers:
             self.snapshot(ticker, [["0.4700", "3.00"]], [["0.4800", "2.00"]])
         self.take()
 
+    def go_public(self) -> None:
+        """The lives of markets are subscribed."""
+        self.open("public")
+        self.acknowledge("public")
+
     def go_private(self) -> None:
         self.hear_writer()
         self.open("private")
-        for sid, channel in enumerate(("fill", "user_orders"), start=1):
-            frame = {"type": "subscribed", "id": 1, "msg": {"channel": channel, "sid": sid}}
-            self.frame(frame, "private")
+        self.acknowledge("private")
+
+    def acknowledge(self, link: Link, first_sid: int = 1) -> None:
+        """All that a link has just asked to subscribe is subscribed."""
+        asked = [c for c in sent(self.effects, link) if c["cmd"] == "subscribe"]
+        sid = first_sid
+        for command in asked:
+            for channel in command["params"]["channels"]:
+                msg = {"channel": channel, "sid": sid}
+                self.frame({"type": "subscribed", "id": command["id"], "msg": msg}, link)
+                sid += 1
 
 
 def published(effects: list[Effect]) -> list[AnyMessage]:
@@ -158,7 +218,7 @@ def published(effects: list[Effect]) -> list[AnyMessage]:
     return [body for body in bodies if not isinstance(body, Mark)]
 
 
-def sent(effects: list[Effect], link: Link = "market") -> list[dict[str, Any]]:
+def sent(effects: list[Effect], link: Link = MARKET) -> list[dict[str, Any]]:
     """Commands sent to the exchange, read as it reads them."""
     return [json.loads(e.raw) for e in effects if isinstance(e, SendFrame) and e.link == link]
 

@@ -12,7 +12,7 @@ from protocol.envelope import Outbox
 from protocol.follower import BookFollower
 from protocol.machine import Publish
 from protocol.messages import Append
-from tests.actors.stream.scene import Scene, published
+from tests.actors.stream.scene import MARKET, Scene, published
 
 CAPTURES = Path(__file__).parents[3].parent / "shared" / "captures" / "stream"
 DEMO = CAPTURES / "demo-2026-06-30-five-markets.jsonl"
@@ -68,7 +68,7 @@ def replay(frames: list[bytes]) -> Scene:
     scene.take()
     for frame in frames:
         private = frame.startswith(b'{"type":"fill"') or b'"channel":"fill"' in frame
-        scene.raw(frame, "private" if private else "market")
+        scene.raw(frame, "private" if private else MARKET)
     return scene
 
 
@@ -77,7 +77,7 @@ def test_a_recording_gives_the_books_that_a_plain_replay_gives(path: Path) -> No
     frames = lines(path)
     want = plain_replay(frames)
     scene = replay(frames)
-    counters = scene.core._counters()
+    counters = scene.counters
     assert our_books(scene, {ticker for ticker, _ in want}) == want
     data = sum(frame.startswith(b'{"type":"orderbook_') for frame in frames)
     assert counters["book_frames"] == counters["frames_applied"] == data
@@ -87,7 +87,7 @@ def test_a_recording_gives_the_books_that_a_plain_replay_gives(path: Path) -> No
 
 def test_who_follows_what_is_published_has_the_same_books() -> None:
     scene = replay(lines(DEMO))
-    for ticker in scene.core.market.books.by_ticker:
+    for ticker in scene.core.books.by_ticker:
         follower = BookFollower(ticker, Outbox("reader", 1), 0)
         for effect in scene.effects:
             if isinstance(effect, Publish):
@@ -100,8 +100,8 @@ def test_who_follows_what_is_published_has_the_same_books() -> None:
 def test_one_lost_frame_of_the_recording_is_noticed_and_no_book_is_wrong() -> None:
     frames = lines(DEMO)
     scene = replay(frames[:500] + frames[501:])
-    assert scene.core.market.gaps == 1
-    assert scene.core.market.books.live == 0
+    assert scene.core.tally.gaps == 1
+    assert scene.core.books.live == 0
 
 
 def test_the_fills_of_the_recording_become_facts() -> None:

@@ -1,0 +1,62 @@
+"""How a request's body is read: strictly, and with one problem that names the field."""
+
+import json
+import re
+from typing import TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+T = TypeVar("T")
+
+
+class Problem(Struct, frozen=True):
+    """Why a request is refused: `code` is stable, `detail` is for people."""
+
+    status: int
+    code: str
+    detail: str
+    field: str = ""
+    retry_after_ms: int = 0
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Problem:
+    """What a body says; what makes no sense is a problem with this code."""
+    try:
+        found = decoder.decode(body)
+        twice = _twice(body)
+    except msgspec.ValidationError as e:
+        return Problem(422, code, f"{str(e)[:300]}{_allowed(decoder, e)}", _field(str(e)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        return Problem(400, "malformed_json", str(e)[:300])
+    return Problem(422, code, f"`{twice}` is said twice", twice) if twice else found
+
+
+def _twice(body: bytes) -> str:
+    """A field that a body names twice: which of the two was meant is not ours to guess."""
+    pairs: list[tuple[str, object]]
+    pairs = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
+    names = [name for name, _ in pairs]
+    return next((name for name in names if names.count(name) > 1), "")
+
+
+def unfit(field: str, text: str, chars_max: int) -> Problem | None:
+    """What is wrong with a text for people."""
+    if 1 <= len(text) <= chars_max and text.isprintable():
+        return None
+    return Problem(422, f"invalid_{field}", f"1 to {chars_max} printable characters", field)
+
+
+def _allowed(decoder: msgspec.json.Decoder[T], error: msgspec.ValidationError) -> str:
+    """The words that a field takes, if it was none of them."""
+    field = _field(str(error))
+    if not str(error).startswith("Invalid enum value") or not field:
+        return ""
+    words = get_args(get_type_hints(decoder.type)[field])
+    return f": one of {', '.join(map(str, words))}"
+
+
+def _field(text: str) -> str:
+    """The field that a decoder's message names."""
+    found = re.search(r"\$\.(\w+)|field `(\w+)`", text)
+    return "" if found is None else found[1] or found[2]

@@ -1,0 +1,134 @@
+"""Changes of what is followed: by letter, by the gateway's answer, by a market's life."""
+
+from msgspec import Struct
+
+from actors.stream.books import Books
+from actors.stream.follows import Follows
+from actors.stream.lines import Lines
+from actors.stream.wire import SaveFollow
+from protocol.envelope import Outbox
+from protocol.limits import FOLLOWS_WAITING_MAX, SECOND
+from protocol.machine import Answer, Effect, Report
+from protocol.messages import (
+    AnyMessage,
+    Follow,
+    FollowAnswer,
+    MarketsAnswer,
+    MarketsRequest,
+    Refused,
+)
+from protocol.telling import Outstanding
+
+MISSED_LOOK = 1 * SECOND  # lives may have gone on unheard: look soon, but not at each hole
+
+
+class _Change(Struct):
+    """A change that is on its way to the disk, and who waits for it."""
+
+    sender: tuple[bytes, ...]
+    id: str
+    wanted: Follow
+
+
+class Following:
+    """A change counts once it is on disk: a restart must not follow something else."""
+
+    def __init__(
+        self, follows: Follows, lines: Lines, books: Books, tells: Outstanding, outbox: Outbox
+    ) -> None:
+        self._follows = follows
+        self._lines = lines
+        self._books = books
+        self._tells = tells
+        self._outbox = outbox
+        self._changes: dict[int, _Change] = {}
+        self._number = 0
+        self._looks = 0
+        self._look_id = ""
+        self._stirred = True  # what is carried may differ from what is wished for
+        self._cut = 0
+
+    def asked(
+        self, now: int, at: int, sender: tuple[bytes, ...], id: str, wanted: Follow
+    ) -> list[Effect]:
+        """A letter that wants more or less to be followed, or to know what is."""
+        reason = self._follows.refusal(wanted.add, wanted.remove)
+        if reason or not (wanted.add or wanted.remove):
+            return [self._answer(sender, id, self._state(reason), at)]
+        if len(self._changes) >= FOLLOWS_WAITING_MAX:
+            busy = Refused("other changes are still on their way to the disk: ask again")
+            return [self._answer(sender, id, busy, at)]
+        self._number += 1
+        self._changes[self._number] = _Change(sender, id, wanted)
+        # All that is on its way counts: the last file written has to hold every change.
+        add = [wish for change in self._changes.values() for wish in change.wanted.add]
+        gone = [wish for change in self._changes.values() for wish in change.wanted.remove]
+        added, removed = self._follows.beside_settings(add, gone)
+        return [SaveFollow(self._number, added, removed)]
+
+    def saved(self, now: int, at: int, number: int, trouble: str) -> list[Effect]:
+        """A change is on disk, or is not."""
+        change = self._changes.pop(number, None)
+        if change is None:
+            return []
+        if trouble:
+            state = self._state(f"could not be saved: {trouble}")
+            return [self._answer(change.sender, change.id, state, at)]
+        self._follows.change(change.wanted.add, change.wanted.remove)
+        effects = self._carry(now, at)
+        text = f"followed: {', '.join(self._follows.wishes)[:200] or 'nothing'}"
+        answer = self._answer(change.sender, change.id, self._state(""), at)
+        return [*effects, Report(text), answer]
+
+    def due(self, now: int, at: int) -> list[Effect]:
+        """Look up which markets there are; take what the life cycle has told."""
+        effects: list[Effect] = []
+        public = self._lines.public
+        if public.missed:
+            public.missed = False
+            if self._follows.known:
+                self._follows.look_at = min(self._follows.look_at, now + MISSED_LOOK)
+        if public.changed:
+            news, public.changed = public.changed, []
+            self._stirred |= any([self._follows.changed(now, change) for change in news])
+        if self._stirred:
+            effects += self._carry(now, at)
+        return effects + self._look(now, at)
+
+    def deadline(self) -> int | None:
+        waits = self._look_id in self._tells or not self._follows.asked
+        return None if waits else self._follows.look_at
+
+    def told(self, now: int, at: int, id: str, answer: MarketsAnswer) -> list[Effect]:
+        """The gateway's answer to a look-up."""
+        if id != self._look_id or self._tells.answered(id) is None:
+            return []
+        self._follows.told(now, answer)
+        effects: list[Effect] = []
+        if self._follows.left_out != self._cut:
+            self._cut = self._follows.left_out
+            text = f"{self._cut} markets more than can be followed are left out"
+            effects = [Report(text, grave=True)] if self._cut else []
+        return effects + (self._carry(now, at) if answer.complete else [])
+
+    def _look(self, now: int, at: int) -> list[Effect]:
+        follows = self._follows
+        if not follows.asked or now < follows.look_at or self._look_id in self._tells:
+            return []
+        if self._tells.full:
+            return []
+        self._looks += 1
+        self._look_id = f"markets:{self._outbox.epoch}:{self._looks}"
+        return self._tells.tell(now, at, "gateway", self._look_id, MarketsRequest(follows.asked))
+
+    def _carry(self, now: int, at: int) -> list[Effect]:
+        self._stirred = False
+        return self._lines.carry(now, at, self._follows.tickers, self._follows.whole)
+
+    def _state(self, reason: str) -> FollowAnswer:
+        follows, left_out = self._follows, self._follows.left_out + self._lines.left_out
+        markets = len(self._books.by_ticker)
+        return FollowAnswer(tuple(follows.wishes), markets, self._books.live, left_out, reason)
+
+    def _answer(self, sender: tuple[bytes, ...], id: str, body: AnyMessage, at: int) -> Effect:
+        return Answer(sender, self._outbox.letter(id, body, at))

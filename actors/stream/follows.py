@@ -1,0 +1,146 @@
+"""What is to be followed: wishes in, market tickers and whole channels out.
+
+Wishes come from the settings and, at run time, from whoever asks; what differs from the settings
+is kept on disk. The gateway says which markets a wish means; between two such answers the life
+cycle tells of new ones, and of those that are over.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from protocol import topics
+from protocol.kalshi.frames import Channel
+from protocol.limits import (
+    ENDED_KEPT,
+    MARKETS_MAX,
+    MINUTE,
+    NEWBORN_KEPT,
+    SECOND,
+    WISHES_MAX,
+)
+from protocol.messages import MarketChanged, MarketsAnswer
+from protocol.wishes import ALL, first_unfit
+
+LOOK_INTERVAL: Final = 1 * MINUTE  # new markets are looked for so often
+LOOK_RETRY: Final = 1 * SECOND  # while the gateway can't tell yet
+WHOLE: Final[dict[str, Channel]] = {"trade:*": "trade", "ticker:*": "ticker"}
+BORN: Final = frozenset({"created", "activated"})
+OVER: Final = frozenset({"settled"})
+
+
+class Follows:
+    """Wishes and the markets that they mean."""
+
+    def __init__(
+        self, settings: Iterable[str], added: Iterable[str] = (), removed: Iterable[str] = ()
+    ) -> None:
+        self._settings = dict.fromkeys(settings)
+        self.wishes: dict[str, None] = {}
+        self.known = False  # the gateway has said which markets
+        self.why = ""  # why not
+        self.left_out = 0
+        self.look_at = 0
+        self._listed: dict[str, None] = {}
+        self._newborn: dict[str, int] = {}
+        self._ended: dict[str, None] = {}
+        off = set(removed)
+        self._take(dict.fromkeys([w for w in self._settings if w not in off] + list(added)))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The wishes that the gateway has to look up."""
+        return tuple(wish for wish in self.wishes if wish not in WHOLE)
+
+    @property
+    def whole(self) -> tuple[Channel, ...]:
+        """Channels that are wished for as a whole."""
+        return tuple(channel for wish, channel in WHOLE.items() if wish in self.wishes)
+
+    @property
+    def tickers(self) -> list[str]:
+        """The markets to follow now, at most MARKETS_MAX."""
+        found = [*self._listed, *(t for t in self._newborn if t not in self._listed)]
+        return [ticker for ticker in found if ticker not in self._ended][:MARKETS_MAX]
+
+    def beside_settings(
+        self, add: Iterable[str], remove: Iterable[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """How the settings would have to be changed: what to add and what to remove."""
+        wanted = self._changed(add, remove)
+        added = tuple(wish for wish in wanted if wish not in self._settings)
+        return added, tuple(wish for wish in self._settings if wish not in wanted)
+
+    def refusal(self, add: tuple[str, ...], remove: tuple[str, ...]) -> str:
+        """Why such a change can't be made; "" if it can."""
+        if first_unfit(add):
+            return first_unfit(add)
+        unknown = [wish for wish in remove if wish not in self.wishes]
+        if unknown:
+            return f"{unknown[0][:80]!r} is not followed by that name"
+        if len(self._changed(add, remove)) > WISHES_MAX:
+            return f"more than {WISHES_MAX} wishes"
+        return ""
+
+    def change(self, add: Iterable[str], remove: Iterable[str]) -> None:
+        """Follow more or less, from now on."""
+        for wish in add:
+            self._ended.pop(wish, None)
+        self._take(self._changed(add, remove))
+
+    def told(self, now: int, answer: MarketsAnswer) -> None:
+        """The gateway's word, complete or not."""
+        self.why = answer.reason
+        if not answer.complete:
+            self.look_at = now + LOOK_RETRY
+            return
+        self.known = True
+        self.look_at = now + LOOK_INTERVAL
+        self.left_out = answer.left_out + max(len(answer.tickers) - MARKETS_MAX, 0)
+        self._listed = dict.fromkeys(t for t in answer.tickers if topics.is_ticker(t))
+        self._newborn = {
+            ticker: until
+            for ticker, until in self._newborn.items()
+            if until > now and ticker not in self._listed
+        }
+
+    def changed(self, now: int, change: MarketChanged) -> bool:
+        """A market's life went on. True if that changes what is followed."""
+        ticker = change.ticker
+        if change.change in OVER:
+            while len(self._ended) >= ENDED_KEPT:
+                del self._ended[next(iter(self._ended))]
+            self._ended[ticker] = None
+            return ticker in self._listed or ticker in self._newborn
+        if change.change not in BORN or ticker in self._listed or not self._wished(change):
+            return False
+        if ticker in self._newborn or len(self._newborn) >= MARKETS_MAX:
+            return False
+        self._newborn[ticker] = now + NEWBORN_KEPT
+        return True
+
+    def _wished(self, change: MarketChanged) -> bool:
+        """A market's series is what stands before the first dash of its name."""
+        ticker = change.ticker
+        series, event = ticker.partition("-")[0], ticker.rpartition("-")[0]
+        if f"series:{series}" in self.wishes or f"event:{event}" in self.wishes:
+            return True
+        return ALL in self.wishes and not change.combo
+
+    def _changed(self, add: Iterable[str], remove: Iterable[str]) -> dict[str, None]:
+        off = set(remove)
+        wanted = {wish: None for wish in self.wishes if wish not in off}
+        return wanted | dict.fromkeys(add)
+
+    def _take(self, wishes: dict[str, None]) -> None:
+        """Other wishes: what they mean has to be looked up; until then the old answer stands."""
+        plain = [wish for wish in self.wishes if ":" not in wish and wish != ALL]
+        for ticker in plain:
+            if ticker not in wishes:
+                self._listed.pop(ticker, None)
+        self._listed.update((w, None) for w in wishes if ":" not in w and w != ALL)
+        self.wishes = wishes
+        self.look_at = 0
+        if not self.asked:
+            self.known, self.why = True, ""
+            self._listed.clear()
+            self._newborn.clear()
