@@ -191,9 +191,7 @@ def test_books_that_are_not_listed_any_more_are_lost() -> None:
     (command,) = [c for c in sent(scene.take()) if c["cmd"] == "list_subscriptions"]
     there = [{"channel": "trade", "sid": 2}, {"channel": "ticker", "sid": 3}]
     effects = scene.frame({"type": "ok", "id": command["id"], "msg": there})
-    assert published(effects) == [
-        BookLost(A, "dead subscription: orderbook_delta is not listed")
-    ]
+    assert published(effects) == [BookLost(A, "dead subscription: orderbook_delta is not listed")]
     (subscribe,) = sent(effects)
     assert subscribe["params"]["channels"] == ["orderbook_delta"]
 
