@@ -7,6 +7,7 @@ takes no memory.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -96,7 +97,10 @@ class Tape:
     """The frames of a capture, and how far they have been played."""
 
     def __init__(self, source: str, frames: Frames) -> None:
-        """Reads all frames once, and raises what reading them raises."""
+        """Reads all frames once, and raises what reading them raises.
+
+        What is added to them afterwards (somebody still records) is not played.
+        """
         self.source = source
         self.played = 0
         self.total = 0
@@ -109,13 +113,13 @@ class Tape:
             else:
                 prices.add(frame.price)
         self._market_ids = {ticker: frames.market_ids.get(ticker, "") for ticker in self._prices}
-        self._rest = iter(frames)
+        self._rest = islice(frames, self.total)
         self._next = next(self._rest, None)
         self._began: int | None = None  # monotonic ns
 
     @property
     def done(self) -> bool:
-        return self.played == self.total
+        return self._next is None
 
     def markets(self, opened: int) -> list[Market]:
         """The markets that the capture speaks of, with empty books, on the grid it uses."""

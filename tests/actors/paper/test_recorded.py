@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from actors.paper.capture import Moved, Printed, Replaced
+from actors.paper.capture import Tape as Played
 from actors.paper.recorded import Recording
 from protocol.messages import BookAnswer
 from protocol.recording import Hole, book_line, hole_line
@@ -205,3 +206,12 @@ def test_a_line_that_is_none_is_named(tape: Tape) -> None:
     tape.lines.append(b'{"segment":{"format":2,"run":1,"number":1,"began_at":1}}\n')
     with pytest.raises(ValueError, match="line 2 of the recording: the format is 2, expected 1"):
         tape.played()
+
+
+def test_what_is_recorded_after_the_start_is_not_played(tape: Tape) -> None:
+    tape.snapshot("KXA-1", 5)
+    tape.delta("KXA-1", 1)
+    found = Played("growing", Recording(tape.lines))
+    tape.snapshot("KXA-2", 5)
+    assert len(found.due(0, 1.0) + found.due(10**12, 1.0)) == 2
+    assert (found.done, found.played, found.total) == (True, 2, 2)
