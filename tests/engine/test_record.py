@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,13 @@ from protocol.messages import BookAnswer, BookRequest
 from tests.actors.recorder.scene import Day, Sides
 from tests.actors.recorder.test_recorder import books_of
 from tests.engine.running import Engine
-from tests.engine.test_replay import until_played
 
 TICKERS = ("KXA-26AUG01-1", "KXA-26AUG01-2", "KXB-26AUG01-1")
 CHANGES = 12_000
 
 
 @pytest.fixture
-def day(tmp_path: Path) -> Iterator[tuple[Day, Path]]:
+def day(tmp_path: Path) -> tuple[Day, Path]:
     """A capture of a known day, a millisecond between two changes."""
     day, path = Day(11, TICKERS), tmp_path / "day.jsonl"
     lines = [day.snapshot(ticker) for ticker in TICKERS]
@@ -31,7 +29,7 @@ def day(tmp_path: Path) -> Iterator[tuple[Day, Path]]:
         frame["msg"]["ts_ms"] = 1_795_486_295_000 + n
         lines.append(json.dumps(frame).encode())
     path.write_bytes(b"\n".join(lines))
-    yield day, path
+    return day, path
 
 
 def played(folder: Path) -> dict[str, Sides]:
@@ -57,7 +55,7 @@ def test_what_was_recorded_beside_the_engine_plays_to_its_books(
         if late:
             engine.until(lambda: feed_of(engine)["played"] > 1_000, 60, "the day has begun")
             recorder = engine.beside(*words)
-        until_played(engine)
+        engine.until(lambda: feed_of(engine)["played"] == CHANGES + 3, 60, "all is played")
         want = truth.books
         engine.until(lambda: books_now(engine) == want, 20, "the books of the day")
         engine.until(lambda: played_or_nothing(folder) == want, 20, "the recording has them, too")
