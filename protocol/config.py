@@ -16,7 +16,14 @@ from msgspec.structs import fields
 
 from protocol import wishes
 from protocol.errors import ConfigError
-from protocol.limits import CONNECTIONS_MAX, TICKERS_A_CONNECTION_MAX, WISHES_MAX
+from protocol.limits import (
+    CONNECTIONS_MAX,
+    KEEP_BYTES_MAX,
+    KEEP_BYTES_MIN,
+    KEEP_DAYS_MAX,
+    TICKERS_A_CONNECTION_MAX,
+    WISHES_MAX,
+)
 
 PREFIX = "SIDECAR_"
 RESERVED = frozenset({"SIDECAR_CONFIG", "SIDECAR_BIN", "SIDECAR_LOCK_FD", "SIDECAR_GENERATION"})
@@ -60,6 +67,13 @@ class Stream(Struct, frozen=True, forbid_unknown_fields=True):
     follow: tuple[str, ...]  # tickers, "series:KX…", "event:KX…", "*", "trade:*", "ticker:*"
     connections: int = 8  # for market data, at most
     tickers_a_connection: int = 2_500  # then the next connection is opened, while there is one
+
+
+class Writer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether trades and quotes are kept beside the ledger, in `market.db`."""
+
+    keep_market_days: float = 0  # how long; 0: not at all
+    keep_market_bytes: int = 4 * 1024**3  # what the file and its log may take; the oldest go first
 
 
 class Api(Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +121,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     api: Api = Api()
     supervisor: Status = Status()
     paper: Paper = Paper()
+    writer: Writer = Writer()
 
     @property
     def bus_dir(self) -> str:
@@ -142,6 +157,7 @@ def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
         "API": Api,
         "SUPERVISOR": Status,
         "PAPER": Paper,
+        "WRITER": Writer,
     }
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in RESERVED:
@@ -228,6 +244,17 @@ def _check(settings: Settings, where: str) -> None:
             raise ConfigError(
                 f"{where}: paper.shards.{series} is {shard}, expected 0 to {SHARD_MAX}"
             )
+    kept = settings.writer
+    if not 0 <= kept.keep_market_days <= KEEP_DAYS_MAX:
+        raise ConfigError(
+            f"{where}: writer.keep_market_days is {kept.keep_market_days}, "
+            f"expected 0 (off) to {KEEP_DAYS_MAX}"
+        )
+    if not KEEP_BYTES_MIN <= kept.keep_market_bytes <= KEEP_BYTES_MAX:
+        raise ConfigError(
+            f"{where}: writer.keep_market_bytes is {kept.keep_market_bytes}, "
+            f"expected {KEEP_BYTES_MIN} to {KEEP_BYTES_MAX}"
+        )
     longest = f"{settings.bus_dir}/rehydrator.in"
     if len(longest.encode()) > IPC_PATH_BYTES_MAX:
         raise ConfigError(

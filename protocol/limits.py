@@ -75,6 +75,25 @@ CHECKPOINT_ROWS: Final = 20_000  # or entries
 LOG_PAGES_MAX: Final = 65_536  # of 4 KiB that can't be checkpointed: a reader pins them
 TAIL_CHECKED: Final = 500  # entries before the snapshot whose chain is checked at every start
 
+# The keeper of trades and quotes: nobody waits for it
+KEEP_DAYS_MAX: Final = 3_650
+KEEP_BYTES_MIN: Final = 256 * 1024 * 1024
+KEEP_BYTES_MAX: Final = 8 * 1024**4  # SQLite's pages end there or later
+KEEP_BATCH_ROWS: Final = 1_000
+KEEP_BATCH_WAIT: Final = 500 * MS  # a row waits this long for others
+KEEP_QUEUE_MAX: Final = 50_000  # rows waiting while the database can't be written; then holes
+KEEP_TOPICS_MAX: Final = 100_000  # topics whose last number is known, and holes that wait
+KEEP_PRUNE_ROWS: Final = 2 * KEEP_BATCH_ROWS  # deleted beside one batch, so deleting keeps up
+KEEP_PRUNE_PAUSE: Final = 100 * MS  # between two deletions with nothing to write
+KEEP_LOOK: Final = 10 * SECOND  # the database is looked at so often with nothing to write
+KEEP_LOG_BYTES_MAX: Final = 64 * 1024 * 1024  # of its log file, before a commit
+KEEP_SLACK_BYTES: Final = 16 * 1024 * 1024  # deleting begins so far below the bound
+KEEP_RETRY: Final = 500 * MS  # a locked database is tried again
+KEEP_REOPEN: Final = 5 * SECOND  # one that failed is opened again, an ended keeper started again
+KEEP_REPORT: Final = 1 * SECOND
+KEEP_SILENT: Final = 10 * SECOND  # a keeper that says nothing is in trouble
+KEEP_STOP_MAX: Final = 1 * SECOND  # for its last batch, when the writer ends
+
 # What the ledger's tables take
 ENTRY_ID_CHARS_MAX: Final = 400
 FACT_CHARS_MAX: Final = 64 * 1024
@@ -243,6 +262,9 @@ assert INTENTS_MAX < APPENDS_MAX, "fills must find room when intents do not"
 assert COMMIT_ROWS_MAX <= APPENDS_MAX
 assert LOCKED_RETRY_MIN < LOCKED_RETRY_LAST < LOCKED_RETRY_MAX
 assert TAIL_CHECKED < SNAPSHOT_EVERY
+assert KEEP_BATCH_ROWS < KEEP_PRUNE_ROWS < KEEP_QUEUE_MAX
+assert KEEP_LOG_BYTES_MAX + KEEP_SLACK_BYTES < KEEP_BYTES_MIN
+assert KEEP_REPORT < KEEP_SILENT
 assert TELL_RETRY < INTENT_ACK_MAX, "an intent is told again before it is given up"
 assert MARKET_LOOK_MAX + INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
 assert ABSENCE_AFTER > SIGNATURE_WINDOW

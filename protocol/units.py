@@ -132,11 +132,20 @@ def cost(price: int, count: int) -> Money:
 
 
 def decode_unit(kind: type, value: Any) -> Any:
-    """The hook by which msgspec reads our units. Raises ValueError on a bad value."""
+    """The hook by which msgspec reads our units. Raises ValueError on a bad value.
+
+    What has been read before is looked up right here: this is called for each number of a frame.
+    """
     if kind is Price:
-        return parse_price(value)
+        try:
+            return _prices[value]
+        except (KeyError, TypeError):
+            return parse_price(value)
     if kind is Count:
-        return parse_count(value)
+        try:
+            return _counts[value]
+        except (KeyError, TypeError):
+            return parse_count(value)
     if kind is Money:
         return parse_money(value)
     raise TypeError(f"{kind} has no place in a message")
@@ -144,14 +153,11 @@ def decode_unit(kind: type, value: Any) -> Any:
 
 def encode_unit(value: Any) -> str:
     """The hook by which msgspec writes our units."""
-    texts = _texts.get(type(value))
-    if texts is None:
-        raise TypeError(f"{type(value)} has no place in a message")
-    return texts[0].get(value) or texts[1](value)
-
-
-_texts: Final[dict[type, tuple[dict[int, str], Callable[[int], str]]]] = {
-    Price: (_price_texts, format_price),
-    Count: (_count_texts, format_count),
-    Money: (_money_texts, format_money),
-}
+    kind = type(value)
+    if kind is Price:
+        return _price_texts.get(value) or format_price(value)
+    if kind is Count:
+        return _count_texts.get(value) or format_count(value)
+    if kind is Money:
+        return format_money(value)
+    raise TypeError(f"{kind} has no place in a message")

@@ -1,6 +1,7 @@
 """What the ledger costs: the real writer over the real bus, beside a bare sqlite3 loop.
 
-Called by `make bench`; alone, `python -m tests.bench_ledger` prints only these rows.
+Called by `make bench`; alone, `python -m tests.bench_ledger` prints only these rows, and
+`python -m tests.bench_ledger beside` only those about trades and quotes kept beside the ledger.
 """
 
 import os
@@ -18,9 +19,10 @@ from typing import Any
 
 import zmq
 
-from protocol.envelope import Letter, decode_letter, encode_letter
+from protocol.envelope import Letter, Outbox, decode_letter, encode, encode_letter
 from protocol.facts import AnyFact, Fill, OrderAccepted, OrderIntended, OrderSeen, natural_id
-from protocol.messages import Append, Appended, Heartbeat
+from protocol.limits import SEND_QUEUE_MAX
+from protocol.messages import Append, Appended, Heartbeat, Quote
 from protocol.units import Count, Money, Price
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +35,7 @@ AT = 1_795_486_295_314_000
 BARE_ROWS = 100_000
 BARE_GROUP = 500
 BOOT_MAX_S = 180.0
+MARKET_RATE = 5_000
 
 
 def story(first: int) -> Iterator[AnyFact]:
@@ -63,11 +66,14 @@ def frames(first: int, count: int) -> list[bytes]:
 class Ledger:
     """A writer, and a rehydrator if wanted, in a folder of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "") -> None:
+        """`settings` are more of them, as TOML."""
         self.folder = tempfile.mkdtemp(prefix="kb", dir="/tmp")
         text = (ROOT / "configs" / "paper.toml").read_text()
         text = text.replace('"run/paper"', f'"{self.folder}/run"')
-        Path(self.folder, "p.toml").write_text(text.replace('"var/paper', f'"{self.folder}/var'))
+        Path(self.folder, "p.toml").write_text(
+            text.replace('"var/paper', f'"{self.folder}/var') + settings
+        )
         for name in ("run", "run/bus", "var"):
             os.mkdir(f"{self.folder}/{name}", 0o700)
         self.database = f"{self.folder}/var/ledger.db"
@@ -214,6 +220,7 @@ def measure() -> list[dict[str, Any]]:
         from_nothing = boot(ledger)
     finally:
         ledger.close()
+    kept = kept_beside()
     bare_rate = BARE_ROWS / (sum(bare_many) / 1e3)
     return [
         row("append to acknowledgement", one, "ms", "1 / 10 ms"),
@@ -223,7 +230,73 @@ def measure() -> list[dict[str, Any]]:
         row(f"writer's PSS after {ENTRIES:,}", [memory], "MB", "120 MB"),
         row(f"boot, {ENTRIES:,}, snapshot", [from_snapshot], "s", "3 s"),
         row(f"boot, {ENTRIES:,}, no snapshot", [from_nothing], "s", "30 s"),
+        *kept,
     ]
+
+
+def market_beside(folder: str, rate: int) -> None:
+    """Be a stream that says so many quotes a second, until it is killed."""
+    context = zmq.Context()
+    socket: zmq.Socket[bytes] = context.socket(zmq.PUB)
+    socket.set(zmq.SNDHWM, SEND_QUEUE_MAX)
+    socket.bind(f"ipc://{folder}/run/bus/stream.pub")
+    outbox = Outbox("stream", time.time_ns() // 1_000)
+    price, count = Price(560_000), Count(1_000)
+    said, began = 0, time.monotonic()
+    while True:
+        for _ in range(int((time.monotonic() - began) * rate) - said):
+            ticker, at = f"KXBTC-26JUL0317-T{said % 300}", time.time_ns() // 1_000
+            quote = Quote(ticker, price, price, price, *[count] * 4, at, at, count)
+            socket.send(encode(outbox.seal(f"ticker.{ticker}", quote, at)))
+            said += 1
+        time.sleep(0.001)
+
+
+def kept_beside() -> list[dict[str, Any]]:
+    """What an append costs while a market is kept beside the ledger, and while it is only said."""
+    only_said, _, _ = beside("")
+    kept, counters, row_bytes = beside("\n[writer]\nkeep_market_days = 1\n")
+    return [
+        row(f"append, {MARKET_RATE:,} quotes/s said", only_said, "ms", ""),
+        row("  and kept beside the ledger", kept, "ms", ""),
+        row("  the keeper behind", [float(counters["keep_lag_ms"])], "ms", ""),
+        row("  holes meanwhile", [float(counters["kept_holes"])], "", ""),
+        row("  a quote on disk", [row_bytes], "B", ""),
+    ]
+
+
+def beside(settings: str) -> tuple[list[float], dict[str, int], float]:
+    """The waits of appends, how well the keeper did meanwhile, and the bytes of a row."""
+    ledger = Ledger(settings)
+    command = [sys.executable, "-m", "tests.bench_ledger", "market", ledger.folder]
+    market = subprocess.Popen([*command, str(MARKET_RATE)], cwd=ROOT)
+    beats: list[Heartbeat] = []
+    try:
+        ledger.start("writer")
+        ledger.until("writer", lambda beat: beat.ready)
+        if settings:
+            ledger.until("writer", lambda beat: beat.counters["kept_rows"] > MARKET_RATE)
+            ledger.until("writer", lambda beat: not beats.append(beat))
+        waits = produce(ledger.address, 0, ONE_BY_ONE + WARM_UP, 1)[WARM_UP:]
+        if not settings:
+            return waits, {}, 0.0
+        enough = beats[0].counters["kept_rows"] + 2 * MARKET_RATE
+        ledger.until("writer", lambda beat: not beats.append(beat) and _kept(beat) > enough)
+        was, now = beats[0].counters, beats[-1].counters
+        path = f"file:{ledger.folder}/var/market.db?mode=ro"
+        with closing(sqlite3.connect(path, uri=True)) as kept:
+            [[count]] = kept.execute("SELECT count(*) FROM quotes").fetchall()
+            [[pages]] = kept.execute("PRAGMA page_count").fetchall()
+        meanwhile = {"kept_holes": now["kept_holes"] - was["kept_holes"]}
+        return waits, now | meanwhile, pages * 4096 / count
+    finally:
+        market.kill()
+        market.wait()
+        ledger.close()
+
+
+def _kept(beat: Heartbeat) -> int:
+    return beat.counters["kept_rows"]
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -245,7 +318,11 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["produce"]:
+    if sys.argv[1:2] == ["market"]:
+        market_beside(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1:2] == ["beside"]:
+        show(kept_beside())
+    elif sys.argv[1:2] == ["produce"]:
         produce(sys.argv[2], *map(int, sys.argv[3:6]))
     else:
         show(measure())

@@ -32,8 +32,8 @@ LEDGER = "actors/writer"
 LEDGER_IO = {
     f"{LEDGER}/{name}.py"
     for name in (
-        "adopt", "anchor", "backup", "booking", "commands", "database", "journal", "ledger",
-        "migrate", "opening", "restore", "tables", "verify",
+        "adopt", "anchor", "backup", "booking", "commands", "database", "journal", "keeper",
+        "ledger", "migrate", "opening", "restore", "tables", "verify",
     )
 }  # fmt: skip
 GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("callers", "latch", "panic", "wire")}
@@ -55,7 +55,8 @@ HOMES = {
     "sqlalchemy": {
         "protocol/runtime/ledger.py", "protocol/runtime/evidence.py",
         "actors/rehydrator/store.py", f"{LEDGER}/store.py",
-        *(LEDGER_IO - {f"{LEDGER}/anchor.py"}), *MIGRATIONS,
+        *(LEDGER_IO - {f"{LEDGER}/anchor.py", f"{LEDGER}/keeper.py"}), *MIGRATIONS,
+        f"{LEDGER}/market/store.py",
     },
     "alembic": {f"{LEDGER}/migrate.py", *MIGRATIONS},
     "sqlite3": set(),
@@ -105,8 +106,11 @@ def test_the_walls_are_looked_at() -> None:
     assert any(path.name == "core.py" for path in PURE)
     names = {name_of(path) for path in PURE}
     assert {f"{LEDGER}/core.py", f"{LEDGER}/batch.py", "protocol/ledger.py"} <= names
+    assert {f"{LEDGER}/market/{name}.py" for name in ("core", "batch", "retention")} <= names
     assert {"protocol/audit.py", "protocol/account.py", "protocol/facts.py"} <= names
-    assert {name_of(path) for path in FILES} >= LEDGER_IO | OPENERS | NO_FILE | MIGRATIONS
+    assert {
+        name_of(path) for path in FILES
+    } >= LEDGER_IO | OPENERS | NO_FILE | MIGRATIONS | STREAM_IO
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -198,6 +202,20 @@ def test_nobody_opens_the_database_but_sqlite(path: Path) -> None:
         assert [call for call in found if "os.devnull" not in call] == []
     else:
         assert found == []
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if name_of(p).startswith(LEDGER)], ids=name_of)
+def test_the_keeper_and_the_ledger_share_no_process(path: Path) -> None:
+    """The writer's process knows of trades and quotes only what is said of them; the keeper's
+    knows nothing of the ledger."""
+    market = f"{LEDGER}.market".replace("/", ".")
+    own = {name for name in imports(path) if name.startswith("actors.writer")}
+    if path.parent.name != "market":
+        own = {name for name in own if name.startswith(market)}
+        assert {".".join(name.split(".")[:4]) for name in own} <= {f"{market}.wire"}
+    else:
+        shared = (market, "actors.writer.database")
+        assert [name for name in own if not name.startswith(shared)] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

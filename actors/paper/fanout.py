@@ -86,10 +86,12 @@ class Fanout:
                 self._public("ticker", market.ticker, frames.ticker_body(market, at), at)
 
     def _subscribers(self, channel: str, ticker: str) -> list[tuple[Session, Subscription]]:
-        found = []
+        found: list[tuple[Session, Subscription]] = []
+        if channel in self._faults.mute_channels:
+            return found
         for session in self.sessions:
-            subscription = session.hearing(channel)
-            if subscription is not None and subscription.hears(ticker):
+            subscription = session.by_channel.get(channel)
+            if subscription is not None and not subscription.dead and subscription.hears(ticker):
                 found.append((session, subscription))
         return found
 

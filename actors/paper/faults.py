@@ -13,6 +13,7 @@ from actors.paper.subscription import Channel
 ORDERS_PATH: Final = "/portfolio/events/orders"
 REDIRECTED: Final = "/paper/redirected"  # below it every visit is in the wire log
 CONNECTIONS_MAX: Final = 200  # FACTS.md section 4.1
+TIME_MAX: Final = 253_402_300_800  # s; the year 10000 can't be written
 CALLS_MAX: Final = 1_000  # call faults armed at once
 WAIT_MS_MAX: Final = 600_000
 TWO_WEEKS_S: Final = 14 * 86_400  # how long finished orders stay listed (FACTS.md section 6.4)
@@ -128,6 +129,9 @@ class Faults(Struct, forbid_unknown_fields=True):
     close_sockets: bool = False  # at once, and then false again
     connections_max: Annotated[int, Meta(ge=0, le=CONNECTIONS_MAX)] = CONNECTIONS_MAX
     maintenance: bool = False  # no sockets, no handshakes (503), no orders; the status says so
+    resumes_ts: Annotated[int, Meta(ge=0, lt=TIME_MAX)] = (
+        0  # what the status hopes for, s; 0 = none
+    )
     mute_channels: list[Channel] = []  # their subscriptions are dead: nothing sent, no seq taken
     lose_acks: Many = 0  # commands that are done and not answered; no seq taken
     lose_snapshots: Many = 0  # snapshots of the initial and of the asked kind: seq taken, not sent

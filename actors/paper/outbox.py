@@ -22,23 +22,28 @@ class Outbox:
         return len(self.ready) + len(self._late)
 
     @property
-    def full(self) -> bool:
-        """Whether a data frame more does not fit."""
-        return len(self) >= FRAMES_MAX
-
-    @property
     def overrun(self) -> bool:
         """Whether not even answers fit: the connection must be closed."""
         return len(self) > FRAMES_HARD_MAX
+
+    def offer(self, frame: bytes, at: int) -> bool:
+        """Queue a data frame if it fits; answers whether it does."""
+        ready, late = self.ready, self._late
+        if len(ready) + len(late) >= FRAMES_MAX:
+            return False
+        if late or self._faults.late_ms:
+            self.put(frame, at)
+        else:
+            ready.append(frame)
+        return True
 
     def put(self, frame: bytes, at: int) -> None:
         """Queue a frame that was produced at `at` (µs)."""
         if not self._late and not self._faults.late_ms:
             self.ready.append(frame)
             return
-        due = at + self._faults.late_ms * 1_000
-        # A stream keeps its order, also when the delay shrinks.
-        self._late.append((max(due, self._late[-1][0]) if self._late else due, frame))
+        # A stream keeps its order: when the delay shrinks, the later waits behind the earlier.
+        self._late.append((at + self._faults.late_ms * 1_000, frame))
 
     def release(self, at: int) -> None:
         """Let go out what was late by enough."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from actors.paper import market_bodies as bodies
 from actors.paper.exchange import Exchange
+from actors.paper.fixed import SECOND, rfc3339
 from actors.paper.intake import Answer, nested
 from actors.paper.market import Market
 from actors.paper.paging import Query, bare, below, number, page, span, words
@@ -42,7 +43,10 @@ def status(view: View) -> Answer:
         }
         for shard in sorted(view.exchange.account.cash_on)
     ]
-    return Answer(200, found | {"exchange_index_statuses": shards})
+    hopes: bodies.Body = {}
+    if view.faults.resumes_ts and not found["trading_active"]:
+        hopes["exchange_estimated_resume_time"] = rfc3339(view.faults.resumes_ts * SECOND)
+    return Answer(200, found | hopes | {"exchange_index_statuses": shards})
 
 
 def schedule(at: int) -> Answer:

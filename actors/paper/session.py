@@ -45,16 +45,14 @@ class Session:
     def hearing(self, channel: str) -> Subscription | None:
         """The subscription of a channel, unless there is none, or it is dead."""
         subscription = self.by_channel.get(channel)
-        if subscription is None or self._mute(subscription):
+        if subscription is None or subscription.dead or channel in self._faults.mute_channels:
             return None
         return subscription
 
     def push(self, subscription: Subscription, frame: bytes, at: int) -> None:
         """Queue a frame of a subscription, or end the subscription with error 25."""
-        if not self.outbox.full:
-            self.outbox.put(frame, at)
-            return
-        self.end(subscription, 25, at)
+        if not self.outbox.offer(frame, at):
+            self.end(subscription, 25, at)
 
     def end(self, subscription: Subscription, code: int, at: int) -> None:
         """End a subscription with an error; its sid is gone."""

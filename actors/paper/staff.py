@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from actors.paper.entries import CloseMoved, Described, FeeOverridden, Made, Paused, Regridded
 from actors.paper.exchange import Exchange
+from actors.paper.faults import TIME_MAX
 from actors.paper.fixed import DOLLAR, SECOND, parse_count, parse_dollars
 from actors.paper.intake import Answer
 from actors.paper.lives import change, made
@@ -22,7 +23,6 @@ TICKER: Final = re.compile(r"[A-Za-z0-9.]+(-[A-Za-z0-9.]+)*", re.ASCII)
 TICKER_CHARS_MAX: Final = 64
 MADE_MAX: Final = 10_000  # markets, over all lives: each stays in the journal
 LEVELS_MAX: Final = 100  # a side
-TIME_MAX: Final = 253_402_300_800  # s; the year 10000 can't be written
 
 Text = Annotated[str, Meta(max_length=200)]
 Moment = Annotated[int, Meta(ge=0, lt=TIME_MAX)]

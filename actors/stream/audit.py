@@ -36,7 +36,9 @@ class _Batch:
     """The books of one request, and when what is due of it."""
 
     def __init__(self, books: list[Followed], begin: int) -> None:
-        self.books = books
+        self.books = [(each, Comparison(each.book)) for each in books]
+        for followed, comparison in self.books:
+            followed.comparison = comparison
         self.id = ""
         self.due = begin + AUDIT_LEAD  # to ask; then: to give up; then: to settle
         self.answered = False
@@ -89,17 +91,17 @@ class Audit:
             return
         batch.answered = True
         listed = {each.ticker: each for each in answer.books}
-        for followed in batch.books:
-            comparison, theirs = followed.comparison, listed.get(followed.ticker)
-            if comparison is None or theirs is None:
-                continue
+        for followed, comparison in batch.books:
+            theirs = listed.get(followed.ticker)
+            if followed.comparison is not comparison or theirs is None:
+                continue  # a book that was installed anew meanwhile is another one
             try:
                 comparison.listed(Book(theirs.yes, theirs.no))
             except RemoteProtocolError:
                 comparison.finding = Finding.BUSY  # it can't be compared with that
         still = any(
-            each.comparison is not None and each.comparison.finding is Finding.OPEN
-            for each in batch.books
+            followed.comparison is comparison and comparison.finding is Finding.OPEN
+            for followed, comparison in batch.books
         )
         batch.due = now + AUDIT_GRACE if still else now
 
@@ -111,15 +113,13 @@ class Audit:
     def _begin(self, now: int) -> None:
         chosen = self._choose(now)
         if chosen:
-            for followed in chosen:
-                followed.comparison = Comparison(followed.book)
             self._batches.append(_Batch(chosen, now))
         batches = -(-len(self._books.by_ticker) // AUDIT_TICKERS_MAX)
         self._next_at = now + max(AUDIT_PACE_MIN, min(AUDIT_ROUND // (batches + 1), AGAIN))
 
     def _choose(self, now: int) -> list[Followed]:
         """Books that somebody doubts come first; then whose turn it is in this round."""
-        if now >= self._round_at and not self._round:
+        if now >= self._round_at and not self._round and self._books.live:
             self._round_at = now + AUDIT_ROUND
             self._round.extend(self._books.by_ticker)
         doubted = [t for t, when in self._books.doubted.items() if when <= now]
@@ -140,21 +140,20 @@ class Audit:
         self._asked += 1
         batch.id = f"audit:{self._outbox.epoch}:{self._asked}"
         batch.due = now + AUDIT_ANSWER_MAX
-        request = AuditRequest(tuple(each.ticker for each in batch.books))
+        request = AuditRequest(tuple(each.ticker for each, _ in batch.books))
         return Tell("gateway", self._outbox.letter(batch.id, request, at))
 
     def _settle(self, now: int, at: int, batch: _Batch) -> list[Effect]:
         effects: list[Effect] = []
-        for followed in batch.books:
-            comparison = followed.comparison
-            finding = Finding.OPEN if comparison is None else comparison.settle()
+        for followed, comparison in batch.books:
+            same_book = followed.comparison is comparison
+            finding = comparison.settle() if same_book else Finding.OPEN
             if finding is Finding.SAME:
                 self.done += 1
                 followed.audited_at = at
                 followed.differences = 0
                 self._suspects.discard(followed.ticker)
             elif finding is Finding.DIFFERENT:
-                assert comparison is not None
                 effects += self._different(now, followed, comparison.text())
             else:
                 self.unread += 1
@@ -179,6 +178,7 @@ class Audit:
         return [Report(f"audit: {ticker} {reason}", grave=True)]
 
     def _end(self, now: int, batch: _Batch) -> None:
-        for followed in batch.books:
-            followed.comparison = None
+        for followed, comparison in batch.books:
+            if followed.comparison is comparison:
+                followed.comparison = None
         self._batches.remove(batch)

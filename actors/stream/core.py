@@ -144,7 +144,9 @@ class Stream:
             if now < self._deadline and not line.stirred:
                 return effects  # plain data moves no timer and no health
         else:
-            effects = self._look_at_ourselves(now, at)  # before anybody is answered
+            # Before anybody is answered. Some waited behind frames, and don't say how long.
+            waited = isinstance(cause, PingReceived | PongReceived | SocketClosed)
+            effects = self._look_at_ourselves(now, at, not waited)
             effects += self._take(now, cause)
         effects += self._chores(now, at)
         return effects
@@ -206,9 +208,10 @@ class Stream:
 
     # Evidence about ourselves
 
-    def _look_at_ourselves(self, now: int, at: int) -> list[Effect]:
+    def _look_at_ourselves(self, now: int, at: int, prompt: bool = True) -> list[Effect]:
         """Did we not run, did the host sleep? Then what comes may be old."""
-        self._clock.look(now, at)
+        if prompt:
+            self._clock.look(now, at)
         effects: list[Effect] = []
         if 0 < self._deadline < now - LOOP_LAG_MAX:  # a timer rings far too late
             self.tally.stalls_slow += 1

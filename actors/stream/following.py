@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from actors.stream.books import Books
-from actors.stream.follows import Follows
+from actors.stream.follows import LOOK_RETRY, Follows
 from actors.stream.lines import Lines
 from actors.stream.wire import SaveFollow
 from protocol.envelope import Outbox
@@ -61,9 +61,8 @@ class Following:
         self._number += 1
         self._changes[self._number] = _Change(sender, id, wanted)
         # All that is on its way counts: the last file written has to hold every change.
-        add = [wish for change in self._changes.values() for wish in change.wanted.add]
-        gone = [wish for change in self._changes.values() for wish in change.wanted.remove]
-        added, removed = self._follows.beside_settings(add, gone)
+        changes = [(each.wanted.add, each.wanted.remove) for each in self._changes.values()]
+        added, removed = self._follows.beside_settings(changes)
         return [SaveFollow(self._number, added, removed)]
 
     def saved(self, now: int, at: int, number: int, trouble: str) -> list[Effect]:
@@ -75,6 +74,7 @@ class Following:
             state = self._state(f"could not be saved: {trouble}")
             return [self._answer(change.sender, change.id, state, at)]
         self._follows.change(change.wanted.add, change.wanted.remove)
+        self._tells.answered(self._look_id)  # what is still looked up, was wished for before
         effects = self._carry(now, at)
         text = f"followed: {', '.join(self._follows.wishes)[:200] or 'nothing'}"
         answer = self._answer(change.sender, change.id, self._state(""), at)
@@ -116,6 +116,7 @@ class Following:
         if not follows.asked or now < follows.look_at or self._look_id in self._tells:
             return []
         if self._tells.full:
+            follows.look_at = now + LOOK_RETRY
             return []
         self._looks += 1
         self._look_id = f"markets:{self._outbox.epoch}:{self._looks}"

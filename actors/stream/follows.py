@@ -63,10 +63,12 @@ class Follows:
         return [ticker for ticker in found if ticker not in self._ended][:MARKETS_MAX]
 
     def beside_settings(
-        self, add: Iterable[str], remove: Iterable[str]
+        self, changes: Iterable[tuple[Iterable[str], Iterable[str]]]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """How the settings would have to be changed: what to add and what to remove."""
-        wanted = self._changed(add, remove)
+        """How the settings would have to be changed after these: what to add and to remove."""
+        wanted = self.wishes
+        for add, remove in changes:
+            wanted = _changed(wanted, add, remove)
         added = tuple(wish for wish in wanted if wish not in self._settings)
         return added, tuple(wish for wish in self._settings if wish not in wanted)
 
@@ -77,7 +79,7 @@ class Follows:
         unknown = [wish for wish in remove if wish not in self.wishes]
         if unknown:
             return f"{unknown[0][:80]!r} is not followed by that name"
-        if len(self._changed(add, remove)) > WISHES_MAX:
+        if len(_changed(self.wishes, add, remove)) > WISHES_MAX:
             return f"more than {WISHES_MAX} wishes"
         return ""
 
@@ -85,7 +87,7 @@ class Follows:
         """Follow more or less, from now on."""
         for wish in add:
             self._ended.pop(wish, None)
-        self._take(self._changed(add, remove))
+        self._take(_changed(self.wishes, add, remove))
 
     def told(self, now: int, answer: MarketsAnswer) -> None:
         """The gateway's word, complete or not."""
@@ -126,11 +128,6 @@ class Follows:
             return True
         return ALL in self.wishes and not change.combo
 
-    def _changed(self, add: Iterable[str], remove: Iterable[str]) -> dict[str, None]:
-        off = set(remove)
-        wanted = {wish: None for wish in self.wishes if wish not in off}
-        return wanted | dict.fromkeys(add)
-
     def _take(self, wishes: dict[str, None]) -> None:
         """Other wishes: what they mean has to be looked up; until then the old answer stands."""
         plain = [wish for wish in self.wishes if ":" not in wish and wish != ALL]
@@ -144,3 +141,8 @@ class Follows:
             self.known, self.why = True, ""
             self._listed.clear()
             self._newborn.clear()
+
+
+def _changed(wishes: dict[str, None], add: Iterable[str], remove: Iterable[str]) -> dict[str, None]:
+    off = set(remove)
+    return {wish: None for wish in wishes if wish not in off} | dict.fromkeys(add)

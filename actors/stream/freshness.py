@@ -164,15 +164,22 @@ class Freshness:
             self._settle()
 
     def _follow_clock(self) -> None:
-        """Our clock was set: every delay is longer, or shorter, by that."""
+        """Our clock has jumped. Set back, every delay is shorter by that.
+
+        Ahead, it was set, or the host slept: delays are longer by that, or as they were.
+        """
         step = self._clock.stepped - self._stepped
         if not step:
             return
         self._stepped = self._clock.stepped
         low, high = self._bounds
-        self._bounds = (low + step, high + step)
-        self._least = None if self._least is None else self._least + step
-        self._least_before = None if self._least_before is None else self._least_before + step
+        if step > 0:
+            self._bounds = (low, high + step)
+            self._least = self._least_before = None
+        else:
+            self._bounds = (low + step, high + step)
+            self._least = None if self._least is None else self._least + step
+            self._least_before = None if self._least_before is None else self._least_before + step
         self._settle()
 
     def _settle(self) -> None:

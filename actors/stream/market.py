@@ -197,7 +197,7 @@ class Market(Carrier):
         body = frame.msg
         shown = self._probe.shown(frame.id, body.market_ticker)
         followed = self.markets.get(body.market_ticker)
-        if followed is None:
+        if followed is None or now < followed.held_until:
             return
         try:
             book = Book(body.yes_dollars_fp or (), body.no_dollars_fp or ())
@@ -327,6 +327,9 @@ class Market(Carrier):
         waiting = not self.commands.idle
         match self._recovery.look(now, bool(missing), waiting, self._books.snapshots):
             case Turn.NOTHING:
+                if not missing:
+                    held = (each.held_until for each in self.markets.values() if not each.live)
+                    self._recovery.rest(min((until for until in held if until > now), default=None))
                 return []
             case Turn.ASK:
                 return self._ask_snapshots(now)

@@ -1,6 +1,7 @@
 """The public line: lives of markets and events, and whole channels if somebody wishes for them."""
 
 import random
+from collections.abc import Iterable
 from typing import Final
 
 from actors.stream.commands import Command
@@ -47,6 +48,7 @@ class Public(Line):
         self.changed: list[MarketChanged] = []
         self.missed = True  # lives may have changed unheard
         self._outbox = outbox
+        self._asked: set[Channel] = set()  # subscribed, or about to be
         self._refused: set[Channel] = set()
 
     def carry(self, whole: tuple[Channel, ...]) -> None:
@@ -55,20 +57,24 @@ class Public(Line):
         self.whole = whole
         if not self.connection.up:
             return
+        self._asked.difference_update(gone)
         for channel in gone:
             sid = self.subscriptions.drop(channel)
             if sid is not None:
                 self.commands.ask(Command("unsubscribe", (channel,), sid=sid))
-        for channel in whole:
-            if channel not in self.subscriptions.sids:
-                self.commands.ask(Command("subscribe", (channel,)))
+        self._ask([channel for channel in whole if channel not in self._asked])
+
+    def _ask(self, channels: Iterable[Channel]) -> None:
+        """Each by itself: one that is refused must not cost the others."""
+        for channel in channels:
+            self._asked.add(channel)
+            self.commands.ask(Command("subscribe", (channel,)))
 
     def subscribe(self, now: int, at: int) -> None:
-        """Each by itself: one that is refused must not cost the others."""
+        self._asked.clear()
         self._refused.clear()
         self.missed = True
-        for channel in (*LIVES, *self.whole):
-            self.commands.ask(Command("subscribe", (channel,)))
+        self._ask((*LIVES, *self.whole))
 
     def resubscribe(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         self.missed = True
@@ -87,6 +93,7 @@ class Public(Line):
         effects = super().refused(now, at, command, frame, what)
         if command is not None and command.kind == "subscribe":
             self._refused.update(command.channels)
+            self._asked.difference_update(command.channels)
             effects += self.completed(now, at, command)
         return effects
 

@@ -7,6 +7,7 @@ from protocol import topics
 from protocol.envelope import Outbox
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import frames
+from protocol.limits import PREFIXES_MAX
 from protocol.machine import Effect, Publish
 from protocol.messages import RawFrame
 
@@ -40,7 +41,7 @@ class RawFrames:
         """Somebody listens to topics that begin so, or nobody does any more."""
         if not prefix.startswith(PREFIX):
             return
-        if on:
+        if on and len(self._prefixes) < PREFIXES_MAX:
             self._prefixes.add(prefix)
         else:
             self._prefixes.discard(prefix)

@@ -57,6 +57,10 @@ class Recovery:
     def slowly(self, now: int) -> None:
         self.deadline = now + SLOWLY
 
+    def rest(self, until: int | None) -> None:
+        """Nothing is missing, but for what is in quarantine until then."""
+        self.deadline = until
+
     def lost(self, now: int, snapshots: int) -> Turn:
         """Books were lost: ask at once, unless that was done just now. Then the timer will."""
         if self._asked_at is None or now >= self._asked_at + RESYNC_MIN:

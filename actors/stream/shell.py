@@ -73,6 +73,12 @@ def signer_of(exchange: Exchange) -> Signer:
 def checked(url: str) -> str:
     """The URL itself. Raises ConfigError unless it is encrypted or stays on this machine."""
     parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ConfigError(f"exchange.ws_url is {url!r}, expected a port from 1 to 65535")
     if parts.scheme == "wss" or (parts.scheme == "ws" and _is_loopback(parts.hostname or "")):
         return url
     raise ConfigError(f"exchange.ws_url is {url!r}, expected wss:// (ws:// only on this machine)")

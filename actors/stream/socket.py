@@ -81,8 +81,9 @@ class Life(asyncio.Protocol):
             self._opening.cancel()
         else:
             self._backlog.clear()
-            self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
-            self._flush()
+            if self._protocol.state is OPEN:  # else what came meanwhile has closed it
+                self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
+                self._flush()
             self._linger()
 
     def abort(self) -> None:
@@ -169,9 +170,9 @@ class Life(asyncio.Protocol):
             if self._over:
                 break
         self._check(texts)
-        wrote = self._flush()  # pongs leave before the core works on anything
+        self._flush()  # pongs leave before the core works on anything: a write is tried at once
         if not self._closing and not self._ended:
-            self._bring(at, now, texts, words, wrote)
+            self._bring(at, now, texts, words)
         if self._over:
             self._end(SocketClosed(wall(), self.link, self._why()))
             self._linger()
@@ -211,15 +212,13 @@ class Life(asyncio.Protocol):
                     self._protocol.fail(CloseCode.INVALID_DATA, f"{e.reason} at {e.start}")
                 return
 
-    def _bring(
-        self, at: int, now: int, texts: list[bytes], words: list[Cause], wrote: bool
-    ) -> None:
+    def _bring(self, at: int, now: int, texts: list[bytes], words: list[Cause]) -> None:
         """To the core at once if nothing waits and it is little, else in turns.
 
         What else was said comes behind the frames of its read: a pong proves that no frame before
         it is missing, so these must have been worked off.
         """
-        if not self._backlog and len(texts) <= FRAMES_A_TURN and not wrote:
+        if not self._backlog and len(texts) <= FRAMES_A_TURN:
             if texts:
                 self._tell(FramesReceived(at, self.link, texts))
             for word in words:
@@ -290,18 +289,17 @@ class Life(asyncio.Protocol):
     def _may_send(self) -> bool:
         return self._open and not self._ended and self._protocol.state is OPEN
 
-    def _flush(self) -> bool:
-        """Write what the library has for the exchange. Whether there was anything."""
+    def _flush(self) -> None:
+        """Write what the library has for the exchange."""
         data = b"".join(self._protocol.data_to_send())  # an empty piece stands for an end of ours
         transport = self._transport
         if not data or transport is None or transport.is_closing():
-            return False
+            return
         transport.write(data)
         if transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
             reason = f"closed: more than {UNSENT_BYTES_MAX} bytes that could not be sent"
             self._end(SocketClosed(wall(), self.link, reason))
             transport.abort()
-        return True
 
     def _tell(self, cause: Cause) -> None:
         self._tell_core(self, cause)

@@ -8,6 +8,7 @@ import collections
 
 from actors.writer.asides import Asides
 from actors.writer.batch import Booked, Result, Wanted
+from actors.writer.kept import Kept
 from actors.writer.meanings import late_text, topic_of
 from actors.writer.wire import (
     AsideTold,
@@ -17,6 +18,8 @@ from actors.writer.wire import (
     Commit,
     Committed,
     EntriesRead,
+    KeeperEnded,
+    KeeperSaid,
     OpenStore,
     ReadEntries,
     StoreFailed,
@@ -74,10 +77,11 @@ READS_MAX = 64  # catch-up reads under way at once
 class Writer:
     """The core. Ready only while the database takes commits and nothing conflicts."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, keeps_market: bool = False) -> None:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._asides = Asides(self._outbox)
+        self._keeper = Kept(keeps_market)
         self._queue: collections.deque[tuple[tuple[bytes, ...], Letter]] = collections.deque()
         self._committing: list[tuple[tuple[bytes, ...], Letter]] = []
         self._retry: Commit | OpenStore | None = None
@@ -107,10 +111,12 @@ class Writer:
             effects.append(self._retry)
         effects += self._start_commit(cause.at)
         effects += self._asides.due(now, cause.at)
+        effects += self._keeper.due(now)
         self._counters["queue"] = len(self._queue)
         reasons = (*self._troubles.values(), *self._asides.troubles)
         vitals = Vitals(reasons, {"db_ready": self._open and not reasons})
-        effects += self._pulse.beat(now, cause.at, vitals, dict(self._counters))
+        counters = self._counters | self._keeper.counters
+        effects += self._pulse.beat(now, cause.at, vitals, counters)
         if self._open:
             effects += [Publish(e) for e in self._outbox.marks(now, cause.at, self._head)]
         if self._stopping and not self._committing and not (self._open and self._queue):
@@ -138,6 +144,7 @@ class Writer:
                 return [Report(text)]
             case StoreOpened(head=head, how=how, aside=aside, reason=reason, told=up_to):
                 self._open, self._head = True, head
+                self._keeper.begin(now)
                 self._asides.opened(aside, reason, up_to)
                 self._settled()
                 self._troubles.pop("store", None)
@@ -149,6 +156,10 @@ class Writer:
                 return self._failed(now, reason)
             case StoreFailed(reason=reason):
                 return self._locked(now, reason)
+            case KeeperSaid():
+                return self._keeper.said(now, cause)
+            case KeeperEnded():
+                return self._keeper.ended(now, cause)
             case AsideTold(aside=aside):
                 self._asides.recorded(aside)
                 return []
@@ -251,6 +262,7 @@ class Writer:
         if self._open:
             self._finished = True
             return [Report(f"database: {reason}", grave=True), Finish(1)]
+        self._keeper.begin(now)
         said = self._troubles.get("store") == reason
         self._troubles["store"] = reason
         self._retry, self._retry_at = OpenStore(), now + OPEN_RETRY

@@ -49,15 +49,16 @@ def connect(path: str) -> Connection:
     Checkpoints are made by the writer when it chooses, never in the middle of a commit. Raises
     Failed if the file does not take these settings, and DBAPIError.
     """
-    return _connect(path, DURABLE)
+    return connect_with(path, DURABLE)
 
 
 def connect_disposable(path: str) -> Connection:
     """A connection for a file that means nothing until it is whole, synced and proved."""
-    return _connect(path, DISPOSABLE)
+    return connect_with(path, DISPOSABLE)
 
 
-def _connect(path: str, pragmas: Mapping[str, Any]) -> Connection:
+def connect_with(path: str, pragmas: Mapping[str, Any]) -> Connection:
+    """A connection with these settings. Raises Failed if the file does not take them."""
     engine = sqlalchemy.create_engine(
         sqlalchemy.URL.create("sqlite+pysqlite", database=path),
         connect_args={"check_same_thread": False},

@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from actors.writer.anchor import AnchorFile
 from actors.writer.core import Writer
+from actors.writer.keeper import KeeperProcess
 from actors.writer.store import Failed, Locked, Store
 from actors.writer.wire import (
     AsideTold,
@@ -16,6 +17,7 @@ from actors.writer.wire import (
     EntriesRead,
     OpenStore,
     ReadEntries,
+    StartKeeper,
     StoreFailed,
     StoreOpened,
     StoreOpening,
@@ -43,12 +45,22 @@ async def serve(settings: Settings) -> int:
     bus.publish_on("ledger.pub")
     owner = account_name(settings.exchange.environment, settings.exchange.key_id)
     disk = Disk(Store(path, owner, anchor))
-    loop = Loop(Writer(identity), bus, disk.perform)
+    keeper: KeeperProcess
+
+    def perform(effect: Effect) -> None:
+        if isinstance(effect, StartKeeper):
+            keeper.start()
+        else:
+            disk.perform(effect)
+
+    loop = Loop(Writer(identity, settings.writer.keep_market_days > 0), bus, perform)
     disk.loop = loop
+    keeper = KeeperProcess(loop.feed_from_thread)
     try:
         code = await loop.run()
     finally:
         disk.thread.shutdown(wait=True)
+        keeper.stop()
     return code
 
 

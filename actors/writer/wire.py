@@ -66,6 +66,25 @@ class EntriesRead(Cause, frozen=True):
     entries: tuple[Entry, ...]
 
 
+class KeeperSaid(Cause, frozen=True):
+    """How the keeper of trades and quotes is: rows and holes of its life, its lag, its trouble."""
+
+    kept: int
+    holes: int
+    lag_ms: int
+    trouble: str
+
+
+class KeeperEnded(Cause, frozen=True):
+    """The keeper's process has ended."""
+
+    reason: str
+
+
+class StartKeeper(Effect, frozen=True):
+    """Start the process that keeps trades and quotes."""
+
+
 class OpenStore(Effect, frozen=True):
     """Open the database and prove that it can be written."""
 

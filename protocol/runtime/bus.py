@@ -250,24 +250,44 @@ def _nobody(*_: object) -> None:
     """Before start there is no one to deliver to, and nothing is received."""
 
 
+class Tap:
+    """Hears raw frames without an event loop, for whoever does nothing but listen."""
+
+    def __init__(self, endpoints: Sequence[str], prefixes: Sequence[str]) -> None:
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.SNDHWM, 0)
+        self._socket.set(zmq.RCVHWM, SEND_QUEUE_MAX)
+        self._socket.set(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
+        for prefix in prefixes:
+            self._socket.subscribe(prefix)
+        for endpoint in endpoints:
+            self._socket.connect(endpoint)
+
+    def take(self, wait_ms: int, most: int) -> list[bytes]:
+        """What has come, at most so many frames; waits so long for the first."""
+        frames: list[bytes] = []
+        if self._socket.poll(wait_ms):
+            while len(frames) < most:
+                try:
+                    frames.append(self._socket.recv(zmq.DONTWAIT))
+                except zmq.Again:
+                    break
+        return frames
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+
+
 def tap(endpoints: Sequence[str], prefixes: Sequence[str]) -> Iterator[bytes]:
     """Raw frames as they pass, for ever. Blocks between them; ends with the generator."""
-    context = zmq.Context()
-    socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
+    heard = Tap(endpoints, prefixes)
     try:
-        socket.set(zmq.LINGER, 0)
-        socket.set(zmq.SNDHWM, 0)
-        socket.set(zmq.RCVHWM, SEND_QUEUE_MAX)
-        socket.set(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
-        for prefix in prefixes:
-            socket.subscribe(prefix)
-        for endpoint in endpoints:
-            socket.connect(endpoint)
         while True:
-            if socket.poll(SAFETY_TICK // MS):
-                yield socket.recv()
+            yield from heard.take(SAFETY_TICK // MS, DRAIN_BUDGET)
     finally:
-        context.destroy(linger=0)
+        heard.close()
 
 
 class Line:

@@ -6,6 +6,7 @@ import pytest
 
 from protocol.config import REST_HOSTS, WS_HOSTS, Stream, read
 from protocol.errors import ConfigError
+from protocol.limits import WISHES_MAX
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PLACES = [
@@ -125,8 +126,8 @@ def test_so_many_connections_may_be(number: str) -> None:
             "ticker:*",
         ),
         (
-            "follow", str([f"KX-{i}" for i in range(1_001)]),
-            "stream.follow has 1001 wishes, expected at most 1000",
+            "follow", str([f"KX-{i}" for i in range(WISHES_MAX + 1)]),
+            f"stream.follow has {WISHES_MAX + 1} wishes, expected at most {WISHES_MAX}",
         ),
     ],
 )  # fmt: skip
@@ -134,3 +135,44 @@ def test_a_setting_of_the_stream_that_can_not_be(name: str, value: str, says: st
     with pytest.raises(ConfigError) as e:
         stream(**{name: value})
     assert str(e.value) == f"the file: {says}"
+
+
+@pytest.mark.parametrize("count", [-1, 200_001])
+def test_idle_markets_are_bounded(count: int) -> None:
+    text = (CONFIGS / "paper.toml").read_text()
+    with pytest.raises(ConfigError, match=rf"paper\.idle_markets is {count}, expected 0 to 200000"):
+        read(text, {"SIDECAR_PAPER_IDLE_MARKETS": str(count)}, "the file")
+    assert read(text, {"SIDECAR_PAPER_IDLE_MARKETS": "7"}, "the file").paper.idle_markets == 7
+
+
+def kept(**told: str) -> tuple[float, int]:
+    overrides = {f"SIDECAR_WRITER_{name.upper()}": value for name, value in told.items()}
+    writer = read((CONFIGS / "paper.toml").read_text(), overrides, "the file").writer
+    return writer.keep_market_days, writer.keep_market_bytes
+
+
+def test_nothing_of_the_market_is_kept_unless_it_is_wanted() -> None:
+    assert kept() == (0, 4 * 1024**3)
+    assert kept(keep_market_days="0.5", keep_market_bytes="268435456") == (0.5, 2**28)
+    assert kept(keep_market_days="3650") == (3650, 4 * 1024**3)
+
+
+@pytest.mark.parametrize(
+    "name, value, expected",
+    [
+        ("keep_market_days", "-1", r"is -1.0, expected 0 \(off\) to 3650"),
+        ("keep_market_days", "3651", r"is 3651.0, expected 0 \(off\) to 3650"),
+        ("keep_market_days", "nan", r"is nan, expected 0 \(off\) to 3650"),
+        ("keep_market_days", "inf", r"is inf, expected 0 \(off\) to 3650"),
+        ("keep_market_bytes", "1000", "is 1000, expected 268435456 to "),
+        ("keep_market_bytes", "9223372036854775807", "expected 268435456 to 8796093022208"),
+    ],
+)
+def test_what_can_not_be_kept_is_refused_by_name(name: str, value: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^the file: writer\.{name} .*{expected}"):
+        kept(**{name: value})
+
+
+def test_days_are_a_number() -> None:
+    with pytest.raises(ConfigError, match=r"Expected `float`, got `str` - at `\$\.writer\.keep"):
+        kept(keep_market_days='"7"')

@@ -241,6 +241,11 @@ def test_connections_beyond_the_limit_and_maintenance() -> None:
     body = reads.status(quiet.core.view(quiet.at)).body
     assert isinstance(body, dict)
     assert (body["exchange_active"], body["trading_active"]) == (False, False)
+    assert "exchange_estimated_resume_time" not in body
+    quiet.arm(resumes_ts=1_800_000_000)
+    body = reads.status(quiet.core.view(quiet.at)).body
+    assert isinstance(body, dict)
+    assert body["exchange_estimated_resume_time"] == "2027-01-15T08:00:00Z"
 
 
 def test_channels_without_a_filter_have_no_markets_to_change() -> None:

@@ -15,6 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from actors.stream.shell import Sockets
+from actors.stream.wire import (
+    FramesReceived,
+    OpenFailed,
+    OpenSocket,
+    SocketClosed,
+    SocketOpened,
+)
 from protocol.kalshi.signing import Signer
 from protocol.machine import Cause
 
@@ -28,7 +35,8 @@ _PEM = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PK
 SIGNER = Signer("the-key", _PEM, "test")
 
 Play = Callable[["Peer"], None]
-Story = Callable[[Sockets, "asyncio.Queue[Cause]"], Awaitable[None]]
+Causes = asyncio.Queue[Cause]
+Story = Callable[[Sockets, Causes], Awaitable[None]]
 
 
 def frame(payload: bytes, opcode: int = TEXT, fin: bool = True) -> bytes:
@@ -184,13 +192,17 @@ class Exchange:
 
 
 def run(story: Awaitable[None]) -> None:
-    """On the event loop that the processes use."""
+    """On the event loop that the processes use. What is raised in its callbacks is a failure."""
+    raised: list[object] = []
 
     async def whole() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: raised.append(context))
         await asyncio.wait_for(story, 3 * PATIENCE)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(whole())
+    assert raised == []
 
 
 def play(story: Story, *parts: Play, tls: ssl.SSLContext | None = None, folder: str = "") -> None:
@@ -200,7 +212,7 @@ def play(story: Story, *parts: Play, tls: ssl.SSLContext | None = None, folder: 
         scheme, host = ("ws", "127.0.0.1") if tls is None else ("wss", "localhost")
         url = f"{scheme}://{host}:{exchange.port}/trade-api/ws/v2"
         sockets = Sockets(url, SIGNER, folder)
-        causes: asyncio.Queue[Cause] = asyncio.Queue()
+        causes: Causes = asyncio.Queue()
         sockets.feed = causes.put_nowait
         try:
             await story(sockets, causes)
@@ -210,3 +222,51 @@ def play(story: Story, *parts: Play, tls: ssl.SSLContext | None = None, folder: 
     with Exchange(*parts, tls=tls) as exchange:
         run(whole(exchange))
         exchange.check()
+
+
+# What a story does with sockets
+
+
+async def opened(sockets: Sockets, causes: Causes, link: str = "public") -> SocketOpened:
+    sockets.perform(OpenSocket(link))
+    first = await causes.get()
+    assert isinstance(first, SocketOpened) and first.link == link, first
+    return first
+
+
+async def until_end(causes: Causes) -> list[Cause]:
+    """All causes to the one that says that a socket is no more."""
+    found = [await causes.get()]
+    while not isinstance(found[-1], SocketClosed | OpenFailed):
+        found.append(await causes.get())
+    return found
+
+
+def texts(causes: list[Cause]) -> list[bytes]:
+    return [raw for cause in causes if isinstance(cause, FramesReceived) for raw in cause.raws]
+
+
+def ended(*parts: bytes, heard: int) -> list[Cause]:
+    """What the core hears of a connection on which this is sent, to its end; the close code that
+    the exchange gets must be `heard`."""
+    found: list[Cause] = []
+    codes: list[int] = []
+
+    def exchange(peer: Peer) -> None:
+        peer.agree()
+        for part in parts:
+            peer.send(part)
+        opcode, payload = peer.hear()
+        while opcode != CLOSE:
+            opcode, payload = peer.hear()
+        codes.append(int.from_bytes(payload[:2], "big"))
+
+    async def story(sockets: Sockets, causes: Causes) -> None:
+        await opened(sockets, causes)
+        found.extend(await until_end(causes))
+        await sockets.end()
+        assert causes.empty()
+
+    play(story, exchange)
+    assert codes == [heard]
+    return found

@@ -2,6 +2,10 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.uri import parse_uri
 
 from actors.stream.backlog import Backlog
 from actors.stream.framing import Cutter
@@ -99,3 +103,16 @@ def test_bounded_in_frames_and_words_and_bytes() -> None:
     assert not backlog.overrun
     backlog.add(0, 0, [b"x"])
     assert backlog.overrun
+
+
+@given(FRAMES)
+def test_the_library_reads_the_same_heads(frames: list[tuple[bytes | None, bytes]]) -> None:
+    """Each plain text alone, to both."""
+    for text, whole in frames:
+        if text is None:
+            continue
+        library = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN, max_size=ROOM)
+        library.receive_data(whole)
+        (event,) = library.events_received()
+        assert isinstance(event, Frame) and event.fin and event.opcode is Opcode.TEXT
+        assert [bytes(event.data)] == cut([whole])

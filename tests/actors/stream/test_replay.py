@@ -11,7 +11,7 @@ import pytest
 from protocol.envelope import Outbox
 from protocol.follower import BookFollower
 from protocol.machine import Publish
-from protocol.messages import Append
+from protocol.messages import Append, Level
 from tests.actors.stream.scene import MARKET, Scene, published
 
 CAPTURES = Path(__file__).parents[3].parent / "shared" / "captures" / "stream"
@@ -28,37 +28,46 @@ def lines(path: Path) -> list[bytes]:
     return [line for line in whole.splitlines() if line.strip()]
 
 
+def plain_step(books: Plain, raw: bytes) -> str:
+    """Independent of our code: json, dicts and decimals. Returns the market of a snapshot."""
+    frame = json.loads(raw)
+    msg = frame.get("msg")
+    if frame["type"] == "orderbook_snapshot":
+        for side in ("yes", "no"):
+            levels = msg.get(f"{side}_dollars_fp", [])
+            books[msg["market_ticker"], side] = {Decimal(p): Decimal(c) for p, c in levels}
+        return str(msg["market_ticker"])
+    if frame["type"] == "orderbook_delta":
+        book = books[msg["market_ticker"], msg["side"]]
+        price = Decimal(msg["price_dollars"])
+        book[price] = book.get(price, Decimal(0)) + Decimal(msg["delta_fp"])
+        if book[price] == 0:
+            del book[price]
+    return ""
+
+
 def plain_replay(frames: Iterable[bytes]) -> Plain:
-    """Independent of our code: json, dicts and decimals."""
     books: Plain = {}
-    for frame in map(json.loads, frames):
-        msg = frame.get("msg")
-        if frame["type"] == "orderbook_snapshot":
-            for side in ("yes", "no"):
-                levels = msg.get(f"{side}_dollars_fp", [])
-                books[msg["market_ticker"], side] = {Decimal(p): Decimal(c) for p, c in levels}
-        elif frame["type"] == "orderbook_delta":
-            book = books[msg["market_ticker"], msg["side"]]
-            price = Decimal(msg["price_dollars"])
-            book[price] = book.get(price, Decimal(0)) + Decimal(msg["delta_fp"])
-            if book[price] == 0:
-                del book[price]
+    for frame in frames:
+        plain_step(books, frame)
     return books
+
+
+def decimals(levels: Iterable[Level]) -> dict[Decimal, Decimal]:
+    return {Decimal(price).scaleb(-6): Decimal(count).scaleb(-2) for price, count in levels}
 
 
 def our_books(scene: Scene, tickers: Iterable[str]) -> Plain:
     books: Plain = {}
     for ticker in tickers:
-        answer = scene.ask_book(ticker)
+        answer = scene.core.books.answer(ticker, 0)
         assert answer.state == "live"
-        for side, levels in (("yes", answer.yes), ("no", answer.no)):
-            books[ticker, side] = {
-                Decimal(price).scaleb(-6): Decimal(count).scaleb(-2) for price, count in levels
-            }
+        books[ticker, "yes"], books[ticker, "no"] = decimals(answer.yes), decimals(answer.no)
     return books
 
 
-def replay(frames: list[bytes]) -> Scene:
+def joined(frames: list[bytes]) -> Scene:
+    """The core, subscribed to the markets of a recording as the recording was."""
     tickers = sorted({ticker for ticker, _ in plain_replay(frames)})
     scene = Scene()
     scene.markets(*tickers)
@@ -66,9 +75,21 @@ def replay(frames: list[bytes]) -> Scene:
     for sid, channel in ((1, "orderbook_delta"), (101, "trade"), (102, "ticker")):
         scene.frame({"type": "subscribed", "id": 1, "msg": {"channel": channel, "sid": sid}})
     scene.take()
+    return scene
+
+
+def link_of(frame: bytes) -> str:
+    return (
+        "private"
+        if frame.startswith(b'{"type":"fill"') or b'"channel":"fill"' in frame
+        else (MARKET)
+    )
+
+
+def replay(frames: list[bytes]) -> Scene:
+    scene = joined(frames)
     for frame in frames:
-        private = frame.startswith(b'{"type":"fill"') or b'"channel":"fill"' in frame
-        scene.raw(frame, "private" if private else MARKET)
+        scene.raw(frame, link_of(frame))
     return scene
 
 
@@ -81,7 +102,11 @@ def test_a_recording_gives_the_books_that_a_plain_replay_gives(path: Path) -> No
     assert our_books(scene, {ticker for ticker, _ in want}) == want
     data = sum(frame.startswith(b'{"type":"orderbook_') for frame in frames)
     assert counters["book_frames"] == counters["frames_applied"] == data
-    assert [counters[name] for name in ("gaps", "malformed", "unknown_types", "strays")] == [0] * 4
+    assert [counters[name] for name in ("gaps", "malformed", "unknown_types")] == [0] * 3
+    # Answers to the recorder's own commands are none to ours.
+    assert counters["strays"] == sum(
+        b'"type":"subscribed"' in frame and link_of(frame) == MARKET for frame in frames
+    )
     assert len(published(scene.effects)) == data
 
 
@@ -95,6 +120,47 @@ def test_who_follows_what_is_published_has_the_same_books() -> None:
         answer = scene.ask_book(ticker)
         assert follower.live and follower.cursor.seq == answer.seq
         assert (follower.book.levels("yes"), follower.book.levels("no")) == (answer.yes, answer.no)
+
+
+@pytest.mark.parametrize(("path", "least"), [(DEMO, 5), (INXD, 40)], ids=["demo", "inxd"])
+def test_at_every_snapshot_of_the_recording_all_books_are_those_of_a_plain_replay(
+    path: Path, least: int
+) -> None:
+    """The core's, and those of whoever follows what it publishes; before it and after."""
+    frames = lines(path)
+    scene = joined(frames)
+    plain: Plain = {}
+    followers: dict[str, BookFollower] = {}
+    looks = 0
+
+    def look() -> None:
+        tickers = {ticker for ticker, _ in plain}
+        assert our_books(scene, tickers) == plain
+        for ticker in tickers:
+            book = followers[ticker].book
+            assert followers[ticker].live
+            assert decimals(book.levels("yes")) == plain[ticker, "yes"]
+            assert decimals(book.levels("no")) == plain[ticker, "no"]
+
+    for number, frame in enumerate(frames):
+        if b'"orderbook_snapshot"' in frame[:60] or number % 2_000 == 0:
+            look()
+        effects = scene.raw(frame, link_of(frame))
+        for effect in effects:
+            if isinstance(effect, Publish) and effect.envelope.topic.startswith("book."):
+                ticker = effect.envelope.topic.removeprefix("book.")
+                if ticker not in followers:
+                    followers[ticker] = BookFollower(ticker, Outbox("reader", 1), scene.now)
+                followers[ticker].hear(scene.now, effect.envelope)
+        if plain_step(plain, frame):
+            looks += 1
+            look()
+        scene.take()
+    look()
+    assert looks >= least
+    counters = scene.counters
+    again = counters["unsolicited_snapshots"] + counters["repeated_snapshots"]
+    assert again == looks - len(followers)  # the recorder asked for them, and we did not
 
 
 def test_one_lost_frame_of_the_recording_is_noticed_and_no_book_is_wrong() -> None:

@@ -292,6 +292,14 @@ def test_only_those_who_listen_to_raw_frames_are_told_of() -> None:
 def test_only_on_this_machine_without_encryption() -> None:
     for url in ("wss://example.com/x", "ws://127.0.0.1:1/x", "ws://[::1]:1/", "ws://localhost/"):
         assert checked(url) == url
-    for url in ("ws://example.com/", "ws://10.0.0.1/", "http://127.0.0.1/", "", "ws://127.evil/"):
+    for url in (
+        "ws://example.com/",
+        "ws://10.0.0.1/",
+        "http://127.0.0.1/",
+        "",
+        "ws://127.evil/",
+        "wss://a:99999/",
+        "ws://127.0.0.1:0/",
+    ):
         with pytest.raises(ConfigError):
             checked(url)

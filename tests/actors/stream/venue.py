@@ -12,6 +12,7 @@ from actors.stream.core import (
     CloseSocket,
     FramesReceived,
     Link,
+    OpenFailed,
     OpenSocket,
     SendFrame,
     SocketClosed,
@@ -73,6 +74,7 @@ class Venue:
         }
         self.sessions: dict[Link, Session] = {}
         self.open: tuple[str, ...] | None = None  # what the gateway says of them; None: all
+        self.shut: set[Link] = set()  # links that get no handshake
         self.bookless: set[str] = set()  # markets whose snapshots are never sent
         self.paused = ""
         self.deaf: set[str] = set()  # commands and actions that are never answered
@@ -84,6 +86,8 @@ class Venue:
 
     def __call__(self, scene: Scene, effect: Effect) -> list[Cause]:
         match effect:
+            case OpenSocket(link=link) if link in self.shut:
+                return [OpenFailed(scene.at, link, 503, "HTTP 503")]
             case OpenSocket(link=link):
                 self.sessions[link] = Session()
                 return [SocketOpened(scene.at, link)]

@@ -31,6 +31,7 @@ class Surroundings:
         self.folder = folder
         self.var_dir = f"{folder}/var"
         self.ledger = f"{folder}/var/ledger.db"
+        self.settings = ""  # more of them, as TOML
         self.acknowledged: dict[str, int] = {}
         self.unanswered: dict[str, bytes] = {}
         self._ids: dict[int, str] = {}
@@ -45,7 +46,7 @@ class Surroundings:
         text = text.replace('"run/paper"', f'"{self.folder}/{run}"')
         text = text.replace('"var/paper"', f'"{self.var_dir}"')
         config = Path(self.folder, f"{run}.toml")
-        config.write_text(text)
+        config.write_text(text + self.settings)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("SIDECAR_")}
         environment = {**inherited, "SIDECAR_CONFIG": str(config), "PYTHONPATH": str(ROOT)}
         command = [*within, *COMMAND]
