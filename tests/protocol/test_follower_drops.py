@@ -10,7 +10,16 @@ from protocol.messages import BookAnswer
 from tests.protocol.test_follower import Speaker, T
 
 WORDS = ("snapshot", "delta", "lost", "stale", "fresh", "mark", "ask", "answer", "restart", "wait")
-steps = st.lists(st.tuples(st.sampled_from(WORDS), st.booleans(), st.integers(0, 3)), max_size=80)
+WEIGHTS = (1, 8, 1, 1, 2, 2, 2, 4, 1, 1)
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([w for w, n in zip(WORDS, WEIGHTS, strict=True) for _ in range(n)]),
+        st.sampled_from([True, True, True, False]),
+        st.integers(0, 3),
+    ),
+    min_size=10,
+    max_size=80,
+)
 
 
 def possible(speaker: Speaker, word: str) -> bool:
@@ -44,6 +53,7 @@ def test_whatever_is_dropped_it_is_never_wrong_without_knowing(
     follower = BookFollower(T, Outbox("reader", 1), 0)
     answers: list[BookAnswer] = []
     now = 0
+    follower.hear(now, speaker.snapshot((470_000, 300)))
     for word, arrives, number in story:
         said: list[Envelope] = []
         match word:
