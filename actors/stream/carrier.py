@@ -69,9 +69,7 @@ class Carrier(Line):
         self.channels = channels
         for channel in [c for c in self._asked if c not in channels]:
             del self._asked[channel]
-            sid = self.subscriptions.drop(channel)
-            if sid is not None:
-                self.commands.ask(Command("unsubscribe", (channel,), sid=sid))
+        self.let_go(channels)
         if self.connection.state is State.OPEN:
             self._ask_rest()
 

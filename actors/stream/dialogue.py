@@ -4,6 +4,7 @@ What a lost subscription or a refused command means is decided by whoever derive
 """
 
 import random
+from collections.abc import Iterable
 from typing import Final
 
 from actors.stream.commands import Command, Commands
@@ -166,6 +167,14 @@ class Dialogue:
         if channel is not None and code in UNTRUSTED:
             effects += self.distrust(now, at, channel, what)
         return effects
+
+    def let_go(self, wanted: Iterable[Channel]) -> None:
+        """End what is subscribed and not wanted any more."""
+        kept = set(wanted)
+        for channel, sid in list(self.subscriptions.sids.items()):
+            if channel not in kept:
+                self.subscriptions.drop(channel)
+                self.commands.ask(Command("unsubscribe", (channel,), sid=sid))
 
     def _gone(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         """A subscription that the exchange does not have any more."""

@@ -66,6 +66,7 @@ class Market(Carrier):
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
         if command.kind == "subscribe":
             self.connection.settled()
+            self.let_go(self.channels)  # they may have changed since it was asked for
             if BOOKS in command.channels:
                 self._book_sid = self.subscriptions.sids.get(BOOKS, -1)
                 self._recovery.expect(now, self._books.snapshots)

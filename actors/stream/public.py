@@ -58,10 +58,7 @@ class Public(Line):
         if not self.connection.up:
             return
         self._asked.difference_update(gone)
-        for channel in gone:
-            sid = self.subscriptions.drop(channel)
-            if sid is not None:
-                self.commands.ask(Command("unsubscribe", (channel,), sid=sid))
+        self.let_go((*LIVES, *whole))
         self._ask([channel for channel in whole if channel not in self._asked])
 
     def _ask(self, channels: Iterable[Channel]) -> None:
@@ -83,6 +80,7 @@ class Public(Line):
 
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
         wanted = (*LIVES, *self.whole)
+        self.let_go(wanted)  # they may have changed since it was asked for
         if all(c in self.subscriptions.sids or c in self._refused for c in wanted):
             self.connection.settled()
         return []

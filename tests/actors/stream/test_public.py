@@ -202,3 +202,18 @@ def test_whole_channels_alone_need_no_market() -> None:
     scene.wait(LIST_INTERVAL + SECOND)
     assert "trade" in venue.sessions["public"].sids
     assert MARKET not in venue.sessions
+
+
+def test_a_channel_that_is_not_wanted_any_more_when_it_comes_is_ended() -> None:
+    scene = Scene((A,))
+    scene.go_public()
+    scene.markets(A)
+    (subscribe,) = sent(scene.open())
+    scene.core.lines.carry(scene.now, scene.at, [A], ("trade",))
+    scene.take()
+    scene.subscribed(subscribe["id"])
+    (ended,) = sent(scene.take())
+    assert (ended["cmd"], ended["params"]) == ("unsubscribe", {"sids": [2]})
+    msg = {"trade_id": "t", "market_ticker": A, "yes_price_dollars": "0.1", "count_fp": "1"}
+    frame = {"type": "trade", "sid": 2, "seq": 1, "msg": msg | {"taker_side": "yes"}}
+    assert published(scene.frame(frame)) == []  # it comes as a whole elsewhere
