@@ -10,7 +10,7 @@ from actors.stream.core import (
     SocketClosed,
     SocketOpened,
 )
-from protocol.limits import LATE_CURE, LATE_PROBE, MS, SECOND
+from protocol.limits import LATE_CURE, MS, SECOND
 from protocol.machine import Effect, Elapsed
 from protocol.messages import BookDelta, BookFresh, BookLost, BookSnapshot, BookStale
 from tests.actors.stream.scene import MARKET, A, B, Scene, published, sent
@@ -82,10 +82,9 @@ def test_a_book_that_comes_while_data_is_late_is_stale_at_once() -> None:
 def test_a_pong_does_not_prove_that_a_late_subscription_is_in_time_a_quick_snapshot_does() -> None:
     """The exchange's queue may be that of one subscription: pongs overtake what waits there."""
     scene = on_air()
+    scene.take()
     change(scene, 2_000_000)
     assert scene.ask_book(A).state == "stale"  # although its pongs are in time
-    scene.take()
-    scene.wait(LATE_PROBE + MS)
     (probe,) = [c for c in sent(scene.take()) if "action" in c.get("params", {})]
     scene.now += 50 * MS
     effects = scene.snapshot(A, [["0.4700", "5.00"]], [["0.4800", "2.00"]], id=probe["id"])
