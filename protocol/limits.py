@@ -215,7 +215,7 @@ RESYNC_RETRY: Final = 1 * SECOND
 SNAPSHOT_TRIES: Final = 3  # snapshots asked for in vain before the next stronger means
 QUIET_PROBE: Final = 2 * SECOND  # a book subscription that is silent so long is asked for a sign
 LATE_PROBE: Final = 1 * SECOND  # one whose data was late, whether it still is
-PROBE_MAX: Final = 2 * SECOND  # in which the sign has to come
+PROBE_MAX: Final = 2_500 * MS  # in which the sign has to come
 LIST_INTERVAL: Final = 30 * SECOND  # between two looks at which subscriptions the exchange has
 DIVERGED_WINDOW: Final = 5 * MINUTE  # a subscription that lies twice within it is made anew
 CROSSED_MAX: Final = 500 * MS  # a book that is crossed for longer is wrong
@@ -279,7 +279,7 @@ assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < REFUSED_RETRY < RECONNECT_MAX < AUTH_RETRY
 assert PING_INTERVAL < SILENCE_MAX, "a quiet connection answers in between"
 assert SILENCE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "a dead socket is flagged within 5 s"
-assert QUIET_PROBE + PROBE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "and a dead subscription"
+assert SILENCE_MAX < QUIET_PROBE + PROBE_MAX < 5 * SECOND, "a dead subscription, too, but not first"
 assert LATE_CALM < LATE_MAX < LATE_CURE
 assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert PAUSE_ANSWER < PAUSE_LOOK

@@ -1,5 +1,7 @@
 """Stories of data that is of a past moment: late, waiting on our side, from before a sleep."""
 
+from typing import Any
+
 import pytest
 
 from actors.stream.core import (
@@ -12,11 +14,13 @@ from actors.stream.core import (
 )
 from protocol.limits import LATE_CURE, MS, SECOND
 from protocol.machine import Effect, Elapsed
-from protocol.messages import BookDelta, BookFresh, BookLost, BookSnapshot, BookStale
+from protocol.messages import BookDelta, BookFresh, BookLost, BookSide, BookSnapshot, BookStale
+from protocol.units import format_count, format_price
 from tests.actors.stream.scene import MARKET, A, B, Scene, published, sent
 
 NOON = 1_782_900_000_000_000  # microseconds
 HOUR = 3_600_000_000
+SIDES: dict[BookSide, str] = {"yes": "yes_dollars_fp", "no": "no_dollars_fp"}
 
 
 def on_air(date: int = 0, late: int = 0) -> Scene:
@@ -41,6 +45,21 @@ def change(scene: Scene, late: int, waited: int = 0) -> list[Effect]:
     raw = f'{{"type":"orderbook_delta","sid":1,"seq":{scene.seq(1)},"msg":{msg}}}'
     cause = FramesReceived(scene.at - waited // 1_000, MARKET, [raw.encode()], waited)
     return scene.feed(cause)
+
+
+def answer_probe(scene: Scene) -> list[Effect]:
+    """The exchange shows the book that was asked for last: it is the one that we have."""
+    commands = [
+        c for c in sent(scene.take()) if c.get("params", {}).get("action") == "get_snapshot"
+    ]
+    asked = commands[-1]
+    [ticker] = asked["params"]["market_tickers"]
+    book = scene.line.markets[ticker].book
+    body: dict[str, Any] = {"market_ticker": ticker}
+    for side, name in SIDES.items():
+        body[name] = [[format_price(p), format_count(c)] for p, c in book.levels(side)]
+    frame = {"type": "orderbook_snapshot", "sid": 1, "seq": scene.seq(1), "msg": body}
+    return scene.frame({**frame, "id": asked["id"]})
 
 
 def kinds(effects: list[Effect]) -> list[type]:
@@ -79,17 +98,21 @@ def test_a_book_that_comes_while_data_is_late_is_stale_at_once() -> None:
     assert kinds(effects) == [BookSnapshot, BookStale]
 
 
-def test_a_pong_does_not_prove_that_a_late_subscription_is_in_time_a_quick_snapshot_does() -> None:
-    """The exchange's queue may be that of one subscription: pongs overtake what waits there."""
+def test_an_answer_that_is_asked_for_afterwards_proves_that_nothing_waits_any_more() -> None:
+    """A probe's: it stands behind what waits of its subscription's, where no pong does."""
     scene = on_air()
-    scene.take()
-    change(scene, 2_000_000)
-    assert scene.ask_book(A).state == "stale"  # although its pongs are in time
-    (probe,) = [c for c in sent(scene.take()) if "action" in c.get("params", {})]
+    change(scene, 2_000_000)  # its ping is answered at once
+    assert scene.ask_book(A).state == "stale"
     scene.now += 50 * MS
-    effects = scene.snapshot(A, [["0.4700", "5.00"]], [["0.4800", "2.00"]], id=probe["id"])
-    assert kinds(effects) == [BookFresh, BookFresh]
-    assert scene.ask_book(A).state == "live"
+    assert kinds(answer_probe(scene)) == [BookFresh, BookFresh]
+
+
+def test_an_answer_that_is_late_itself_proves_nothing() -> None:
+    scene = on_air()
+    change(scene, 2_000_000)
+    scene.now += 600 * MS
+    assert kinds(answer_probe(scene)) == []
+    assert scene.ask_book(A).state == "stale"
 
 
 def test_a_pong_that_is_late_itself_proves_nothing() -> None:
@@ -198,11 +221,8 @@ def test_a_process_that_did_not_run_takes_its_books_for_stale_until_the_exchange
     assert kinds(effects)[-1] is BookDelta
     assert CloseSocket(MARKET) not in effects  # it was not the exchange that was silent
     assert scene.ask_book(A).state == "stale"
-    number = scene.line.connection._pinged
     scene.now += 10 * MS
-    scene.feed(PongReceived(scene.at, MARKET, number))
-    assert scene.ask_book(A).state == "stale"  # what came was late, whoever is to blame
-    change(scene, 50_000)
+    answer_probe(scene)
     assert scene.ask_book(A).state == "live"
     assert scene.counters["stalls_slow"] == 1
 
