@@ -236,6 +236,9 @@ QUARANTINE: Final = 60 * SECOND
 WISHES_MAX: Final = 20_000
 FOLLOWS_WAITING_MAX: Final = 16  # changes under way to the disk
 NEWBORN_KEPT: Final = 10 * MINUTE  # a market that the life cycle told of may not be listed yet
+CLOSING_SOON: Final = 5 * MINUTE  # a market's close is told so long before: no frame tells it
+CLOSED_LOOK: Final = 1 * SECOND  # after the close its book is got anew
+CLOSED_DOUBT: Final = 5 * SECOND  # and audited: what rests is canceled "shortly after" (FACTS 5)
 ENDED_KEPT: Final = 20_000  # markets known to be settled
 
 # The front

@@ -137,7 +137,7 @@ class Connection:
     def paused(self, text: str) -> None:
         """Why the exchange can't be expected to be there now; "" if it can."""
         if text and not self.pause and self.state is State.WAITING:
-            self.why = f"paused: {text}; {self.why}"
+            self.why = f"paused: {text}, {self.why}"
         self.pause = text
 
     def give_up(self, now: int, reason: str) -> list[Effect]:
@@ -169,7 +169,7 @@ class Connection:
         when = f"in {delay / SECOND:.1f} s"
         self.why = f"reconnecting {when}: {reason}"
         if self.pause:
-            self.why = f"paused: {self.pause}; reconnecting {when}"
+            self.why = f"paused: {self.pause}, reconnecting {when}"
         if self._refusals >= AUTH_TRIES_MAX:
             self.why = f"FAILED(auth: {reason}{_clock(at, date)})"
         return [
