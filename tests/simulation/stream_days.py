@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from protocol.limits import MS, SECOND
 from protocol.messages import Follow
-from tests.simulation.checkers import Watch, check_all_live, check_books_meet
+from tests.simulation.checkers import Watch, check_all_live, check_books_meet, check_taps
 from tests.simulation.day import HOUR
 from tests.simulation.faults import Faults
 from tests.simulation.feed import BOOKS, Connection, Feed, Frame, Subscription
@@ -28,11 +28,16 @@ NEWS = ("lost", "stale")
 
 
 def lived(
-    seed: int, faults: Faults, end: int, plan: Plan, follow: tuple[str, ...] = ("*",)
+    seed: int,
+    faults: Faults,
+    end: int,
+    plan: Plan,
+    follow: tuple[str, ...] = ("*",),
+    taps: bool = False,
 ) -> World:
     """A day that goes by a plan. In the end each book is live, and the exchange's own."""
     with small_bounds():
-        world = World(seed, faults, follow=follow)
+        world = World(seed, faults, follow=follow, taps=taps)
         watch = Watch(world)
         watch.fresh.healed = 0
         plan(world)
@@ -45,6 +50,7 @@ def lived(
             watch.check_data()
         check_all_live(world)
         check_books_meet(world, watch.book)
+        check_taps(world, watch)
         return world
 
 
@@ -350,7 +356,7 @@ def the_bus_is_lossy(seed: int) -> World:
             world.at(when * SECOND, lambda: world.crash("stream"))
 
     faults = Faults(bus_drop=0.2, tap_loss=0.1, bus_delay_max=50 * MS, slow_pace=60 * MS)
-    return lived(seed, faults, 40 * SECOND, plan)
+    return lived(seed, faults, 40 * SECOND, plan, taps=True)
 
 
 def the_last_message_is_lost(seed: int) -> World:
@@ -362,7 +368,7 @@ def the_last_message_is_lost(seed: int) -> World:
         world.at(20 * SECOND + 50 * MS, lambda: _cut(world, 0.0))
         world.at(20 * SECOND, world.exchange.move)
 
-    return lived(seed, Faults(), 40 * SECOND, plan)
+    return lived(seed, Faults(), 40 * SECOND, plan, taps=True)
 
 
 def _cut(world: World, share: float) -> None:

@@ -17,6 +17,7 @@ from tests.simulation.checkers import (
     check_halted_by_operators_only,
     check_liveness,
     check_money,
+    check_taps,
 )
 from tests.simulation.day import (
     BAD_DAY,
@@ -89,6 +90,7 @@ def live_through(world: World) -> World:
     check_convergence(world, watch.truth)
     check_money(world, watch.truth)
     check_books_meet(world, watch.book)
+    check_taps(world, watch)
     watch.truth.check_copies_meet(world)
     check_proved(world.disk)
     return world
