@@ -215,7 +215,7 @@ RESYNC_RETRY: Final = 1 * SECOND
 SNAPSHOT_TRIES: Final = 3  # snapshots asked for in vain before the next stronger means
 QUIET_PROBE: Final = 2 * SECOND  # a book subscription that is silent so long is asked for a sign
 LATE_PROBE: Final = 1 * SECOND  # one whose data was late, whether it still is
-PROBE_MAX: Final = 2 * SECOND  # in which the sign has to come
+PROBE_MAX: Final = 2_500 * MS  # in which the sign has to come
 LIST_INTERVAL: Final = 30 * SECOND  # between two looks at which subscriptions the exchange has
 DIVERGED_WINDOW: Final = 5 * MINUTE  # a subscription that lies twice within it is made anew
 CROSSED_MAX: Final = 500 * MS  # a book that is crossed for longer is wrong
@@ -236,6 +236,9 @@ QUARANTINE: Final = 60 * SECOND
 WISHES_MAX: Final = 20_000
 FOLLOWS_WAITING_MAX: Final = 16  # changes under way to the disk
 NEWBORN_KEPT: Final = 10 * MINUTE  # a market that the life cycle told of may not be listed yet
+CLOSING_SOON: Final = 5 * MINUTE  # a market's close is told so long before: no frame tells it
+CLOSED_LOOK: Final = 1 * SECOND  # after the close its book is got anew
+CLOSED_DOUBT: Final = 5 * SECOND  # and audited: what rests is canceled "shortly after" (FACTS 5)
 ENDED_KEPT: Final = 20_000  # markets known to be settled
 
 # The front
@@ -279,7 +282,7 @@ assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < REFUSED_RETRY < RECONNECT_MAX < AUTH_RETRY
 assert PING_INTERVAL < SILENCE_MAX, "a quiet connection answers in between"
 assert SILENCE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "a dead socket is flagged within 5 s"
-assert QUIET_PROBE + PROBE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "and a dead subscription"
+assert SILENCE_MAX < QUIET_PROBE + PROBE_MAX < 5 * SECOND, "a dead subscription, too, but not first"
 assert LATE_CALM < LATE_MAX < LATE_CURE
 assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert PAUSE_ANSWER < PAUSE_LOOK

@@ -257,6 +257,8 @@ def _detail(body: bytes) -> str:
 
 
 def _table(status: dict[str, Any]) -> list[str]:
+    from supervisor.books import summary
+
     lines = [f"healthy  {'yes' if status['healthy'] else 'no'}", f"gate     {status['gate']}"]
     lines += [f"         {reason}" for reason in status["reasons"]]
     if status["processes"].get("gateway", {}).get("counters", {}).get("restore_unconfirmed"):
@@ -270,6 +272,8 @@ def _table(status: dict[str, Any]) -> list[str]:
     for name, p in status["processes"].items():
         beat = "-" if p["heartbeat_age_ms"] < 0 else p["heartbeat_age_ms"]
         lines.append(row.format(name, p["state"], p["pid"], p["restarts"], beat, p["reason"]))
+    books = summary(status["processes"])
+    lines += ["", books] if books else []
     lines += _followers(status["followers"])
     return [line.rstrip() for line in lines]
 

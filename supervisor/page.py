@@ -3,6 +3,7 @@
 import html
 from typing import Any
 
+from supervisor.books import summary
 from supervisor.followers import trouble
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -54,6 +55,7 @@ def render(status: dict[str, Any]) -> str:
 <ul class="bad">{reasons}</ul><ul class="flags">{flags}</ul>
 <table><thead><tr><th>process</th><th>state</th><th class="n">pid</th><th class="n">restarts</th>
 <th class="n">heartbeat</th><th>reason</th></tr></thead><tbody>{rows}</tbody></table>
+<p>{html.escape(summary(status["processes"]))}</p>
 {_followers(status["followers"])}
 <footer>As of {html.escape(status["as_of"])} · <code>/status.json</code> · <code>/readyz</code>
 </footer></body></html>

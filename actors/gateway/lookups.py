@@ -14,7 +14,7 @@ from protocol import topics, wishes
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import MarketPage
-from protocol.limits import MARKETS_MAX, PAGES_MAX, WISHES_MAX
+from protocol.limits import CLOSING_SOON, MARKETS_MAX, PAGES_MAX, US, WISHES_MAX
 from protocol.machine import Effect
 from protocol.messages import MarketsAnswer
 
@@ -119,7 +119,9 @@ class Lookups:
             said.append(f"{least}{left_out} markets are above the {MARKETS_MAX} that are followed")
         if lookup.strange:
             said.append(f"{lookup.strange} markets have names that are none")
-        answer = MarketsAnswer(found[:MARKETS_MAX], True, "; ".join(said), left_out)
+        found = found[:MARKETS_MAX]
+        closing = self._markets.closing(found, at + CLOSING_SOON // US)
+        answer = MarketsAnswer(found, True, "; ".join(said), left_out, closing)
         return self._desk.answer([lookup.asker], answer, at)
 
     def _fail(self, at: int, number: int, why: str) -> list[Effect]:

@@ -7,6 +7,7 @@ what we refuse.
 
 import contextlib
 import enum
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -62,6 +63,15 @@ class Markets:
         with contextlib.suppress(RemoteProtocolError):
             for row in answers.read(body, MarketRows).markets:
                 self.learn(now, row)
+
+    def closing(self, tickers: Iterable[str], until: int) -> dict[str, int]:
+        """Which of these are known to close before a moment, and when, in microseconds."""
+        rows = ((ticker, self._known.get(ticker)) for ticker in tickers)
+        return {
+            ticker: int(known.row.close_time)
+            for ticker, known in rows
+            if known is not None and known.row is not None and known.row.close_time < until
+        }
 
     def shard(self, ticker: str) -> int:
         """The shard that a market lives on; 0 if that is not known, or the default one."""

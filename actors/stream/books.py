@@ -31,7 +31,7 @@ class Followed(Struct):
     stale: bool = False
     reason: str = "waiting for a snapshot"
     received_at: int = 0
-    generation: int = 0  # how often it has been installed
+    generation: int = 0  # how often it has been installed since it is followed
     audited_at: int = 0  # microseconds
     differences: int = 0  # audits in a row that found another book
     held_until: int = 0  # monotonic: in quarantine

@@ -134,6 +134,12 @@ class Connection:
         """It was we who did not run: what is waiting in the socket may still come."""
         self.heard_at = max(self.heard_at, now - SILENCE_MAX + SILENCE_GRACE)
 
+    def paused(self, text: str) -> None:
+        """Why the exchange can't be expected to be there now; "" if it can."""
+        if text and not self.pause and self.state is State.WAITING:
+            self.why = f"paused: {text}, {self.why}"
+        self.pause = text
+
     def give_up(self, now: int, reason: str) -> list[Effect]:
         """End the socket ourselves. Nothing that still arrives on it counts."""
         if self.state is State.WAITING or self.state is State.CLOSING:
@@ -163,7 +169,7 @@ class Connection:
         when = f"in {delay / SECOND:.1f} s"
         self.why = f"reconnecting {when}: {reason}"
         if self.pause:
-            self.why = f"paused: {self.pause}; reconnecting {when}"
+            self.why = f"paused: {self.pause}, reconnecting {when}"
         if self._refusals >= AUTH_TRIES_MAX:
             self.why = f"FAILED(auth: {reason}{_clock(at, date)})"
         return [

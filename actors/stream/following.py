@@ -1,5 +1,7 @@
 """Changes of what is followed: by letter, by the gateway's answer, by a market's life."""
 
+from collections import deque
+
 from msgspec import Struct
 
 from actors.stream.books import Books
@@ -7,7 +9,7 @@ from actors.stream.follows import LOOK_RETRY, Follows
 from actors.stream.lines import Lines
 from actors.stream.wire import SaveFollow
 from protocol.envelope import Outbox
-from protocol.limits import FOLLOWS_WAITING_MAX, SECOND
+from protocol.limits import CLOSED_DOUBT, FOLLOWS_WAITING_MAX, SECOND
 from protocol.machine import Answer, Effect, Report
 from protocol.messages import (
     AnyMessage,
@@ -41,7 +43,7 @@ class Following:
         self._books = books
         self._tells = tells
         self._outbox = outbox
-        self._changes: dict[int, _Change] = {}
+        self._changes: deque[_Change] = deque()  # the first is on its way to the disk
         self._number = 0
         self._looks = 0
         self._look_id = ""
@@ -58,27 +60,38 @@ class Following:
         if len(self._changes) >= FOLLOWS_WAITING_MAX:
             busy = Refused("other changes are still on their way to the disk: ask again")
             return [self._answer(sender, id, busy, at)]
-        self._number += 1
-        self._changes[self._number] = _Change(sender, id, wanted)
-        # All that is on its way counts: the last file written has to hold every change.
-        changes = [(each.wanted.add, each.wanted.remove) for each in self._changes.values()]
-        added, removed = self._follows.beside_settings(changes)
-        return [SaveFollow(self._number, added, removed)]
+        self._changes.append(_Change(sender, id, wanted))
+        return self._save(at) if len(self._changes) == 1 else []
 
     def saved(self, now: int, at: int, number: int, trouble: str) -> list[Effect]:
-        """A change is on disk, or is not."""
-        change = self._changes.pop(number, None)
-        if change is None:
+        """The first of the changes is on disk, or is not."""
+        if number != self._number or not self._changes:
             return []
-        if trouble:
-            state = self._state(f"could not be saved: {trouble}")
-            return [self._answer(change.sender, change.id, state, at)]
-        self._follows.change(change.wanted.add, change.wanted.remove)
-        self._tells.answered(self._look_id)  # what is still looked up, was wished for before
-        effects = self._carry(now, at)
-        text = f"followed: {', '.join(self._follows.wishes)[:200] or 'nothing'}"
-        answer = self._answer(change.sender, change.id, self._state(""), at)
-        return [*effects, Report(text), answer]
+        change = self._changes.popleft()
+        effects: list[Effect] = []
+        if not trouble:
+            self._follows.change(change.wanted.add, change.wanted.remove)
+            self._tells.answered(self._look_id)  # what is still looked up, was wished for before
+            effects = self._carry(now, at)
+            wishes = ", ".join(self._follows.wishes)
+            effects.append(Report(f"followed: {wishes[:200] or 'nothing'}"))
+        state = self._state(f"could not be saved: {trouble}" if trouble else "")
+        effects.append(self._answer(change.sender, change.id, state, at))
+        return effects + self._save(at)
+
+    def _save(self, at: int) -> list[Effect]:
+        """One change after the other: each is held against what the one before has left."""
+        effects: list[Effect] = []
+        while self._changes:
+            change = self._changes[0]
+            reason = self._follows.refusal(change.wanted.add, change.wanted.remove)
+            if not reason:
+                self._number += 1
+                beside = self._follows.beside_settings(change.wanted.add, change.wanted.remove)
+                return [*effects, SaveFollow(self._number, *beside)]
+            self._changes.popleft()
+            effects.append(self._answer(change.sender, change.id, self._state(reason), at))
+        return effects
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Look up which markets there are; take what the life cycle has told."""
@@ -93,6 +106,9 @@ class Following:
             self._stirred |= any([self._follows.changed(now, change) for change in news])
         if self._stirred:
             effects += self._carry(now, at)
+        for ticker in self._follows.closed(at):
+            self._books.doubted[ticker] = now + CLOSED_DOUBT
+            effects += self._lines.distrust(now, at, ticker, "its market has closed")
         return effects + self._look(now, at)
 
     def deadline(self) -> int | None:

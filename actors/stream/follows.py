@@ -11,11 +11,13 @@ from typing import Final
 from protocol import topics
 from protocol.kalshi.frames import Channel
 from protocol.limits import (
+    CLOSED_LOOK,
     ENDED_KEPT,
     MARKETS_MAX,
     MINUTE,
     NEWBORN_KEPT,
     SECOND,
+    US,
     WISHES_MAX,
 )
 from protocol.messages import MarketChanged, MarketsAnswer
@@ -43,6 +45,7 @@ class Follows:
         self._listed: dict[str, None] = {}
         self._newborn: dict[str, int] = {}
         self._ended: dict[str, None] = {}
+        self._closing: dict[str, int] = {}  # microseconds
         off = set(removed)
         self._take(dict.fromkeys([w for w in self._settings if w not in off] + list(added)))
 
@@ -63,12 +66,10 @@ class Follows:
         return [ticker for ticker in found if ticker not in self._ended][:MARKETS_MAX]
 
     def beside_settings(
-        self, changes: Iterable[tuple[Iterable[str], Iterable[str]]]
+        self, add: Iterable[str], remove: Iterable[str]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """How the settings would have to be changed after these: what to add and to remove."""
-        wanted = self.wishes
-        for add, remove in changes:
-            wanted = _changed(wanted, add, remove)
+        """How the settings would have to be changed after this: what to add and to remove."""
+        wanted = _changed(self.wishes, add, remove)
         added = tuple(wish for wish in wanted if wish not in self._settings)
         return added, tuple(wish for wish in self._settings if wish not in wanted)
 
@@ -99,6 +100,7 @@ class Follows:
         self.look_at = now + LOOK_INTERVAL
         self.left_out = answer.left_out + max(len(answer.tickers) - MARKETS_MAX, 0)
         self._listed = dict.fromkeys(t for t in answer.tickers if topics.is_ticker(t))
+        self._closing = dict(answer.closing)
         self._newborn = {
             ticker: until
             for ticker, until in self._newborn.items()
@@ -108,34 +110,46 @@ class Follows:
     def changed(self, now: int, change: MarketChanged) -> bool:
         """A market's life went on. True if that changes what is followed."""
         ticker = change.ticker
+        if change.close_at and len(self._closing) < MARKETS_MAX:
+            self._closing[ticker] = change.close_at
         if change.change in OVER:
             while len(self._ended) >= ENDED_KEPT:
                 del self._ended[next(iter(self._ended))]
             self._ended[ticker] = None
             return ticker in self._listed or ticker in self._newborn
-        if change.change not in BORN or ticker in self._listed or not self._wished(change):
+        if (
+            change.change not in BORN
+            or ticker in self._listed
+            or not self._wished(ticker, change.combo)
+        ):
             return False
         if ticker in self._newborn or len(self._newborn) >= MARKETS_MAX:
             return False
         self._newborn[ticker] = now + NEWBORN_KEPT
         return True
 
-    def _wished(self, change: MarketChanged) -> bool:
+    def closed(self, at: int) -> list[str]:
+        """Markets that have just closed by the clock: nothing else tells it."""
+        done = [t for t, when in self._closing.items() if at >= when + CLOSED_LOOK // US]
+        for ticker in done:
+            del self._closing[ticker]
+        return done
+
+    def _wished(self, ticker: str, combo: bool) -> bool:
         """A market's series is what stands before the first dash of its name."""
-        ticker = change.ticker
         series, event = ticker.partition("-")[0], ticker.rpartition("-")[0]
         if f"series:{series}" in self.wishes or f"event:{event}" in self.wishes:
             return True
-        return ALL in self.wishes and not change.combo
+        return ALL in self.wishes and not combo
 
     def _take(self, wishes: dict[str, None]) -> None:
         """Other wishes: what they mean has to be looked up; until then the old answer stands."""
-        plain = [wish for wish in self.wishes if ":" not in wish and wish != ALL]
-        for ticker in plain:
-            if ticker not in wishes:
+        gone = [wish for wish in self.wishes if ":" not in wish and wish not in wishes]
+        self.wishes = wishes
+        for ticker in gone:
+            if not self._wished(ticker, False):
                 self._listed.pop(ticker, None)
         self._listed.update((w, None) for w in wishes if ":" not in w and w != ALL)
-        self.wishes = wishes
         self.look_at = 0
         if not self.asked:
             self.known, self.why = True, ""

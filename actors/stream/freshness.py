@@ -63,7 +63,7 @@ def slept(step: int) -> str:
 class Freshness:
     """One connection's. `verdict` is None while all that it brings is of now."""
 
-    def __init__(self, clock: HostClock, pongs_queue: bool) -> None:
+    def __init__(self, clock: HostClock, pongs_queue: bool = True) -> None:
         """`pongs_queue`: a pong stands behind the data that was sent before it.
 
         It does on the wire, but not in a queue of one subscription's at the exchange (FACTS.md

@@ -80,7 +80,7 @@ class Lines:
     def pause(self, text: str) -> None:
         """Why the exchange can't be expected to be there now; "" if it can."""
         for line in self._by_link.values():
-            line.connection.pause = text
+            line.connection.paused(text)
 
     def of(self, link: Link) -> Line | None:
         return self._by_link.get(link)

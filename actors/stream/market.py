@@ -370,9 +370,8 @@ class Market(Carrier):
         heard = self.subscriptions.heard_at(BOOKS)
         if heard is None or self._book_sid < 0:
             return []
-        if (
-            self._probe.failed(now, heard) and not self._late
-        ):  # else it still is, and is asked again
+        failed = self._probe.failed(now, heard, self.connection.heard_at)
+        if failed and not self._late:  # else it still is, and is asked again
             self.tally.stalls_dead_subscription += 1
             return self._deviates(now, at, "dead subscription: no answer to a probe")
         live = (ticker for ticker, each in self.markets.items() if each.live)
@@ -392,6 +391,6 @@ class Market(Carrier):
         found = [self._recovery.deadline]
         heard = self.subscriptions.heard_at(BOOKS)
         if heard is not None:
-            found.append(self._probe.deadline(heard, self._late))
+            found.append(self._probe.deadline(heard, self.connection.heard_at, self._late))
         found += [since + CROSSED_MAX for since in self._crossed.values()]
         return found

@@ -2,13 +2,13 @@
 
 from protocol.envelope import Outbox
 from protocol.kalshi import hours
-from protocol.limits import PAUSE_LOOK
+from protocol.limits import PAUSE_LOOK, PAUSE_WORD
 from protocol.machine import Effect, Tell
 from protocol.messages import ExchangeAnswer, ExchangeRequest
 
 
 class Pause:
-    """Asks at a slow pace, while something is missing or a pause is known.
+    """Asks when something begins to be missing, then slowly while it is, or a pause is known.
 
     Without an answer nothing is known, and nothing is excused.
     """
@@ -16,8 +16,9 @@ class Pause:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self.wanted = False  # a connection is missing: is that a pause?
+        self._was_wanted = False
         self._said = ""
-        self._next_at = 0
+        self._next_at = self._soonest = 0
         self._asked = 0
 
     def text(self, at: int) -> str:
@@ -28,9 +29,12 @@ class Pause:
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Ask the gateway. It rides on the heartbeat: no timer of its own."""
+        if self.wanted and not self._was_wanted:
+            self._next_at = min(self._next_at, self._soonest)
+        self._was_wanted = self.wanted
         if now < self._next_at or not (self.wanted or self._said):
             return []
-        self._next_at = now + PAUSE_LOOK
+        self._next_at, self._soonest = now + PAUSE_LOOK, now + PAUSE_WORD
         self._asked += 1
         id = f"exchange:{self._outbox.epoch}:{self._asked}"
         return [Tell("gateway", self._outbox.letter(id, ExchangeRequest(), at))]

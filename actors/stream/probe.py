@@ -7,7 +7,7 @@ it stands in line behind all that waits for us there, so a quick one shows that 
 import enum
 from collections.abc import Iterable
 
-from protocol.limits import LATE_PROBE, PROBE_MAX, QUIET_PROBE
+from protocol.limits import LATE_PROBE, PROBE_MAX, QUIET_PROBE, SILENCE_MAX
 
 
 class Shown(enum.Enum):
@@ -65,23 +65,26 @@ class Probe:
         self._by = None
         return Shown.PROBED
 
-    def failed(self, now: int, heard_at: int) -> bool:
+    def failed(self, now: int, heard_at: int, alive_at: int) -> bool:
         """Whether the answer has not come in time. Said once.
 
-        As long as anything comes, the subscription lives: its answer stands in line.
+        As long as anything comes, the subscription lives: its answer stands in line. `alive_at` is
+        the last sign of life of the whole connection: without one since we asked, it may be the
+        connection that is dead, and that is found out elsewhere.
         """
-        if self._by is None or now < self._answer_by(self._by, heard_at):
+        if self._by is None or now < self._answer_by(self._by, heard_at, alive_at):
             return False
         self._by = None
         return True
 
-    def deadline(self, heard_at: int, late: bool) -> int:
+    def deadline(self, heard_at: int, alive_at: int, late: bool) -> int:
         if self._by is not None:
-            return self._answer_by(self._by, heard_at)
+            return self._answer_by(self._by, heard_at, alive_at)
         return self._due_at(heard_at, late)
 
-    def _answer_by(self, by: int, heard_at: int) -> int:
-        return max(by, heard_at + PROBE_MAX)
+    def _answer_by(self, by: int, heard_at: int, alive_at: int) -> int:
+        by = max(by, heard_at + PROBE_MAX)
+        return by if alive_at > self.asked_at else max(by, alive_at + SILENCE_MAX + 1)
 
     def _due_at(self, heard_at: int, late: bool) -> int:
         if late:

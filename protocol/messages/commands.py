@@ -165,6 +165,7 @@ class MarketsAnswer(Message, frozen=True):
     complete: bool
     reason: str = ""
     left_out: int = 0  # more of them, above the bound
+    closing: dict[str, int] = {}  # microseconds: of those that are known to close soon
 
 
 class ExchangeRequest(Message, frozen=True):

@@ -18,7 +18,7 @@ class BookSnapshot(Message, frozen=True):
     yes: tuple[Level, ...]
     no: tuple[Level, ...]
     received_at: int = 0
-    generation: int = 0  # how often this book has been installed in this life of the stream
+    generation: int = 0  # how often this book has been installed since it is followed
 
 
 class BookDelta(Message, frozen=True):
@@ -186,7 +186,7 @@ class BookAnswer(Message, frozen=True):
     no: tuple[Level, ...] = ()
     reason: str = ""
     received_at: int = 0  # of the last change
-    generation: int = 0  # how often it has been installed
+    generation: int = 0  # how often it has been installed since it is followed
     as_of: int = 0  # when the connection behind it last proved alive: no change before is missing
     audited_at: int = 0  # when it last was the same as the exchange's own listing; 0: never
 

@@ -156,6 +156,12 @@ class Engine:
         """`sidecar replay`, which becomes honcho."""
         self._honcho = self._spawn(self.environment["SIDECAR_BIN"], "replay", str(path), *words)
 
+    def beside(self, *words: str) -> "subprocess.Popen[bytes]":
+        """A `sidecar` command that runs on, beside honcho."""
+        child = self._spawn(self.environment["SIDECAR_BIN"], *words)
+        self._launched[words[0]] = child
+        return child
+
     def start_without(self, *names: str) -> None:
         """honcho start, with all processes but these."""
         self.start(*(name for name in ACTORS if name not in names))

@@ -63,10 +63,15 @@ def test_the_exchanges_clock_is_an_hour_off(stage: Stage) -> None:
 
 def test_the_exchange_pauses(stage: Stage) -> None:
     """Its status says so: no fault of ours or of the line's, so it is not called one."""
-    stage.engine.faults(maintenance=True)
-    stage.until_lost(2.0)
-    stage.until_said("paused", PAUSE_MAX_S)
-    stage.engine.faults(maintenance=False)
+    stage.engine.faults(exchange_paused=True)
+    stage.arm(Refuse(503), when="both")
+    try:
+        stage.proxy.cut()
+        stage.until_lost(2.0)
+        stage.until_said("paused", PAUSE_MAX_S)
+    finally:
+        stage.engine.faults(exchange_paused=False)
+    stage.proxy.lift()
     stage.heal(15.0 + HEAL_MAX_S)
     assert not any("auth" in reason for reason in stage.reasons())
 

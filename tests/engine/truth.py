@@ -48,6 +48,7 @@ class Truth:
         self._seq = 0
         self._whole = threading.Event()
         self._socket: ClientConnection | None = None
+        self._closing = False
         self._trouble: list[str] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -76,6 +77,7 @@ class Truth:
 
     def close(self) -> None:
         """End the connection. A truth that was none fails the test."""
+        self._closing = True
         if self._socket is not None:
             self._socket.close_socket()
         self._thread.join(FIRST_MAX_S)
@@ -108,8 +110,9 @@ class Truth:
             try:
                 for raw in socket:
                     self._take(msgspec.json.decode(raw))
-            except ConnectionClosed:
-                return
+            except ConnectionClosed as e:
+                if not self._closing:
+                    self._trouble.append(f"the exchange has ended our connection: {e}")
             except Exception as e:
                 self._trouble.append(repr(e))
                 raise

@@ -128,12 +128,14 @@ class Scene:
         self.seqs[sid] = self.seqs.get(sid, 0) + 1
         return self.seqs[sid]
 
-    def snapshot(self, ticker: str, yes: Any = (), no: Any = (), seq: int = 0) -> list[Effect]:
+    def snapshot(
+        self, ticker: str, yes: Any = (), no: Any = (), seq: int = 0, id: int = 0
+    ) -> list[Effect]:
         body: dict[str, Any] = {"market_ticker": ticker}
         body |= {"yes_dollars_fp": yes} if yes else {}
         body |= {"no_dollars_fp": no} if no else {}
         frame = {"type": "orderbook_snapshot", "sid": 1, "seq": seq or self.seq(1), "msg": body}
-        return self.frame(frame)
+        return self.frame(frame | ({"id": id} if id else {}))
 
     def delta(self, ticker: str, side: str, price: str, change: str, seq: int = 0) -> list[Effect]:
         body = {

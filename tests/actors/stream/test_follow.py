@@ -113,34 +113,72 @@ def test_what_can_not_be_saved_is_not_followed() -> None:
     assert scene.ask_book(B).state == "not followed"
 
 
-def test_several_at_once_are_all_in_the_last_file() -> None:
+def test_several_at_once_go_to_the_disk_one_after_the_other() -> None:
     scene = Scene((A,))
     assert saves(ask(scene, "f1", add=(B,))) == [SaveFollow(1, (B,), ())]
-    assert saves(ask(scene, "f2", remove=(A,))) == [SaveFollow(2, (B,), (A,))]
-    assert saves(ask(scene, "f3", add=(C,))) == [SaveFollow(3, (B, C), (A,))]
-    for number in (1, 2, 3):
-        scene.feed(FollowSaved(scene.at, number))
+    assert saves(ask(scene, "f2", remove=(A,))) == []
+    assert saves(ask(scene, "f3", add=(C,))) == []
+    assert saves(scene.feed(FollowSaved(scene.at, 1))) == [SaveFollow(2, (B,), (A,))]
+    assert saves(scene.feed(FollowSaved(scene.at, 2))) == [SaveFollow(3, (B, C), (A,))]
+    scene.feed(FollowSaved(scene.at, 3))
     assert answers(ask(scene))[0] == FollowAnswer((B, C), 2, 0)
 
 
-def test_the_later_of_two_changes_counts_on_disk_as_in_memory() -> None:
-    scene = Scene((A, B))
+def test_what_could_not_be_saved_is_not_in_the_next_file_either() -> None:
+    scene = Scene((A,))
     ask(scene, "f1", add=(B,))
-    assert saves(ask(scene, "f2", remove=(B,))) == [SaveFollow(2, (), (B,))]
-    assert saves(ask(scene, "f3", add=(B,))) == [SaveFollow(3, (), ())]
-    for number in (1, 2, 3):
-        scene.feed(FollowSaved(scene.at, number))
-    (state,) = answers(ask(scene))
-    assert isinstance(state, FollowAnswer) and state.wishes == (A, B)
+    ask(scene, "f2", add=(C,))
+    effects = scene.feed(FollowSaved(scene.at, 1, "no space left"))
+    assert [a.reason for a in answers(effects)] == ["could not be saved: no space left"]
+    assert saves(effects) == [SaveFollow(2, (C,), ())]
+
+
+def test_a_change_is_held_against_what_the_one_before_has_left() -> None:
+    scene = Scene((A,))
+    ask(scene, "f1", remove=(A,))
+    ask(scene, "f2", remove=(A,))
+    effects = scene.feed(FollowSaved(scene.at, 1))
+    assert saves(effects) == []
+    first, second = answers(effects)
+    assert first.reason == "" and second.reason == "'KXA-1' is not followed by that name"
 
 
 def test_too_many_changes_at_once_are_refused() -> None:
     scene = Scene((A,))
     for n in range(FOLLOWS_WAITING_MAX):
-        assert len(saves(ask(scene, f"f{n}", add=(f"KXM-{n}",)))) == 1
+        assert answers(ask(scene, f"f{n}", add=(f"KXM-{n}",))) == []
     effects = ask(scene, "one too many", add=(B,))
     assert saves(effects) == []
     assert [type(body) for body in answers(effects)] == [Refused]
+
+
+def test_a_market_that_closes_by_the_clock_gets_its_book_anew() -> None:
+    """No frame tells it: the gateway has said when, and so may the life cycle."""
+    scene = Scene(("series:KXS",))
+    id = scene.letters(MarketsRequest)[-1].id
+    close = scene.at + 10_000_000
+    answer = MarketsAnswer(("KXS-1", "KXS-2"), True, closing={"KXS-1": close})
+    scene.answer("gateway", id, answer)
+    scene.go_public()
+    scene.open()
+    scene.subscribed()
+    for ticker in answer.tickers:
+        scene.snapshot(ticker, [["0.4700", "3.00"]])
+    scene.take()
+
+    def busy(seconds: int) -> list[Effect]:
+        for _ in range(seconds):
+            scene.wait(SECOND)
+            scene.delta("KXS-2", "yes", "0.4700", "1.00")
+        return scene.take()
+
+    assert [b for b in published(busy(10)) if isinstance(b, BookLost)] == []
+    effects = busy(2)
+    lost = [b for b in published(effects) if isinstance(b, BookLost)]
+    assert lost == [BookLost("KXS-1", "its market has closed")]
+    assert ["KXS-1"] in [c.get("params", {}).get("market_tickers") for c in sent(effects)]
+    scene.snapshot("KXS-1")
+    assert (scene.ask_book("KXS-1").state, scene.ask_book("KXS-1").yes) == ("live", ())
 
 
 def test_a_whole_channel_is_wished_for_at_run_time() -> None:

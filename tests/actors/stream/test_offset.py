@@ -21,7 +21,7 @@ def test_no_constant_difference_of_clocks_is_ever_taken_for_lateness(
 ) -> None:
     """`offset`: our clock less the exchange's; `part` of a second that its date leaves out."""
     clock = HostClock()
-    fresh = Freshness(clock)
+    fresh = Freshness(clock, True)
     now = SECOND
     clock.look(now, NOON + now // 1_000)
     date = NOON + now // 1_000 - offset
@@ -45,7 +45,7 @@ def test_what_is_late_by_more_than_the_bound_and_the_usual_delay_is_always_flagg
     offset: int, calm: list[int], late: int
 ) -> None:
     clock = HostClock()
-    fresh = Freshness(clock)
+    fresh = Freshness(clock, True)
     fresh.opened(SECOND, NOON, 0, 0)
     for delay in calm:
         fresh.delayed(SECOND, NOON, offset + delay, 1)
