@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-SEEDS_DEFAULT = 40
+SEEDS_DEFAULT = 25
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -321,7 +321,7 @@ def data_is_late(seed: int) -> World:
 
 
 def data_is_late_and_the_clock_is_wrong(seed: int) -> World:
-    """The host's clock is set back by an hour before the data comes late."""
+    """The host's clock is set back by an hour before data comes late, and right again later."""
     return _late(seed, Faults(), -HOUR)
 
 
@@ -329,6 +329,7 @@ def _late(seed: int, faults: Faults, wrong_by: int) -> World:
     def plan(world: World) -> None:
         moves(world, 100 * MS, 60 * SECOND)
         world.at(TROUBLE_AT - SECOND, lambda: setattr(world, "wrong_by", wrong_by))
+        world.at(33 * SECOND, lambda: setattr(world, "wrong_by", 0))  # no handshake is taken before
         for when, by in ((10, 1_500), (20, 3_000), (35, 8_000)):
             for link in ("market1", "market2"):
                 slow = functools.partial(world.sockets.slow_down, link, by * MS, 4 * SECOND)
