@@ -129,7 +129,7 @@ class Market(Carrier):
         self, now: int, at: int, place: Place, frame: AnyFrame, out: list[Effect]
     ) -> None:
         """Books can't be trusted after a hole; a hole in other channels can only be counted."""
-        book = getattr(frame, "sid", None) == self._book_sid
+        book = self.subscriptions.channels.get(getattr(frame, "sid", None) or 0) == BOOKS
         if book:
             out += self._distrust(now, at, f"sequence: {place.value}")
         if book and place is Place.OUT_OF_ORDER and isinstance(frame, DeltaFrame | SnapshotFrame):

@@ -1,0 +1,50 @@
+"""Stories of causes that come in an order nobody would think of."""
+
+from typing import Any
+
+import pytest
+
+from actors.stream.core import FollowSaved, SocketClosed
+from protocol.envelope import Letter
+from protocol.limits import (
+    CLOSED_LOOK,
+    COMMAND_MAX,
+    COMMAND_RETRY,
+    MINUTE,
+    PROBE_MAX,
+    QUIET_PROBE,
+    SECOND,
+)
+from protocol.machine import Asked, Cause, Effect, Elapsed
+from protocol.messages import BookLost, Follow, MarketsAnswer, Reconcile
+from tests.actors.stream.scene import EPOCH, MARKET, A, B, C, Scene, published, sent
+from tests.actors.stream.venue import Venue, live
+
+BOOK = ([["0.4700", "3.00"]], [["0.4800", "2.00"]])
+
+
+def opened(*tickers: str) -> Scene:
+    """The market link is open; what it asked for is not answered yet."""
+    scene = Scene()
+    scene.markets(*tickers)
+    scene.go_public()
+    scene.open()
+    return scene
+
+
+def subscribed(scene: Scene, channel: str, sid: int, id: int = 1) -> list[Effect]:
+    return scene.frame({"type": "subscribed", "id": id, "msg": {"channel": channel, "sid": sid}})
+
+
+def follow(scene: Scene, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()) -> None:
+    scene.feed(Asked(scene.at, (b"x",), Letter("cli", 1, "f", scene.at, Follow(add, remove))))
+    scene.feed(FollowSaved(scene.at, scene.core._following._number))
+
+
+def test_a_hole_while_other_channels_are_still_being_subscribed() -> None:
+    scene = opened(A, B)
+    subscribed(scene, "orderbook_delta", 1)
+    scene.snapshot(A, *BOOK)
+    assert scene.ask_book(A).state == "live"
+    scene.delta(A, "yes", "0.4600", "1.00", seq=3)
+    assert scene.ask_book(A).state == "lost"
