@@ -387,7 +387,7 @@ class Market(Carrier):
     def deadlines(self) -> list[int | None]:
         found = [self._recovery.deadline]
         heard = self.subscriptions.heard_at(BOOKS)
-        if heard is not None:
+        if heard is not None and self._book_sid >= 0:
             found.append(self._probe.deadline(heard, self.connection.heard_at, self._late))
         found += [since + CROSSED_MAX for since in self._crossed.values()]
         return found

@@ -48,3 +48,18 @@ def test_a_hole_while_other_channels_are_still_being_subscribed() -> None:
     assert scene.ask_book(A).state == "live"
     scene.delta(A, "yes", "0.4600", "1.00", seq=3)
     assert scene.ask_book(A).state == "lost"
+
+
+def test_books_are_subscribed_and_the_rest_is_not_answered() -> None:
+    scene = opened(A)
+    subscribed(scene, "orderbook_delta", 1)
+    scene.snapshot(A, *BOOK)
+    for _ in range(200):
+        deadline = scene.core.deadline()
+        assert deadline is not None
+        if deadline > 1_000 * SECOND + COMMAND_MAX:
+            break
+        scene.now = max(scene.now, deadline)
+        scene.feed(Elapsed(scene.at))
+    else:
+        raise AssertionError("the core asks to be woken without end")
