@@ -63,3 +63,28 @@ def test_books_are_subscribed_and_the_rest_is_not_answered() -> None:
         scene.feed(Elapsed(scene.at))
     else:
         raise AssertionError("the core asks to be woken without end")
+
+
+def test_an_addition_to_a_subscription_that_has_ended() -> None:
+    scene = Scene((A, B))
+    scene.go_live(A, B)
+    follow(scene, add=(C,))
+    (added,) = [c for c in sent(scene.take()) if c.get("params", {}).get("sids") == [1]]
+    assert added["params"]["action"] == "add_markets"
+    dead = {"type": "error", "sid": 1, "seq": scene.seq(1), "msg": {"code": 25, "msg": "dead"}}
+    scene.frame(dead)
+    (again,) = [c for c in sent(scene.take()) if c["cmd"] == "subscribe"]
+    assert again["params"]["market_tickers"] == [A, B, C]
+    scene.frame({"type": "error", "id": added["id"], "msg": {"code": 7, "msg": "Unknown sid"}})
+    subscribed(scene, "orderbook_delta", 9, again["id"])
+    seq = 0
+    for ticker in (A, B, C):
+        seq += 1
+        body = {"market_ticker": ticker, "yes_dollars_fp": BOOK[0]}
+        scene.frame({"type": "orderbook_snapshot", "sid": 9, "seq": seq, "msg": body})
+    assert scene.core.books.live == 3
+    scene.take()
+    body = {"market_ticker": A, "price_dollars": "0.4", "delta_fp": "1", "side": "yes"}
+    scene.frame({"type": "orderbook_delta", "sid": 9, "seq": 99, "msg": body})
+    (asked,) = [c for c in sent(scene.take()) if c.get("params", {}).get("action") == "get_snapshot"]
+    assert asked["params"]["market_tickers"] == [A, B, C]
