@@ -1,6 +1,7 @@
 """Commands of one connection: numbered, a few under way at a time, each with a deadline."""
 
 from collections import deque
+from itertools import chain
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -137,6 +138,14 @@ class Commands:
     def begun(self, id: int | None) -> Command | None:
         """The command that this answers, also if it was refused: it may have been in part only."""
         return self.of(id) or (None if id is None else self._refused.get(id))
+
+    def letting_go(self, channel: Channel, ticker: str) -> bool:
+        """Whether a market is still to be deleted from a channel: what comes of it is the last."""
+        commands = chain(self._queue, (waiting.command for waiting in self._under_way.values()))
+        return any(
+            each.kind == "delete_markets" and channel in each.channels and ticker in each.tickers
+            for each in commands
+        )
 
     def late(self, now: int) -> Command | None:
         """A command that waited too long for its answer.

@@ -208,6 +208,8 @@ class Market(Carrier):
         followed = self.markets.get(body.market_ticker)
         if followed is None or now < followed.held_until:
             return
+        if self.commands.letting_go(BOOKS, followed.ticker):
+            return  # it is followed again, and its changes are not told before it is added again
         try:
             book = Book(body.yes_dollars_fp or (), body.no_dollars_fp or ())
         except RemoteProtocolError as e:

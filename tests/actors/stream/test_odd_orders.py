@@ -88,3 +88,21 @@ def test_an_addition_to_a_subscription_that_has_ended() -> None:
     scene.frame({"type": "orderbook_delta", "sid": 9, "seq": 99, "msg": body})
     (asked,) = [c for c in sent(scene.take()) if c.get("params", {}).get("action") == "get_snapshot"]
     assert asked["params"]["market_tickers"] == [A, B, C]
+
+
+def test_followed_again_before_the_exchange_has_let_it_go() -> None:
+    scene = Scene((A, B))
+    scene.go_live(A, B)
+    scene.wait(QUIET_PROBE)
+    (probe,) = [c for c in sent(scene.take()) if c.get("params", {}).get("action") == "get_snapshot"]
+    assert probe["params"]["market_tickers"] == [A]
+    follow(scene, remove=(A,))
+    follow(scene, add=(A,))
+    asked = [c for c in sent(scene.take()) if c.get("params", {}).get("sids") == [1]]
+    assert [c["params"]["action"] for c in asked] == ["delete_markets", "add_markets"]
+    scene.snapshot(A, *BOOK, id=probe["id"])
+    assert scene.ask_book(A).state == "lost"  # nothing says what happens until it is added
+    for command in asked:
+        scene.frame({"type": "ok", "id": command["id"], "sid": 1, "seq": scene.seq(1), "msg": {}})
+    scene.snapshot(A, *BOOK)
+    assert scene.ask_book(A).state == "live"
