@@ -106,3 +106,15 @@ def test_followed_again_before_the_exchange_has_let_it_go() -> None:
         scene.frame({"type": "ok", "id": command["id"], "sid": 1, "seq": scene.seq(1), "msg": {}})
     scene.snapshot(A, *BOOK)
     assert scene.ask_book(A).state == "live"
+
+
+def test_a_market_that_has_closed_closes_once() -> None:
+    scene, venue = live(A, B)
+    venue.closing = {A: scene.at + 90_000_000}
+    scene.wait(10 * MINUTE)
+    lost = [b for b in published(scene.take()) if isinstance(b, BookLost)]
+    assert lost == [BookLost(A, "its market has closed")]
+    venue.closing = {A: scene.at + 90_000_000}  # it was opened again
+    scene.wait(10 * MINUTE)
+    lost = [b for b in published(scene.take()) if isinstance(b, BookLost)]
+    assert lost == [BookLost(A, "its market has closed")]
