@@ -88,6 +88,10 @@ class Commands:
     def ask_later(self, now: int, command: Command) -> None:
         """The exchange wants fewer commands: this one again, first, and after a while."""
         self._queue.appendleft(command)
+        self.slow_down(now)
+
+    def slow_down(self, now: int) -> None:
+        """Send none for a while."""
         self._not_before = now + COMMAND_RETRY
 
     def send_unanswered(self, command: Command) -> tuple[int, Effect]:

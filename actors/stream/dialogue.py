@@ -22,7 +22,7 @@ from protocol.kalshi.frames import (
     SubscribedFrame,
     UnsubscribedFrame,
 )
-from protocol.limits import LIST_INTERVAL
+from protocol.limits import COMMAND_RETRY, LIST_INTERVAL
 from protocol.machine import Effect, Report
 from protocol.pulse import Pulse
 
@@ -177,7 +177,13 @@ class Dialogue:
                 self.commands.ask(Command("unsubscribe", (channel,), sid=sid))
 
     def _gone(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
-        """A subscription that the exchange does not have any more."""
+        """A subscription that the exchange does not have any more.
+
+        One that ends as soon as it is made is not made anew without a pause.
+        """
+        made_at = self.subscriptions.made_at(channel)
+        if made_at is not None and now < made_at + COMMAND_RETRY:
+            self.commands.slow_down(now)
         self.subscriptions.drop(channel)
         self.tally.resubscribed += 1
         self.stirred = True

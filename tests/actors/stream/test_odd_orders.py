@@ -118,3 +118,19 @@ def test_a_market_that_has_closed_closes_once() -> None:
     scene.wait(10 * MINUTE)
     lost = [b for b in published(scene.take()) if isinstance(b, BookLost)]
     assert lost == [BookLost(A, "its market has closed")]
+
+
+@pytest.mark.parametrize("channel", ["orderbook_delta", "trade"])
+def test_a_subscription_that_dies_as_soon_as_it_is_made(channel: str) -> None:
+    scene = opened(A)
+    scene.subscribed()
+    scene.snapshot(A, *BOOK)
+    scene.take()
+    sid, asked = {"orderbook_delta": 1, "trade": 2}[channel], 0
+    for _ in range(100):  # ten seconds, 100 ms each way
+        scene.frame({"type": "error", "sid": sid, "msg": {"code": 25, "msg": "dead"}})
+        scene.wait(SECOND // 10)
+        for command in [c for c in sent(scene.take()) if c["cmd"] == "subscribe"]:
+            asked, sid = asked + 1, sid + 10
+            subscribed(scene, channel, sid, command["id"])
+    assert 0 < asked <= 10 * SECOND // COMMAND_RETRY + 1
