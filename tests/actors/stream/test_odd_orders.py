@@ -134,3 +134,18 @@ def test_a_subscription_that_dies_as_soon_as_it_is_made(channel: str) -> None:
             asked, sid = asked + 1, sid + 10
             subscribed(scene, channel, sid, command["id"])
     assert 0 < asked <= 10 * SECOND // COMMAND_RETRY + 1
+
+
+def test_a_report_that_makes_no_sense_costs_no_fills() -> None:
+    scene = Scene()
+    scene.go_private()
+    scene.reconciled()
+    scene.take()
+    for sid, kind, msg in (
+        (3, "market_position", {"market_ticker": "no name", "position_fp": "1.00"}),
+        (3, "market_position", {"market_ticker": A, "position_fp": "many"}),
+        (4, "order_group_updates", {"event_type": 5}),
+    ):
+        scene.frame({"type": kind, "sid": sid, "msg": msg}, "private")
+    assert scene.core.private.ready
+    assert scene.counters["malformed"] == 3
