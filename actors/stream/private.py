@@ -92,6 +92,7 @@ class Private(Line):
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
         if command.kind == "subscribe" and command.channels == FACTS:
             self.connection.settled()
+            self.reconciled = False  # a round that was before does not cover what came until now
             return self._reconcile(now, at, "private connection opened")
         return []
 

@@ -149,3 +149,25 @@ def test_a_report_that_makes_no_sense_costs_no_fills() -> None:
         scene.frame({"type": kind, "sid": sid, "msg": msg}, "private")
     assert scene.core.private.ready
     assert scene.counters["malformed"] == 3
+
+
+def test_a_round_before_fills_are_subscribed_proves_nothing() -> None:
+    scene = Scene()
+    scene.hear_writer()
+    scene.open("private")
+    asked = [c for c in sent(scene.take(), "private") if c["cmd"] == "subscribe"]
+    groups = next(c for c in asked if c["params"]["channels"] == ["order_group_updates"])
+    msg: dict[str, Any] = {"channel": "order_group_updates", "sid": 1}
+    scene.frame({"type": "subscribed", "id": groups["id"], "msg": msg}, "private")
+    for seq in (1, 3):
+        body = {"event_type": "created", "order_group_id": "g"}
+        frame = {"type": "order_group_updates", "sid": 1, "seq": seq, "msg": body}
+        scene.frame(frame, "private")
+    if scene.letters(Reconcile):
+        scene.reconciled()
+    for sid, channel in enumerate(("fill", "user_orders"), start=2):
+        msg = {"channel": channel, "sid": sid}
+        scene.frame({"type": "subscribed", "id": asked[0]["id"], "msg": msg}, "private")
+    assert not scene.core.private.ready
+    scene.reconciled()
+    assert scene.core.private.ready
