@@ -57,6 +57,7 @@ class _UnderWay(Struct):
     command: Command
     answers: int  # still to come
     by: int
+    named: set[Channel] = set()  # by answers so far
 
 
 class Commands:
@@ -117,6 +118,15 @@ class Commands:
         """The command that waits for its answer under this number."""
         waiting = None if id is None else self._under_way.get(id)
         return None if waiting is None else waiting.command
+
+    def counts(self, id: int | None, channel: Channel) -> bool:
+        """Whether an answer names this channel for the first time. True where nobody waits."""
+        waiting = None if id is None else self._under_way.get(id)
+        if waiting is None:
+            return True
+        before = len(waiting.named)
+        waiting.named.add(channel)
+        return len(waiting.named) > before
 
     def answered(self, id: int | None) -> Command | None:
         """Count an answer. Returns the command once it has all of its own."""

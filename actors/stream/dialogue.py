@@ -112,6 +112,9 @@ class Dialogue:
         effects: list[Effect] = []
         for channel in command.channels:
             if channel == frame.msg.channel:
+                if not self.commands.counts(frame.id, channel):
+                    self.tally.duplicates += 1
+                    return []  # said a second time: its number goes on, and others are still due
                 if self.subscriptions.sids.get(channel, frame.msg.sid) != frame.msg.sid:
                     effects += self.distrust(now, at, channel, "subscribed under another number")
                 self.subscriptions.add(channel, frame.msg.sid, now)

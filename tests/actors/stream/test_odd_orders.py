@@ -171,3 +171,15 @@ def test_a_round_before_fills_are_subscribed_proves_nothing() -> None:
     assert not scene.core.private.ready
     scene.reconciled()
     assert scene.core.private.ready
+
+
+def test_a_subscription_that_is_named_twice() -> None:
+    scene = opened(A)
+    subscribed(scene, "orderbook_delta", 1)
+    scene.snapshot(A, *BOOK)
+    subscribed(scene, "orderbook_delta", 1)
+    scene.delta(A, "yes", "0.4600", "1.00", seq=3)  # its number goes on
+    assert scene.ask_book(A).state == "lost"
+    subscribed(scene, "trade", 2)
+    subscribed(scene, "ticker", 3)
+    assert set(scene.line.subscriptions.sids) == {"orderbook_delta", "trade", "ticker"}
