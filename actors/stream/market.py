@@ -302,6 +302,8 @@ class Market(Carrier):
         return self._gone(now, at, BOOKS, reason)
 
     def _ask_soon(self, now: int) -> list[Effect]:
+        if not self.connection.up:
+            return []  # the next connection brings all
         turn = self._recovery.lost(now, self._books.snapshots)
         return self._ask_snapshots(now) if turn is Turn.ASK else []
 

@@ -183,3 +183,14 @@ def test_a_subscription_that_is_named_twice() -> None:
     subscribed(scene, "trade", 2)
     subscribed(scene, "ticker", 3)
     assert set(scene.line.subscriptions.sids) == {"orderbook_delta", "trade", "ticker"}
+
+
+def test_nothing_is_sent_where_there_is_no_socket() -> None:
+    scene = Scene()
+    scene.go_live(A, B)
+    scene.core.follows._closing[A] = scene.at + 1_000
+    scene.feed(SocketClosed(scene.at, MARKET, "reset"))
+    scene.take()
+    scene.now += CLOSED_LOOK + 1_000_000
+    scene.feed(Elapsed(scene.at))
+    assert sent(scene.take()) == []
