@@ -68,6 +68,7 @@ def test_books_are_subscribed_and_the_rest_is_not_answered() -> None:
 def test_an_addition_to_a_subscription_that_has_ended() -> None:
     scene = Scene((A, B))
     scene.go_live(A, B)
+    scene.wait(COMMAND_RETRY)
     follow(scene, add=(C,))
     (added,) = [c for c in sent(scene.take()) if c.get("params", {}).get("sids") == [1]]
     assert added["params"]["action"] == "add_markets"
