@@ -45,6 +45,7 @@ class Dialogue:
         self.tally = tally
         self.stirred = False  # something other than plain data came: look at all timers
         self._list_at = 0
+        self._gone_at: dict[Channel, int] = {}  # when a subscription of it ended, the last time
 
     # What the kinds of line differ in
 
@@ -76,6 +77,7 @@ class Dialogue:
         """A new connection: nothing is subscribed on it."""
         self.subscriptions.clear()
         self.commands.clear()
+        self._gone_at.clear()
         self._list_at = now + LIST_INTERVAL
 
     def answer(self, now: int, at: int, frame: AnyFrame) -> list[Effect]:
@@ -182,11 +184,11 @@ class Dialogue:
     def _gone(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         """A subscription that the exchange does not have any more.
 
-        One that ends as soon as it is made is not made anew without a pause.
+        One that ends again as soon as it is made is not made anew without a pause.
         """
-        made_at = self.subscriptions.made_at(channel)
-        if made_at is not None and now < made_at + COMMAND_RETRY:
+        if now < self._gone_at.get(channel, 0) + 2 * COMMAND_RETRY:
             self.commands.slow_down(now)
+        self._gone_at[channel] = now
         self.subscriptions.drop(channel)
         self.tally.resubscribed += 1
         self.stirred = True

@@ -19,12 +19,12 @@ class Place(enum.Enum):
 
 
 class _Counter:
-    __slots__ = ("heard_at", "made_at", "raw", "seq")
+    __slots__ = ("heard_at", "raw", "seq")
 
     def __init__(self, now: int) -> None:
         self.seq: int | None = None
         self.raw = b""
-        self.heard_at = self.made_at = now
+        self.heard_at = now
 
 
 class Subscriptions:
@@ -59,11 +59,6 @@ class Subscriptions:
         """When the last frame of a channel came; None if it is not subscribed."""
         sid = self.sids.get(channel)
         return None if sid is None else self._counters[sid].heard_at
-
-    def made_at(self, channel: Channel) -> int | None:
-        """Since when a channel is subscribed; None if it is not."""
-        sid = self.sids.get(channel)
-        return None if sid is None else self._counters[sid].made_at
 
     def admit(self, now: int, sid: int, seq: int | None, raw: bytes) -> Place:
         """Judge a number, and go on from it whatever it is. The first is the baseline.
