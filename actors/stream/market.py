@@ -361,7 +361,9 @@ class Market(Carrier):
     def _look_at_crossed(self, now: int, at: int) -> list[Effect]:
         effects: list[Effect] = []
         for ticker, since in list(self._crossed.items()):
-            if now >= since + CROSSED_MAX:
+            if not self.markets[ticker].live:
+                del self._crossed[ticker]  # it is lost already, and why has been said
+            elif now >= since + CROSSED_MAX:
                 self.tally.crossed += 1
                 effects += self.distrust_one(now, at, ticker, "crossed")
         return effects
