@@ -156,7 +156,7 @@ class Private(Line):
     def _report(
         self, now: int, at: int, frame: PositionFrame | GroupFrame, out: list[Effect]
     ) -> None:
-        """Said as it comes. One that makes no sense must not cost us the connection of our fills."""
+        """Said as it comes. One that makes no sense must not cost our fills their connection."""
         said: AnyMessage
         try:
             if isinstance(frame, PositionFrame):

@@ -5,20 +5,24 @@ from typing import Any
 import pytest
 
 from actors.stream.core import FollowSaved, SocketClosed
+from actors.stream.freshness import Verdict as HostVerdict
 from protocol.envelope import Letter
 from protocol.limits import (
+    AUDIT_GRACE,
     CLOSED_LOOK,
     COMMAND_MAX,
     COMMAND_RETRY,
+    CROSSED_MAX,
     MINUTE,
-    PROBE_MAX,
+    PAUSE_LOOK,
     QUIET_PROBE,
     SECOND,
 )
-from protocol.machine import Asked, Cause, Effect, Elapsed
-from protocol.messages import BookLost, Follow, MarketsAnswer, Reconcile
-from tests.actors.stream.scene import EPOCH, MARKET, A, B, C, Scene, published, sent
-from tests.actors.stream.venue import Venue, live
+from protocol.machine import Asked, Effect, Elapsed
+from protocol.messages import AuditRequest, BookLost, Follow, ListedBook, Reconcile
+from protocol.units import Count, Price
+from tests.actors.stream.scene import MARKET, A, B, C, Scene, published, sent
+from tests.actors.stream.venue import live
 
 BOOK = ([["0.4700", "3.00"]], [["0.4800", "2.00"]])
 
@@ -76,9 +80,7 @@ def test_an_addition_to_a_subscription_that_has_ended() -> None:
     (again,) = [c for c in sent(scene.take()) if c["cmd"] == "subscribe"]
     assert again["params"]["market_tickers"] == [A, B, C]
     subscribed(scene, "orderbook_delta", 9, again["id"])
-    seq = 0
-    for ticker in (A, B, C):
-        seq += 1
+    for seq, ticker in enumerate((A, B, C), start=1):
         body = {"market_ticker": ticker, "yes_dollars_fp": BOOK[0]}
         scene.frame({"type": "orderbook_snapshot", "sid": 9, "seq": seq, "msg": body})
     assert scene.core.books.live == 3
@@ -86,7 +88,9 @@ def test_an_addition_to_a_subscription_that_has_ended() -> None:
     scene.take()
     body = {"market_ticker": A, "price_dollars": "0.4", "delta_fp": "1", "side": "yes"}
     scene.frame({"type": "orderbook_delta", "sid": 9, "seq": 99, "msg": body})
-    (asked,) = [c for c in sent(scene.take()) if c.get("params", {}).get("action") == "get_snapshot"]
+    (asked,) = [
+        c for c in sent(scene.take()) if c.get("params", {}).get("action") == "get_snapshot"
+    ]
     assert asked["params"]["market_tickers"] == [A, B, C]
 
 
@@ -94,7 +98,9 @@ def test_followed_again_before_the_exchange_has_let_it_go() -> None:
     scene = Scene((A, B))
     scene.go_live(A, B)
     scene.wait(QUIET_PROBE)
-    (probe,) = [c for c in sent(scene.take()) if c.get("params", {}).get("action") == "get_snapshot"]
+    (probe,) = [
+        c for c in sent(scene.take()) if c.get("params", {}).get("action") == "get_snapshot"
+    ]
     assert probe["params"]["market_tickers"] == [A]
     follow(scene, remove=(A,))
     follow(scene, add=(A,))
@@ -194,3 +200,46 @@ def test_nothing_is_sent_where_there_is_no_socket() -> None:
     scene.now += CLOSED_LOOK + 1_000_000
     scene.feed(Elapsed(scene.at))
     assert sent(scene.take()) == []
+
+
+def test_a_book_that_turns_stale_while_it_is_compared_tells_nothing() -> None:
+    scene, venue = live(A)
+    wrong = ListedBook(A, ((Price(100_000), Count(100)),), ())
+    venue.audit = lambda ticker: wrong
+    while not [body for body in venue.asked if isinstance(body, AuditRequest)]:
+        scene.wait(SECOND)
+    scene.feed(Elapsed(scene.at))
+    scene.silent.add(MARKET)
+    scene.core.lines.suspect(scene.now, scene.at, HostVerdict.SLEPT, "10 s")
+    assert scene.core.books.stale == 1
+    scene.wait(AUDIT_GRACE)
+    assert scene.counters["audits_unread"] == 1 and not scene.core.audit._suspects
+
+
+def test_a_pause_that_nobody_confirms_any_more_is_none() -> None:
+    scene, venue = live(A)
+    venue.paused = "trading pauses"
+    venue.shut = {"public"}
+    scene.feed(SocketClosed(scene.at, "public", "closed 1012"))
+    scene.wait(PAUSE_LOOK)
+    assert any("paused: trading pauses" in reason for reason in scene.reasons)
+    scene.respond = None
+    scene.wait(2 * PAUSE_LOOK)
+    assert scene.core.lines.pause == ""
+
+
+def test_a_crossed_book_that_is_lost_is_not_lost_again() -> None:
+    scene = Scene()
+    scene.go_live(A, B)
+    scene.delta(A, "yes", "0.5300", "1.00")
+    scene.delta(B, "yes", "0.4600", "1.00", seq=99)
+    scene.wait(2 * CROSSED_MAX)
+    assert scene.ask_book(A).reason == "sequence: gap"
+    assert scene.counters["crossed"] == 0
+
+
+def test_the_name_of_a_type_is_not_kept_whole() -> None:
+    scene = Scene()
+    scene.go_live(A)
+    scene.frame({"type": "x" * 100_000})
+    assert max(map(len, scene.core.tally.named)) < 100
