@@ -57,6 +57,9 @@ class Dialogue:
         """Something of a channel was lost."""
         raise NotImplementedError
 
+    def begun(self, channel: Channel, sid: int) -> None:
+        """A subscription has its number: what comes by it counts from now on."""
+
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
         """A command has all of its answers."""
         return []
@@ -120,6 +123,7 @@ class Dialogue:
                 if self.subscriptions.sids.get(channel, frame.msg.sid) != frame.msg.sid:
                     effects += self.distrust(now, at, channel, "subscribed under another number")
                 self.subscriptions.add(channel, frame.msg.sid, now)
+                self.begun(channel, frame.msg.sid)
         return effects + self._completed(now, at, frame.id)
 
     def _completed(self, now: int, at: int, id: int | None) -> list[Effect]:
@@ -137,6 +141,7 @@ class Dialogue:
         if alone and frame.sid is not None and frame.sid not in self.subscriptions.channels:
             # The exchange took it for an addition to a subscription that it still has.
             self.subscriptions.add(command.channels[0], frame.sid, now)
+            self.begun(command.channels[0], frame.sid)
         return self._completed(now, at, frame.id)
 
     def _listed(self, now: int, at: int, frame: OkFrame) -> list[Effect]:

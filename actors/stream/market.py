@@ -65,12 +65,15 @@ class Market(Carrier):
         self._books.await_again(self.markets.values())
         self._subscribe()
 
+    def begun(self, channel: Channel, sid: int) -> None:
+        if channel == BOOKS:
+            self._book_sid = sid
+
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
         if command.kind == "subscribe":
             self.connection.settled()
             self.let_go(self.channels)  # they may have changed since it was asked for
             if BOOKS in command.channels:
-                self._book_sid = self.subscriptions.sids.get(BOOKS, -1)
                 self._recovery.expect(now, self._books.snapshots)
             self._ask_rest()
         books = command.kind == "add_markets" and BOOKS in command.channels

@@ -2,7 +2,7 @@
 
 from protocol.messages import BookFresh, BookStale
 from tests.engine.mischief import Late, Slow
-from tests.engine.proxy import everywhere
+from tests.engine.proxy import everywhere, only
 from tests.engine.stage import HEAL_MAX_S, LOOK_MAX_S, MARKETS, PRIVATE, STALL_MAX_S, Stage
 
 LATE_MAX_S = 2.0  # a reader may trust a book that is late by a second, until the next message
@@ -29,8 +29,9 @@ def test_data_is_delayed_by_10_seconds(stage: Stage) -> None:
 def test_data_is_delayed_little_by_little_to_10_seconds(stage: Stage) -> None:
     """Without a silence that gives it away: each second brings the data of half a second."""
     stage.stale_max = LATE_MAX_S
+    line = stage.market_line()
     for delay in range(1, 21):
-        stage.arm(Late(delay / 2), where=MARKETS)
+        stage.arm(Late(delay / 2), where=only(line))
         stage.pause(1.0)
     assert stage.reader.heard(BookStale, stage.began)
     stage.until_said("data is late", 1.0)

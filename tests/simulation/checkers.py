@@ -5,13 +5,16 @@ then replaced by a fresh snapshot looks perfect at the end.
 """
 
 from protocol.facts import CashDiffers, PositionDiffers, Settled
+from protocol.limits import SECOND, US
 from tests.simulation.promises import Budget, Kill, Promise, Strangers, WireOnce
 from tests.simulation.promises_of_data import NOTICED_WITHIN, Book, Fresh, Subscriber
 from tests.simulation.readers import QUEUE_MAX
 from tests.simulation.said import desk_holds, follower_holds, state_of
+from tests.simulation.taps import check_recorded
 from tests.simulation.truth import Truth, check_proved
 from tests.simulation.world import World
 
+TAPPED_WITHIN = 5 * SECOND  # what was said so long ago has been written down
 NEVER_THERE = ("rejected", "denied", "withdrawn", "absent")
 
 
@@ -137,6 +140,17 @@ def check_books_meet(world: World, book: Book) -> None:
         moments = world.moments[-4 * len(book.versions) :]
         held = {m.ticker: m.levels for m in moments if m.what == "holds" and m.who == who}
         book.check_end(held)
+
+
+def check_taps(world: World, watch: Watch) -> None:
+    """Those who only listen know what they have missed."""
+    if world.verifier is not None:
+        world.verifier.tell()
+        watch.check_data()
+    if world.recording is not None and not world.clock_jumps and not world.wrong_by:
+        until = world.wall - TAPPED_WITHIN // US
+        said = [e for e in world.bus.published if world.recording.was_there(e)]
+        check_recorded(said, world.recording.lines, until)
 
 
 def is_open(state: str) -> bool:

@@ -5,6 +5,7 @@ hand. Where something lies between the stream and a reader, `holds` is what the 
 """
 
 from protocol.limits import MARK_INTERVAL, MARK_SILENCE_MAX, MS, SECOND
+from protocol.topics import MARK
 from tests.simulation.log import Moment, Sides
 from tests.simulation.markets import AUDITED_WITHIN, TOLD_WITHIN
 
@@ -198,9 +199,19 @@ class Subscriber:
             case "holds" if moment.state in USABLE:
                 self._hold(moment)
             case "counted":
-                missed = [m for m in self._missed.get(key, []) if m.epoch == moment.epoch]
-                text = f"{moment.who} counts {moment.count} losses on {moment.ticker}"
-                assert moment.count == len(missed), f"{text}, and there were {len(missed)}"
+                self._count(key, moment)
+
+    def _count(self, key: tuple[str, str], moment: Moment) -> None:
+        """It knows a number of the topic: all that is missing up to there is counted. What was
+        said after that it can't know only if a mark is missing, too, or that life is over."""
+        missed = [m for m in self._missed.get(key, []) if m.epoch == moment.epoch]
+        known = [m for m in missed if m.seq <= moment.seq]
+        text = f"{moment.who} counts {moment.count} losses on {moment.ticker}"
+        assert moment.count == len(known), f"{text}, and there were {len(known)}"
+        last = max((m.at for m in missed if m.seq > moment.seq), default=0)
+        marks = self._missed.get((moment.who, MARK), [])
+        excused = moment.state == "over" or any(mark.at >= last for mark in marks)
+        assert not last or excused, f"{text}, and does not know of the last ones"
 
     def _hear(self, key: tuple[str, str], moment: Moment) -> None:
         """The bus does not turn things round: that it does not is a promise of the simulation."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from protocol.limits import MS, SECOND
 from protocol.messages import Follow
-from tests.simulation.checkers import Watch, check_all_live, check_books_meet
+from tests.simulation.checkers import Watch, check_all_live, check_books_meet, check_taps
 from tests.simulation.day import HOUR
 from tests.simulation.faults import Faults
 from tests.simulation.feed import BOOKS, Connection, Feed, Frame, Subscription
@@ -28,11 +28,16 @@ NEWS = ("lost", "stale")
 
 
 def lived(
-    seed: int, faults: Faults, end: int, plan: Plan, follow: tuple[str, ...] = ("*",)
+    seed: int,
+    faults: Faults,
+    end: int,
+    plan: Plan,
+    follow: tuple[str, ...] = ("*",),
+    taps: bool = False,
 ) -> World:
     """A day that goes by a plan. In the end each book is live, and the exchange's own."""
     with small_bounds():
-        world = World(seed, faults, follow=follow)
+        world = World(seed, faults, follow=follow, taps=taps)
         watch = Watch(world)
         watch.fresh.healed = 0
         plan(world)
@@ -45,6 +50,7 @@ def lived(
             watch.check_data()
         check_all_live(world)
         check_books_meet(world, watch.book)
+        check_taps(world, watch)
         return world
 
 
@@ -191,7 +197,8 @@ def acknowledgements_are_lost(seed: int) -> World:
         moves(world, 100 * MS, 60 * SECOND)
         often(world, lambda: world.sockets.drop("market1"), 15 * SECOND, 45 * SECOND)
 
-    return lived(seed, Faults(ack_lost=0.3, command_fails=0.3), 60 * SECOND, plan)
+    faults = Faults(ack_lost=0.3, command_fails=0.3, frame_skip=0.03)
+    return lived(seed, faults, 60 * SECOND, plan)
 
 
 def subscriptions_end(seed: int) -> World:
@@ -287,6 +294,27 @@ def links_are_black_holes(seed: int) -> World:
     return lived(seed, Faults(), 70 * SECOND, plan)
 
 
+def the_private_link_is_dead(seed: int) -> World:
+    """Nothing of our account would be heard any more: within seconds there is another link."""
+    connections = []
+
+    def plan(world: World) -> None:
+        moves(world, 200 * MS, 20 * SECOND)
+        for when in (TROUBLE_AT, TROUBLE_AT + 6 * SECOND):
+            world.at(when, functools.partial(look, world))
+        world.at(TROUBLE_AT, lambda: world.sockets.swallow("private", FOR_GOOD))
+
+    def look(world: World) -> None:
+        connections.append(world.exchange.feed.connections.get("private"))
+
+    world = lived(seed, Faults(), 20 * SECOND, plan)
+    before, after = connections
+    assert before is not None
+    assert after is not before, "fresh: nobody has noticed that the private link is dead"
+    check_unpunished(world, SETTLED_AT)
+    return world
+
+
 def data_is_late(seed: int) -> World:
     """By one second and a half, by three, and by eight. In the end it is in time."""
     return _late(seed, Faults(), 0)
@@ -350,7 +378,7 @@ def the_bus_is_lossy(seed: int) -> World:
             world.at(when * SECOND, lambda: world.crash("stream"))
 
     faults = Faults(bus_drop=0.2, tap_loss=0.1, bus_delay_max=50 * MS, slow_pace=60 * MS)
-    return lived(seed, faults, 40 * SECOND, plan)
+    return lived(seed, faults, 40 * SECOND, plan, taps=True)
 
 
 def the_last_message_is_lost(seed: int) -> World:
@@ -362,7 +390,7 @@ def the_last_message_is_lost(seed: int) -> World:
         world.at(20 * SECOND + 50 * MS, lambda: _cut(world, 0.0))
         world.at(20 * SECOND, world.exchange.move)
 
-    return lived(seed, Faults(), 40 * SECOND, plan)
+    return lived(seed, Faults(), 40 * SECOND, plan, taps=True)
 
 
 def _cut(world: World, share: float) -> None:
@@ -390,6 +418,7 @@ ROUGH: tuple[Callable[[int], World], ...] = (
     a_subscription_is_given_back,
     the_exchange_lies,
     links_are_black_holes,
+    the_private_link_is_dead,
     data_is_late,
     data_is_late_and_the_clock_is_wrong,
     data_is_late_from_the_first_frame_on,

@@ -83,8 +83,8 @@ def heard(seq: int, epoch: int = 1) -> Moment:
     return Moment(0, "heard", "book.A", who="d", epoch=epoch, seq=seq)
 
 
-def counted(count: int, topic: str = "book.A", epoch: int = 1) -> Moment:
-    return Moment(0, "counted", topic, who="d", count=count, epoch=epoch)
+def counted(count: int, topic: str = "book.A", seq: int = 9, state: str = "") -> Moment:
+    return Moment(0, "counted", topic, who="d", count=count, epoch=1, seq=seq, state=state)
 
 
 SETTLED = Moment(0, "settled", "")
@@ -127,6 +127,8 @@ GOOD: list[History] = [
     (subscriber, [missed(0, 2, who="far"), holds(NOTICED_WITHIN + 1, ONE, who="far")]),
     (subscriber, [missed(0, 2, "book.B"), holds(NOTICED_WITHIN + 1, ONE)]),
     (subscriber, [missed(0, 2), missed(0, 5), missed(0, 1, epoch=2), counted(2), counted(0, "x")]),
+    (subscriber, [missed(0, 2), missed(5, 7), missed(6, 1, "mark"), counted(1, seq=6)]),
+    (subscriber, [missed(0, 2), missed(5, 7), counted(1, seq=6, state="over")]),
 ]
 BAD: list[tuple[Callable[[], Promise], list[Moment], str]] = [
     (Book, [was(0, ONE), snapshot(1, WRONG)], "never had"),
@@ -157,6 +159,8 @@ BAD: list[tuple[Callable[[], Promise], list[Moment], str]] = [
     (subscriber, [missed(0, 1, epoch=2), holds(NOTICED_WITHIN + 1, ONE)], "has missed 1"),
     (subscriber, [missed(0, 2), counted(0)], "counts 0 losses on book.A, and there were 1"),
     (subscriber, [missed(0, 2), counted(2)], "counts 2 losses"),
+    (subscriber, [missed(0, 2), missed(5, 7), counted(1, seq=6)], "know of the last ones"),
+    (subscriber, [missed(5, 7), missed(4, 1, "mark"), counted(0, seq=6)], "know of the last ones"),
 ]
 
 

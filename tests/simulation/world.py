@@ -26,6 +26,7 @@ from actors.stream.core import Stream
 from actors.stream.wire import (
     CloseSocket,
     FollowSaved,
+    Listened,
     OpenSocket,
     SaveFollow,
     SendFrame,
@@ -67,6 +68,7 @@ from tests.simulation.log import Event, Moment, Sight, What
 from tests.simulation.outsiders import Operator, Outsider, Program
 from tests.simulation.readers import Attached, Desk
 from tests.simulation.sockets import Sockets
+from tests.simulation.taps import RAW, Recording, Verifier
 from tests.simulation.wire import Wire
 
 NAMES = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "trader")
@@ -95,6 +97,7 @@ class World:
         faults: Faults | None = None,
         traced: bool = False,
         follow: tuple[str, ...] = ("*",),
+        taps: bool | None = None,
     ) -> None:
         self.now = SECOND
         self.dice = random.Random(f"{seed}/world")
@@ -128,6 +131,11 @@ class World:
             "program": self.program,
             self.attached.name: self.attached,
         }
+        self.verifier: Verifier | None = None
+        self.recording: Recording | None = None
+        if self.faults.tap_loss > 0 if taps is None else taps:
+            self.verifier, self.recording = Verifier(self), Recording(self)
+            self.outsiders[self.recording.name] = self.recording
         self.processes: dict[str, Process | None] = dict.fromkeys(NAMES)
         for name in NAMES:
             self.start(name)
@@ -179,6 +187,8 @@ class World:
             process.latch = latch.Keeper(self, process)
         self.processes[name] = process
         self.feed(process, Started(self.wall))
+        if name == "stream" and self.recording is not None:
+            self.feed(process, Listened(self.wall, RAW, True))
 
     def _build(self, name: str, identity: Identity) -> Core:
         dice = random.Random(self.dice.random())

@@ -32,6 +32,23 @@ def test_a_gap_loses_every_book_until_its_snapshot_comes() -> None:
     assert scene.core.tally.gaps == 1
 
 
+def test_a_gap_counts_while_other_channels_are_not_acknowledged_yet() -> None:
+    """Books are live with their first snapshot, and the acknowledgement of another channel may
+    never come (simulation, seeds 221 and 2008)."""
+    scene = Scene()
+    scene.markets(A, B)
+    scene.open()
+    msg = {"channel": "orderbook_delta", "sid": 1}
+    scene.frame({"type": "subscribed", "id": 1, "msg": msg})
+    for ticker in (A, B):
+        scene.snapshot(ticker, [["0.4700", "3.00"]])
+    scene.seq(1)
+    effects = scene.delta(B, "yes", "0.4700", "1.00")
+    assert published(effects) == [BookLost(A, "sequence: gap"), BookLost(B, "sequence: gap")]
+    (command,) = sent(effects)
+    assert command["params"] == {"sids": [1], "market_tickers": [A, B], "action": "get_snapshot"}
+
+
 def test_a_snapshot_that_shows_the_gap_is_itself_good() -> None:
     scene = Scene()
     scene.go_live(A, B)
