@@ -117,10 +117,11 @@ class Dialogue:
         effects: list[Effect] = []
         for channel in command.channels:
             if channel == frame.msg.channel:
-                if not self.commands.counts(frame.id, channel):
+                same = self.subscriptions.sids.get(channel, frame.msg.sid) == frame.msg.sid
+                if same and not self.commands.counts(frame.id, channel):
                     self.tally.duplicates += 1
                     return []  # said a second time: its number goes on, and others are still due
-                if self.subscriptions.sids.get(channel, frame.msg.sid) != frame.msg.sid:
+                if not same:
                     effects += self.distrust(now, at, channel, "subscribed under another number")
                 self.subscriptions.add(channel, frame.msg.sid, now)
                 self.begun(channel, frame.msg.sid)
