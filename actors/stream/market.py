@@ -132,7 +132,7 @@ class Market(Carrier):
         self, now: int, at: int, place: Place, frame: AnyFrame, out: list[Effect]
     ) -> None:
         """Books can't be trusted after a hole; a hole in other channels can only be counted."""
-        book = self.subscriptions.channels.get(getattr(frame, "sid", None) or 0) == BOOKS
+        book = getattr(frame, "sid", None) == self._book_sid
         if book:
             out += self._distrust(now, at, f"sequence: {place.value}")
         if book and place is Place.OUT_OF_ORDER and isinstance(frame, DeltaFrame | SnapshotFrame):
@@ -396,7 +396,7 @@ class Market(Carrier):
     def deadlines(self) -> list[int | None]:
         found = [self._recovery.deadline]
         heard = self.subscriptions.heard_at(BOOKS)
-        if heard is not None and self._book_sid >= 0:
+        if heard is not None:
             found.append(self._probe.deadline(heard, self.connection.heard_at, self._late))
         found += [since + CROSSED_MAX for since in self._crossed.values()]
         return found

@@ -243,3 +243,16 @@ def test_the_name_of_a_type_is_not_kept_whole() -> None:
     scene.go_live(A)
     scene.frame({"type": "x" * 100_000})
     assert max(map(len, scene.core.tally.named)) < 100
+
+
+def test_a_subscription_that_the_exchange_still_has() -> None:
+    scene = Scene()
+    scene.go_live(A)
+    scene.frame({"type": "error", "sid": 1, "msg": {"code": 25, "msg": "dead"}})
+    (again,) = [c for c in sent(scene.take()) if c["cmd"] == "subscribe"]
+    scene.frame({"type": "ok", "id": again["id"], "sid": 1, "seq": 9, "msg": {}})
+    scene.snapshot(A, *BOOK, seq=10)
+    assert scene.ask_book(A).state == "live"
+    scene.take()
+    scene.delta(A, "yes", "0.4600", "1.00", seq=12)
+    assert scene.ask_book(A).state == "lost" and len(sent(scene.take())) == 1
