@@ -169,9 +169,10 @@ class Reader:
                     follower.hear(now, envelope)
                 changed = set(self._followers)
         while self._dealer.poll(0):
-            body = decode_letter(self._dealer.recv_multipart()[-1]).body
+            letter = decode_letter(self._dealer.recv_multipart()[-1])
+            body = letter.body
             if isinstance(body, BookAnswer) and body.ticker in self._followers:
-                self._followers[body.ticker].adopt(body)
+                self._followers[body.ticker].adopt(body, letter.id)
                 changed.add(body.ticker)
         return changed
 
