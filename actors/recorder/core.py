@@ -295,7 +295,7 @@ class Recorder:
 
     def _summary(self, silent: bool = False) -> str:
         if not self._heard:
-            return "waiting for the stream: nothing heard yet"
+            return "nothing heard of the stream"
         words: list[Any] = [
             f"{self._frames} frames, {self._written} bytes written, "
             f"{len(self._kept) + (self._segment is not None)} segments, {self._holes} holes, "
