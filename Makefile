@@ -40,7 +40,7 @@ run: setup
 	@exec $(BIN)/honcho start
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m tests.halves
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -68,10 +68,10 @@ class Reading(Struct):
     min_ts: int  # Unix seconds: what is older has been read before
     askers: list[Asker]
     steps: list[Step]  # the first is being read
-    compared: int = 0  # monotonic; when all of it was on record and was held against the ledger
     oldest_doubt: int = 0  # microseconds; 0: no order is in doubt
     history_ts: int = 0  # Unix seconds: since when the history is read, if it has to be
     cursor: str = ""
+    compared: int = 0  # monotonic; when all of it was on record and was held against the ledger
     cursors: set[str] = set()
     tries: int = 0  # of the current page
     user_data_at: int = 0  # microseconds; 0: the exchange did not say

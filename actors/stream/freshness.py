@@ -122,6 +122,7 @@ class Freshness:
             self._settle()
         if delay > self.above:
             self._lateness = delay - self._offset
+            self.as_of = min(self.as_of, at - self._lateness)  # answers may have come as late
             return self.suspect(now, Verdict.LATE, "", ping)
         return self._in_time(at, delay)
 

@@ -197,7 +197,8 @@ def acknowledgements_are_lost(seed: int) -> World:
         moves(world, 100 * MS, 60 * SECOND)
         often(world, lambda: world.sockets.drop("market1"), 15 * SECOND, 45 * SECOND)
 
-    return lived(seed, Faults(ack_lost=0.3, command_fails=0.3), 60 * SECOND, plan)
+    faults = Faults(ack_lost=0.3, command_fails=0.3, frame_skip=0.03)
+    return lived(seed, faults, 60 * SECOND, plan)
 
 
 def subscriptions_end(seed: int) -> World:
@@ -291,6 +292,27 @@ def links_are_black_holes(seed: int) -> World:
         world.at(50 * SECOND, lambda: world.sockets.swallow("market1", FOR_GOOD))
 
     return lived(seed, Faults(), 70 * SECOND, plan)
+
+
+def the_private_link_is_dead(seed: int) -> World:
+    """Nothing of our account would be heard any more: within seconds there is another link."""
+    connections = []
+
+    def plan(world: World) -> None:
+        moves(world, 200 * MS, 20 * SECOND)
+        for when in (TROUBLE_AT, TROUBLE_AT + 6 * SECOND):
+            world.at(when, functools.partial(look, world))
+        world.at(TROUBLE_AT, lambda: world.sockets.swallow("private", FOR_GOOD))
+
+    def look(world: World) -> None:
+        connections.append(world.exchange.feed.connections.get("private"))
+
+    world = lived(seed, Faults(), 20 * SECOND, plan)
+    before, after = connections
+    assert before is not None
+    assert after is not before, "fresh: nobody has noticed that the private link is dead"
+    check_unpunished(world, SETTLED_AT)
+    return world
 
 
 def data_is_late(seed: int) -> World:
@@ -396,6 +418,7 @@ ROUGH: tuple[Callable[[int], World], ...] = (
     a_subscription_is_given_back,
     the_exchange_lies,
     links_are_black_holes,
+    the_private_link_is_dead,
     data_is_late,
     data_is_late_and_the_clock_is_wrong,
     data_is_late_from_the_first_frame_on,

@@ -4,7 +4,7 @@ by the checker that is there for it, which the first word of the words says.
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 import actors.stream.connection
 import actors.stream.dialogue
 import protocol.follower
+from actors.recorder.core import Recorder
 from actors.stream.audit import Audit
 from actors.stream.books import Books
 from actors.stream.comparison import Comparison
@@ -21,16 +22,18 @@ from actors.stream.lines import Lines
 from actors.stream.market import Market
 from actors.stream.probe import Probe
 from actors.stream.subscriptions import Place, Subscriptions
+from protocol.continuity import Continuity
 from protocol.follower import BookFollower
 from protocol.kalshi.frames import OkFrame, SnapshotFrame
 from protocol.messages import BookStale
 from protocol.sequence import Cursor, Verdict
 from tests.simulation import stream_days
+from tests.simulation.feed import BOOKS
 from tests.simulation.planting import planted
 from tests.simulation.test_simulation import Mistake
 from tests.simulation.world import World
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2)
 
 
 # Numbers
@@ -121,6 +124,19 @@ def a_snapshot_of_a_former_subscription_is_taken() -> AbstractContextManager[Non
     return planted(Market, "sort", sort)
 
 
+def a_subscription_counts_once_all_channels_are_acknowledged() -> AbstractContextManager[None]:
+    def completed(self: Market, now: int, at: int, command: Any) -> Any:
+        if command.kind == "subscribe":
+            self._book_sid = self.subscriptions.sids.get(BOOKS, -1)
+        return right(self, now, at, command)
+
+    right = Market.completed
+    stack = ExitStack()
+    stack.enter_context(planted(Market, "begun", lambda *_: None))
+    stack.enter_context(planted(Market, "completed", completed))
+    return stack
+
+
 # What is of a past moment
 
 
@@ -158,8 +174,8 @@ def silence_is_ignored() -> AbstractContextManager[None]:
 def a_probe_without_an_answer_means_nothing() -> AbstractContextManager[None]:
     right = Probe.failed
 
-    def failed(self: Probe, now: int) -> bool:
-        return right(self, now) and False
+    def failed(self: Probe, *told: Any) -> bool:
+        return right(self, *told) and False
 
     return planted(Probe, "failed", failed)
 
@@ -186,7 +202,7 @@ def a_difference_in_an_audit_is_ignored() -> AbstractContextManager[None]:
 
 
 def a_quiet_market_is_a_dead_one() -> AbstractContextManager[None]:
-    def failed(self: Probe, now: int) -> bool:
+    def failed(self: Probe, *told: Any) -> bool:
         asked, self._by = self._by is not None, None
         return asked
 
@@ -251,6 +267,31 @@ def a_follower_ignores_that_its_book_is_stale() -> AbstractContextManager[None]:
     return planted(BookFollower, "_take", take)
 
 
+# Those who only listen
+
+
+def a_lost_last_message_is_not_counted() -> AbstractContextManager[None]:
+    return planted(Continuity, "_last", lambda *_: None)
+
+
+def a_gap_on_the_bus_is_not_counted() -> AbstractContextManager[None]:
+    right = Continuity._said
+
+    def said(self: Continuity, speaker: Any, envelope: Any, found: Any) -> Verdict:
+        return right(self, speaker, envelope, [])
+
+    return planted(Continuity, "_said", said)
+
+
+def a_hole_is_not_written_down() -> AbstractContextManager[None]:
+    right = Recorder._hole
+
+    def hole(self: Recorder, now: int, at: int, hole: Any) -> Any:
+        return right(self, now, at, hole) if hole.why == "start" else []
+
+    return planted(Recorder, "_hole", hole)
+
+
 Day = Callable[[int], World]
 CAUGHT: list[tuple[Mistake, Day, str]] = [
     (a_gap_is_not_noticed, stream_days.frames_are_missing, "^book: "),
@@ -283,6 +324,11 @@ CAUGHT: list[tuple[Mistake, Day, str]] = [
         stream_days.a_subscription_is_given_back,
         "^book: ",
     ),
+    (
+        a_subscription_counts_once_all_channels_are_acknowledged,
+        stream_days.acknowledgements_are_lost,
+        "^book: ",
+    ),
     (late_data_is_not_noticed, stream_days.data_is_late, "^fresh: .* is late"),
     (
         the_clocks_are_taken_to_differ_by_whatever_comes,
@@ -300,7 +346,7 @@ CAUGHT: list[tuple[Mistake, Day, str]] = [
         stream_days.links_are_black_holes,
         "^fresh: .* vouches for too much",
     ),
-    (silence_is_ignored, stream_days.links_are_black_holes, "^fresh: .* another book"),
+    (silence_is_ignored, stream_days.the_private_link_is_dead, "^fresh: nobody has noticed"),
     (
         a_probe_without_an_answer_means_nothing,
         stream_days.a_subscription_is_dead,
@@ -321,6 +367,13 @@ CAUGHT: list[tuple[Mistake, Day, str]] = [
     (a_follower_ignores_marks, stream_days.the_last_message_is_lost, "^subscriber: .* has missed"),
     (a_follower_goes_on_in_another_epoch, stream_days.the_bus_is_lossy, "^book: .* wrong"),
     (a_follower_goes_on_over_a_gap, stream_days.the_bus_is_lossy, "^book: .* wrong"),
+    (
+        a_lost_last_message_is_not_counted,
+        stream_days.the_last_message_is_lost,
+        "^subscriber: verifier counts|^subscriber: .* last ones",
+    ),
+    (a_gap_on_the_bus_is_not_counted, stream_days.the_bus_is_lossy, "^subscriber: verifier counts"),
+    (a_hole_is_not_written_down, stream_days.the_bus_is_lossy, "missing in the recording"),
     (a_follower_ignores_that_its_book_is_stale, stream_days.data_is_late, "^book: .* it is stale"),
 ]
 

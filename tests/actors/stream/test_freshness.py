@@ -284,3 +284,12 @@ def test_age_is_since_the_connection_last_proved_alive() -> None:
     scene.now += SECOND // 2
     change(scene, 2_000_000)
     assert scene.ask_book(A).as_of == was
+
+
+def test_answers_that_came_as_late_as_the_first_book_vouch_for_nothing() -> None:
+    """What subscribes carries no time; the first frame that has one shows how old it all is
+    (simulation)."""
+    scene = on_air(date=1, late=3_000_000)
+    answer = scene.ask_book(A)
+    assert answer.state == "stale"
+    assert scene.at - answer.as_of >= 1_900_000  # three seconds, less what a Date leaves open
