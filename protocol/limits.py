@@ -49,6 +49,7 @@ BLOCK_INTERVAL: Final = 1 * SECOND  # or so long after its first line: what a ki
 BLOCKS_MAX: Final = 20_000  # in one segment
 BLOCK_BYTES_MAX: Final = 64 * 1024 * 1024  # of one block that is read: no file fills the memory
 SEGMENT_BYTES_MIN: Final = 64 * 1024
+SECONDS_MAX: Final = 366 * 24 * 3_600  # for which a command is told to run, then it ends
 BOOKS_ASKED_MAX: Final = 50  # asked of the stream at once, every SNAPSHOT_RETRY
 HELD_MAX: Final = 10_000  # changes of one market that wait for its book, in a replay
 HOLE_PLAYED_MAX: Final = 1 * SECOND  # a replay does not wait longer where nothing is recorded
