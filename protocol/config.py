@@ -5,6 +5,7 @@ processes are started in (the project's root, for honcho). A variable `SIDECAR_<
 overrides `[section] key`, so `SIDECAR_PAPER_SPEED=200` overrides `[paper] speed`.
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -232,8 +233,8 @@ def _check(settings: Settings, where: str) -> None:
     ):
         if not 1 <= port <= 65535:
             raise ConfigError(f"{where}: {section}.port is {port}, expected 1 to 65535")
-    if not settings.paper.speed > 0:
-        raise ConfigError(f"{where}: paper.speed is {settings.paper.speed}, expected more than 0")
+    if not 0 < (speed := settings.paper.speed) < math.inf:
+        raise ConfigError(f"{where}: paper.speed is {speed}, expected more than 0, and finite")
     if not 0 <= settings.paper.idle_markets <= IDLE_MARKETS_MAX:
         raise ConfigError(
             f"{where}: paper.idle_markets is {settings.paper.idle_markets}, "

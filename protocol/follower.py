@@ -60,6 +60,7 @@ class BookFollower:
         self._pending: list[Envelope] = []  # contiguous, ends at the cursor
         self._ask_at = now
         self._asked = 0
+        self._doubted = 0  # of those asked for: answers up to here may be too old
 
     @property
     def live(self) -> bool:
@@ -81,8 +82,16 @@ class BookFollower:
             self._heard_at = now
             self._said(envelope)
 
-    def adopt(self, answer: BookAnswer) -> None:
-        """Take a snapshot from the stream, and what was published after it."""
+    def adopt(self, answer: BookAnswer, id: str = "") -> None:
+        """Take a snapshot from the stream, and what was published after it.
+
+        `id` is that of its letter. An answer to what was asked before a mark was missing may be
+        from before what was missed with it: it is left. Without an id, that is for the caller to
+        know.
+        """
+        number = id.removeprefix(f"book:{self.ticker}:")
+        if number.isdecimal() and int(number) <= self._doubted:
+            return
         if self.whole or answer.ticker != self.ticker or answer.state not in ("live", "stale"):
             return
         if answer.epoch < self.cursor.epoch:
@@ -107,7 +116,7 @@ class BookFollower:
     def due(self, now: int, at: int) -> list[Effect]:
         """Ask for a snapshot while lost; notice silence."""
         if self.whole and now - self._heard_at > MARK_SILENCE_MAX:
-            self._lose()
+            self._doubt()
         if self.whole or now < self._ask_at:
             return []
         self._ask_at = now + SNAPSHOT_RETRY
@@ -168,13 +177,18 @@ class BookFollower:
         if verdict is Verdict.DUPLICATE:
             return
         self._heard_at = now
-        last = mark.topics.get(self._topic)
-        behind = last is not None and (envelope.epoch, last) > (
-            self.cursor.epoch,
-            self.cursor.seq,
-        )
-        if behind or verdict is not Verdict.NEXT or envelope.epoch != self.cursor.epoch:
+        last = mark.topics.get(self._topic, 0)
+        if last and self.cursor.admit(envelope.epoch, last) is not Verdict.DUPLICATE:
+            self._lose()  # and no answer from before that will do
+        if verdict is not Verdict.NEXT:
+            self._doubt()
+        elif envelope.epoch != self.cursor.epoch:
             self._lose()
+
+    def _doubt(self) -> None:
+        """Anything may have been missed: only what is asked for from now on is of use."""
+        self._lose()
+        self._doubted = self._asked
 
 
 class LedgerFollower:

@@ -25,6 +25,8 @@ from protocol.units import decode_unit, encode_unit
 FORMAT: Final = 1
 SEGMENT: Final = ".jsonl.gz"
 INDEX: Final = ".index.json"
+# A hole of these topics, or of any, hides what a book was made of, or that it was made anew.
+BLIND: Final = ("", "raw.orderbook_delta", "raw.control", "raw.malformed")
 
 _NAME = re.compile(r"raw-([0-9]{8})\.jsonl\.gz", re.ASCII)
 

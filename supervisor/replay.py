@@ -1,6 +1,7 @@
 """`sidecar replay`: the whole engine on a recording, once it is known to be whole."""
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -23,14 +24,14 @@ def run(arguments: argparse.Namespace) -> int:
         settings = load_settings()
         if not settings.paper.enabled:
             raise ConfigError("a recording is played in the paper profile, not beside real money")
-        if not arguments.speed > 0:
-            raise ConfigError(f"--speed is {arguments.speed}, expected more than 0")
-        damaged = _look(path)
+        if not 0 < arguments.speed < math.inf:
+            raise ConfigError(f"--speed is {arguments.speed}, expected more than 0, and finite")
+        damaged = _look(path, arguments.check)
+        if arguments.check:
+            return DAMAGED if damaged else 0
         if damaged and not arguments.damaged:
             print("replay: not played; --damaged plays what can be read", file=sys.stderr)
             return DAMAGED
-        if arguments.check:
-            return DAMAGED if damaged else 0
         set_up(settings)
         check(settings, NAMES)
     except (ConfigError, LockHeld, OSError) as e:
@@ -40,11 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
     _start(path, arguments.speed, arguments.damaged)
 
 
-def _look(path: str) -> bool:
-    """Say what a recording is and what is wrong with it. Returns whether that is damage."""
+def _look(path: str, only: bool) -> bool:
+    """Say what a recording is and what is wrong with it. Returns whether that is damage.
+
+    Raises ConfigError where there is nothing to play, or nothing to look at (`only`).
+    """
     if not is_recording(path):  # a plain capture has nothing to be held against
         if not os.path.isfile(path):
             raise ConfigError(f"{path}: no such file or folder")
+        if only:
+            raise ConfigError(f"{path}: no recording, so there is nothing to hold it against")
         return False
     findings = findings_of(path)
     for finding in findings:

@@ -18,6 +18,10 @@ from protocol.machine import (
 )
 from protocol.messages import FollowerReport
 
+WHOLE: Final = 0  # exit code: nothing was lost
+LOST: Final = 1  # exit code: something was
+UNTOLD: Final = 2  # exit code: nobody can say, or nobody spoke
+
 STEPS: Final = 16  # of one doubling: an age is told to within 6 %
 
 
@@ -65,7 +69,7 @@ def _top(bin: int) -> int:
 
 
 class Tally:
-    """The core of the command: it ends with 1 if anything was lost, else with 0."""
+    """The core of the command: it ends with LOST, UNTOLD or WHOLE."""
 
     def __init__(
         self, name: str, epoch: int, prefixes: tuple[str, ...], count: int = 0, seconds: float = 0
@@ -158,5 +162,12 @@ class Tally:
             words += f", {self._unsure} times not to be told whether anything was lost"
         if self._continuity.unwatched:
             words += f", {self._continuity.unwatched} messages of topics beyond the bound"
-        lost = bool(self._continuity.missing)
-        return [*effects, Say(words), Finish(1 if lost else 0)]
+        if not self._all.count:
+            words += ", nobody spoke: does the engine run?"
+        return [*effects, Say(words), Finish(self._code())]
+
+    def _code(self) -> int:
+        if self._continuity.missing:
+            return LOST
+        unsure = self._unsure or self._continuity.unwatched or not self._all.count
+        return UNTOLD if unsure else WHOLE

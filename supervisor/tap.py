@@ -9,6 +9,7 @@ from typing import Final
 from protocol import topics
 from protocol.config import Settings
 from protocol.errors import ConfigError
+from protocol.limits import SECONDS_MAX
 from protocol.machine import Effect
 from protocol.runtime.bus import Bus, tap
 from protocol.runtime.log import start as start_log
@@ -26,6 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError as e:
         print(f"tap: {e}", file=sys.stderr)
         return MISCONFIGURED
+    wrong = _flaw(arguments)
+    if wrong:
+        print(f"tap: {wrong}", file=sys.stderr)
+        return MISCONFIGURED
     prefixes = wanted(arguments.prefix)
     if arguments.verify:
         return asyncio.run(_verify(settings, prefixes, arguments.count, arguments.seconds))
@@ -35,6 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
         if count == arguments.count:
             break
     return 0
+
+
+def _flaw(arguments: argparse.Namespace) -> str:
+    """What is wrong with the command line; "" if nothing is."""
+    if arguments.count < 0:
+        return f"--count: {arguments.count}, expected 0 (no end) or more"
+    if not 0 <= arguments.seconds <= SECONDS_MAX:
+        return f"--seconds: {arguments.seconds}, expected 0 (no end) to {SECONDS_MAX}"
+    if arguments.seconds and not arguments.verify:
+        return "--seconds goes with --verify"
+    return ""
 
 
 def wanted(prefixes: list[str]) -> tuple[str, ...]:

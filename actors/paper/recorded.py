@@ -23,9 +23,8 @@ from actors.paper.capture import (
 from actors.paper.fixed import DOLLAR
 from actors.paper.matching import Side
 from protocol.limits import HELD_MAX, HOLE_PLAYED_MAX, US
-from protocol.recording import Hole, Recorded, SeenBook, read_line
+from protocol.recording import BLIND, Hole, Recorded, SeenBook, read_line
 
-BLIND: Final = ("", "raw.orderbook_delta", "raw.control", "raw.malformed")  # see the recorder
 TERMINAL: Final = (10, 17, 18, 25)  # error codes that end a subscription (FACTS.md section 4.1)
 PAUSE_US: Final = HOLE_PLAYED_MAX // US
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from actors.recorder.shell import serve
 from actors.recorder.wire import Bounds
-from protocol.limits import BLOCK_BYTES, SEGMENT_BYTES_MIN
+from protocol.limits import BLOCK_BYTES, SECONDS_MAX, SEGMENT_BYTES_MIN
 from protocol.runtime.process import MISCONFIGURED, main
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
@@ -33,8 +33,8 @@ def arguments_of(words: list[str]) -> argparse.Namespace:
         wrong = f"--segment-bytes: {found.segment_bytes}, expected {SEGMENT_BYTES_MIN} or more"
     elif found.max_bytes < (least := 2 * found.segment_bytes + BLOCK_BYTES):
         wrong = f"--max-bytes: {found.max_bytes}, expected {least} (two segments) or more"
-    elif not found.seconds >= 0:
-        wrong = f"--seconds: {found.seconds}, expected 0 or more"
+    elif not 0 <= found.seconds <= SECONDS_MAX:
+        wrong = f"--seconds: {found.seconds}, expected 0 (no end) to {SECONDS_MAX}"
     elif bad := [name for name in found.channels if not CHANNEL.fullmatch(name)]:
         wrong = f"--channels: {bad[0]!r} is no channel's name"
     if wrong:

@@ -46,15 +46,22 @@ from protocol.machine import (
     Tell,
 )
 from protocol.messages import BookAnswer, FollowerReport, RawFrame
-from protocol.recording import FORMAT, Head, Hole, book_line, frame_line, head_line, hole_line
+from protocol.recording import (
+    BLIND,
+    FORMAT,
+    Head,
+    Hole,
+    book_line,
+    frame_line,
+    head_line,
+    hole_line,
+)
 from protocol.sequence import Verdict
 
 SAY_INTERVAL: Final = 5 * SECOND  # between two lines that say how it goes
 STOPPED: Final = 0  # exit code
 STORAGE: Final = 1  # exit code: nothing more can be written
 BLOCK_OVERHEAD: Final = 1_024  # what gzip adds to lines that can't be compressed, and more
-BLIND: Final = ("raw.orderbook_delta", "raw.control", "raw.malformed", "")  # to miss one is to
-# miss what a book was made of, or that it was made anew
 
 
 class Recorder:
@@ -295,7 +302,7 @@ class Recorder:
 
     def _summary(self, silent: bool = False) -> str:
         if not self._heard:
-            return "waiting for the stream: nothing heard yet"
+            return "nothing heard of the stream"
         words: list[Any] = [
             f"{self._frames} frames, {self._written} bytes written, "
             f"{len(self._kept) + (self._segment is not None)} segments, {self._holes} holes, "

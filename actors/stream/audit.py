@@ -146,8 +146,8 @@ class Audit:
     def _settle(self, now: int, at: int, batch: _Batch) -> list[Effect]:
         effects: list[Effect] = []
         for followed, comparison in batch.books:
-            same_book = followed.comparison is comparison
-            finding = comparison.settle() if same_book else Finding.OPEN
+            fit = followed.comparison is comparison and not followed.stale
+            finding = comparison.settle() if fit else Finding.OPEN
             if finding is Finding.SAME:
                 self.done += 1
                 followed.audited_at = at

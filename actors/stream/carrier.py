@@ -111,6 +111,8 @@ class Carrier(Line):
             effects = super().refused(now, at, command, frame, what)
         if command is None or command.kind not in ("subscribe", "add_markets"):
             return effects
+        if command.kind == "add_markets" and command.sid not in self.subscriptions.channels:
+            return effects  # the subscription has ended: these were asked for with the new one
         if frame.msg.code == MARKETS_FULL:
             return effects + self._full(now, at, command, what)
         if BOOKS in command.channels:

@@ -1,6 +1,7 @@
 """Commands of one connection: numbered, a few under way at a time, each with a deadline."""
 
 from collections import deque
+from itertools import chain
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -56,6 +57,7 @@ class _UnderWay(Struct):
     command: Command
     answers: int  # still to come
     by: int
+    named: set[Channel] = set()  # by answers so far
 
 
 class Commands:
@@ -87,6 +89,10 @@ class Commands:
     def ask_later(self, now: int, command: Command) -> None:
         """The exchange wants fewer commands: this one again, first, and after a while."""
         self._queue.appendleft(command)
+        self.slow_down(now)
+
+    def slow_down(self, now: int) -> None:
+        """Send none for a while."""
         self._not_before = now + COMMAND_RETRY
 
     def send_unanswered(self, command: Command) -> tuple[int, Effect]:
@@ -113,6 +119,15 @@ class Commands:
         waiting = None if id is None else self._under_way.get(id)
         return None if waiting is None else waiting.command
 
+    def counts(self, id: int | None, channel: Channel) -> bool:
+        """Whether an answer names this channel for the first time. True where nobody waits."""
+        waiting = None if id is None else self._under_way.get(id)
+        if waiting is None:
+            return True
+        before = len(waiting.named)
+        waiting.named.add(channel)
+        return len(waiting.named) > before
+
     def answered(self, id: int | None) -> Command | None:
         """Count an answer. Returns the command once it has all of its own."""
         waiting = None if id is None else self._under_way.get(id)
@@ -137,6 +152,14 @@ class Commands:
     def begun(self, id: int | None) -> Command | None:
         """The command that this answers, also if it was refused: it may have been in part only."""
         return self.of(id) or (None if id is None else self._refused.get(id))
+
+    def letting_go(self, channel: Channel, ticker: str) -> bool:
+        """Whether a market is still to be deleted from a channel: what comes of it is the last."""
+        commands = chain(self._queue, (waiting.command for waiting in self._under_way.values()))
+        return any(
+            each.kind == "delete_markets" and channel in each.channels and ticker in each.tickers
+            for each in commands
+        )
 
     def late(self, now: int) -> Command | None:
         """A command that waited too long for its answer.

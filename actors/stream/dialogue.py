@@ -22,7 +22,7 @@ from protocol.kalshi.frames import (
     SubscribedFrame,
     UnsubscribedFrame,
 )
-from protocol.limits import LIST_INTERVAL
+from protocol.limits import COMMAND_RETRY, LIST_INTERVAL
 from protocol.machine import Effect, Report
 from protocol.pulse import Pulse
 
@@ -45,6 +45,7 @@ class Dialogue:
         self.tally = tally
         self.stirred = False  # something other than plain data came: look at all timers
         self._list_at = 0
+        self._gone_at: dict[Channel, int] = {}  # when a subscription of it ended, the last time
 
     # What the kinds of line differ in
 
@@ -79,6 +80,7 @@ class Dialogue:
         """A new connection: nothing is subscribed on it."""
         self.subscriptions.clear()
         self.commands.clear()
+        self._gone_at.clear()
         self._list_at = now + LIST_INTERVAL
 
     def answer(self, now: int, at: int, frame: AnyFrame) -> list[Effect]:
@@ -115,7 +117,11 @@ class Dialogue:
         effects: list[Effect] = []
         for channel in command.channels:
             if channel == frame.msg.channel:
-                if self.subscriptions.sids.get(channel, frame.msg.sid) != frame.msg.sid:
+                same = self.subscriptions.sids.get(channel, frame.msg.sid) == frame.msg.sid
+                if same and not self.commands.counts(frame.id, channel):
+                    self.tally.duplicates += 1
+                    return []  # said a second time: its number goes on, and others are still due
+                if not same:
                     effects += self.distrust(now, at, channel, "subscribed under another number")
                 self.subscriptions.add(channel, frame.msg.sid, now)
                 self.begun(channel, frame.msg.sid)
@@ -182,7 +188,13 @@ class Dialogue:
                 self.commands.ask(Command("unsubscribe", (channel,), sid=sid))
 
     def _gone(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
-        """A subscription that the exchange does not have any more."""
+        """A subscription that the exchange does not have any more.
+
+        One that ends again as soon as it is made is not made anew without a pause.
+        """
+        if now < self._gone_at.get(channel, 0) + 2 * COMMAND_RETRY:
+            self.commands.slow_down(now)
+        self._gone_at[channel] = now
         self.subscriptions.drop(channel)
         self.tally.resubscribed += 1
         self.stirred = True

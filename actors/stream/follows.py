@@ -46,6 +46,7 @@ class Follows:
         self._newborn: dict[str, int] = {}
         self._ended: dict[str, None] = {}
         self._closing: dict[str, int] = {}  # microseconds
+        self._closed: dict[str, int] = {}  # those of them that have been said: look-ups repeat them
         off = set(removed)
         self._take(dict.fromkeys([w for w in self._settings if w not in off] + list(added)))
 
@@ -100,7 +101,9 @@ class Follows:
         self.look_at = now + LOOK_INTERVAL
         self.left_out = answer.left_out + max(len(answer.tickers) - MARKETS_MAX, 0)
         self._listed = dict.fromkeys(t for t in answer.tickers if topics.is_ticker(t))
-        self._closing = dict(answer.closing)
+        said = self._closed.items() & answer.closing.items()
+        self._closed = dict(said)
+        self._closing = {t: at for t, at in answer.closing.items() if (t, at) not in said}
         self._newborn = {
             ticker: until
             for ticker, until in self._newborn.items()
@@ -110,7 +113,8 @@ class Follows:
     def changed(self, now: int, change: MarketChanged) -> bool:
         """A market's life went on. True if that changes what is followed."""
         ticker = change.ticker
-        if change.close_at and len(self._closing) < MARKETS_MAX:
+        news = change.close_at and self._closed.get(ticker) != change.close_at
+        if news and len(self._closing) < MARKETS_MAX:
             self._closing[ticker] = change.close_at
         if change.change in OVER:
             while len(self._ended) >= ENDED_KEPT:
@@ -132,7 +136,7 @@ class Follows:
         """Markets that have just closed by the clock: nothing else tells it."""
         done = [t for t, when in self._closing.items() if at >= when + CLOSED_LOOK // US]
         for ticker in done:
-            del self._closing[ticker]
+            self._closed[ticker] = self._closing.pop(ticker)
         return done
 
     def _wished(self, ticker: str, combo: bool) -> bool:

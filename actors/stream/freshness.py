@@ -79,6 +79,7 @@ class Freshness:
         self._clock = clock
         self._stepped = 0
         self._bounds = (0, 0)
+        self._dated = False  # they follow from a date of the exchange's
         self._least: int | None = None
         self._least_before: int | None = None
         self._turn_at = 0
@@ -103,8 +104,10 @@ class Freshness:
         self._stepped = self._clock.stepped
         skew = CLOCK_SKEW_MAX // US
         self._bounds = (-skew, skew)
+        self._dated = False
         if date and abs(at - date) < NONSENSE:
             self._bounds = (at - date - DATE_STEP - took // US, at - date)
+            self._dated = True
         self._least = self._least_before = None
         self._turn_at = now + OFFSET_WINDOW
         self._settle()
@@ -194,7 +197,8 @@ class Freshness:
             self._bounds = (low, high + step)
             self._least = self._least_before = None
         else:
-            self._bounds = (low + step, high + step)
+            # Without a date the bounds were a guess: it may have been wrong, and is right now.
+            self._bounds = (low + step, high + step if self._dated else high)
             self._least = None if self._least is None else self._least + step
             self._least_before = None if self._least_before is None else self._least_before + step
         self._settle()

@@ -178,6 +178,7 @@ class Lines:
             taken, waiting = waiting[:room], waiting[room:]
             for followed in taken:
                 followed.line = index
+                followed.reason = "waiting for a snapshot"
             if taken:
                 line.add(taken)
         self.left_out = len(waiting)

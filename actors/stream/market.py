@@ -211,6 +211,8 @@ class Market(Carrier):
         followed = self.markets.get(body.market_ticker)
         if followed is None or now < followed.held_until:
             return
+        if self.commands.letting_go(BOOKS, followed.ticker):
+            return  # it is followed again, and its changes are not told before it is added again
         try:
             book = Book(body.yes_dollars_fp or (), body.no_dollars_fp or ())
         except RemoteProtocolError as e:
@@ -303,6 +305,8 @@ class Market(Carrier):
         return self._gone(now, at, BOOKS, reason)
 
     def _ask_soon(self, now: int) -> list[Effect]:
+        if not self.connection.up:
+            return []  # the next connection brings all
         turn = self._recovery.lost(now, self._books.snapshots)
         return self._ask_snapshots(now) if turn is Turn.ASK else []
 
@@ -360,7 +364,9 @@ class Market(Carrier):
     def _look_at_crossed(self, now: int, at: int) -> list[Effect]:
         effects: list[Effect] = []
         for ticker, since in list(self._crossed.items()):
-            if now >= since + CROSSED_MAX:
+            if not self.markets[ticker].live:
+                del self._crossed[ticker]  # it is lost already, and why has been said
+            elif now >= since + CROSSED_MAX:
                 self.tally.crossed += 1
                 effects += self.distrust_one(now, at, ticker, "crossed")
         return effects

@@ -18,6 +18,7 @@ class Pause:
         self.wanted = False  # a connection is missing: is that a pause?
         self._was_wanted = False
         self._said = ""
+        self._answered = True  # since we last asked
         self._next_at = self._soonest = 0
         self._asked = 0
 
@@ -34,10 +35,14 @@ class Pause:
         self._was_wanted = self.wanted
         if now < self._next_at or not (self.wanted or self._said):
             return []
+        if not self._answered:
+            self._said = ""
+        self._answered = False
         self._next_at, self._soonest = now + PAUSE_LOOK, now + PAUSE_WORD
         self._asked += 1
         id = f"exchange:{self._outbox.epoch}:{self._asked}"
         return [Tell("gateway", self._outbox.letter(id, ExchangeRequest(), at))]
 
     def told(self, answer: ExchangeAnswer) -> None:
+        self._answered = True
         self._said = answer.paused if answer.known else ""

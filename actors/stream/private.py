@@ -31,7 +31,7 @@ from protocol.kalshi.frames import (
 )
 from protocol.limits import TELLS_MAX
 from protocol.machine import Effect, Publish, Report
-from protocol.messages import Append, Appended, Reconcile, ReconcileAnswer
+from protocol.messages import AnyMessage, Append, Appended, Reconcile, ReconcileAnswer
 from protocol.pulse import Pulse
 from protocol.telling import Outstanding
 
@@ -92,6 +92,7 @@ class Private(Line):
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
         if command.kind == "subscribe" and command.channels == FACTS:
             self.connection.settled()
+            self.reconciled = False  # a round that was before does not cover what came until now
             return self._reconcile(now, at, "private connection opened")
         return []
 
@@ -113,8 +114,11 @@ class Private(Line):
         return []
 
     def distrust(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
-        """It may have been a fill: start again with a new connection, and a reconciliation."""
-        return self.give_up(now, at, reason)
+        """It may have been a fill: start again with a new connection, and a reconciliation.
+
+        A report that was lost costs nothing else: no account rests on it.
+        """
+        return [] if channel in REPORTS else self.give_up(now, at, reason)
 
     def misplaced(
         self, now: int, at: int, place: Place, frame: AnyFrame, out: list[Effect]
@@ -144,16 +148,27 @@ class Private(Line):
                     out += self._reconcile(now, at, f"order {body.order_id}: status unknown")
                 else:
                     out += self._tell(now, at, seen)
-            case PositionFrame(msg=body):
-                reported = meaning.position_reported(body, at)
-                topic = topics.reported(reported.ticker)
-                out.append(Publish(self._outbox.seal(topic, reported, at)))
-            case GroupFrame(msg=body):
-                changed = meaning.group_changed(body, at)
-                topic = topics.group(changed.group_id)
-                out.append(Publish(self._outbox.seal(topic, changed, at)))
+            case PositionFrame() | GroupFrame():
+                self._report(now, at, frame, out)
             case _:
                 out += self.answer(now, at, frame)
+
+    def _report(
+        self, now: int, at: int, frame: PositionFrame | GroupFrame, out: list[Effect]
+    ) -> None:
+        """Said as it comes. One that makes no sense must not cost our fills their connection."""
+        said: AnyMessage
+        try:
+            if isinstance(frame, PositionFrame):
+                said = meaning.position_reported(frame.msg, at)
+                topic = topics.reported(said.ticker)
+            else:
+                said = meaning.group_changed(frame.msg, at)
+                topic = topics.group(said.group_id)
+        except RemoteProtocolError as e:
+            out += self.tally.bad(now, f"private: {e}")
+            return
+        out.append(Publish(self._outbox.seal(topic, said, at)))
 
     def appended(self, id: str, answer: Appended) -> list[Effect]:
         """The writer's answer. REFUSED is not the end of it, unless it was set aside."""

@@ -8,6 +8,7 @@ from protocol.limits import SECOND
 from protocol.machine import Effect, Report
 
 TYPES_NAMED_MAX: Final = 100  # unknown types that are named in the log, each once
+KIND_CHARS_MAX: Final = 80  # of their names
 REPORT_PACE: Final = 1 * SECOND  # between two lines about malformed frames
 
 
@@ -41,10 +42,11 @@ class Tally(Struct):
     def unknown(self, kind: str) -> list[Effect]:
         """A type of frame that we don't know: counted, and named once."""
         self.unknown_types += 1
+        kind = kind[:KIND_CHARS_MAX]
         if kind in self.named or len(self.named) >= TYPES_NAMED_MAX:
             return []
         self.named.add(kind)
-        return [Report(f"frames of the unknown type {kind[:80]!r} come in: not read")]
+        return [Report(f"frames of the unknown type {kind!r} come in: not read")]
 
     def bad(self, now: int, text: str) -> list[Effect]:
         """A frame that makes no sense: counted, and reported at a bounded pace."""

@@ -56,9 +56,9 @@ class Copy:
         while self._sub.poll(0):
             self._take(decode(self._sub.recv()))
         while self._dealer.poll(0):
-            body = decode_letter(self._dealer.recv_multipart()[-1]).body
-            if isinstance(body, BookAnswer):
-                self.follower.adopt(body)
+            letter = decode_letter(self._dealer.recv_multipart()[-1])
+            if isinstance(letter.body, BookAnswer):
+                self.follower.adopt(letter.body, letter.id)
         for effect in self.follower.due(time.monotonic_ns(), time.time_ns() // 1_000):
             assert isinstance(effect, Tell)
             self._dealer.send(encode_letter(effect.letter))

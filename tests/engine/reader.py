@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from tests.engine.truth import Truth, digest
 
 LOOK_S = 0.05  # between two looks at all books
 GRACE_S = 3.0  # so long the truth may be behind a reader
+SURE_AFTER_S = 0.5  # an old state may be a new one again, of which the truth has not heard yet
+OLD_S = 0.5  # younger ones are not looked at twice
 CLOSE_MAX_S = 10.0
 
 
@@ -44,6 +47,7 @@ class Reader:
         self.said: list[Said] = []
         self._news = threading.Condition()
         self._strange: dict[tuple[str, int], float] = {}
+        self._old: deque[tuple[float, str, int]] = deque()  # trusted when it was old, it seems
         self._states: dict[str, int | None] = dict.fromkeys(truth.tickers)  # None: not trusted
         self._over = threading.Event()
         self._trouble: list[BaseException] = []
@@ -85,6 +89,11 @@ class Reader:
                 return False
         return True
 
+    def sure(self) -> bool:
+        """Whether `oldest` is the last word about all that has been heard."""
+        with self._news:
+            return not self._old
+
     def heard(self, kind: type, since: float, ticker: str | None = None) -> list[Said]:
         """Words of a kind that came since then."""
         with self._news:
@@ -99,6 +108,7 @@ class Reader:
         with self._news:
             self.oldest, self.wrong, self.said = (0.0, ""), [], []
             self._strange.clear()
+            self._old.clear()
 
     def until(self, found: Callable[[], Any], seconds: float, what: str) -> Any:
         """Look again whenever something was heard, until there is something."""
@@ -169,9 +179,10 @@ class Reader:
                     follower.hear(now, envelope)
                 changed = set(self._followers)
         while self._dealer.poll(0):
-            body = decode_letter(self._dealer.recv_multipart()[-1]).body
+            letter = decode_letter(self._dealer.recv_multipart()[-1])
+            body = letter.body
             if isinstance(body, BookAnswer) and body.ticker in self._followers:
-                self._followers[body.ticker].adopt(body)
+                self._followers[body.ticker].adopt(body, letter.id)
                 changed.add(body.ticker)
         return changed
 
@@ -209,13 +220,23 @@ class Reader:
             self._states[ticker] = state
             if age is not None:
                 self._strange.pop((ticker, state), None)
-                self.oldest = max(self.oldest, (age, ticker))
+                if age > OLD_S:
+                    self._old.append((at, ticker, state))
+                else:
+                    self.oldest = max(self.oldest, (age, ticker))
             self._sift(at)
             if age is None:
                 self._strange.setdefault((ticker, state), at)
 
     def _sift(self, at: float) -> None:
-        """States that the truth still does not know after the grace are wrong."""
+        """States that the truth still does not know after the grace are wrong.
+
+        Those that it still calls old after a while were.
+        """
+        while self._old and at - self._old[0][0] > SURE_AFTER_S:
+            then, ticker, state = self._old.popleft()
+            age = self.truth.age(ticker, state, then)
+            self.oldest = max(self.oldest, (age or 0.0, ticker))
         for (ticker, state), since in list(self._strange.items()):
             if at - since > GRACE_S:
                 del self._strange[ticker, state]

@@ -84,6 +84,7 @@ class Stage:
         """What must hold, whatever was wrong."""
         self.proxy.lift()
         self.heal()
+        self.reader.until(self.reader.sure, 5.0, "the age of all that was trusted is known")
         age, ticker = self.reader.oldest
         assert age <= self.stale_max + LOOK_MAX_S, (
             f"{ticker} was trusted when it was {age:.2f} s old"

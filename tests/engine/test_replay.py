@@ -99,6 +99,9 @@ def test_a_damaged_recording_is_not_played_unless_one_says_so(scene: Scene) -> N
     sound = segment.read_bytes()
     segment.write_bytes(sound[:9_000] + b"\0" + sound[9_001:])
     with Engine() as engine:
+        looked = engine.sidecar("replay", str(path), "--check")
+        assert looked.returncode == 1
+        assert "not played" not in looked.stderr
         said = engine.sidecar("replay", str(path))
         assert said.returncode == 1
         assert f"damaged: {segment}: has the checksum" in said.stderr
@@ -114,7 +117,9 @@ def test_a_damaged_recording_is_not_played_unless_one_says_so(scene: Scene) -> N
     [
         (["/nowhere"], "/nowhere: no such file or folder"),
         (["."], ".: no segment (raw-NNNNNNNN.jsonl.gz) in it"),
-        ([".", "--speed", "0"], "--speed is 0.0, expected more than 0"),
+        ([".", "--speed", "0"], "--speed is 0.0, expected more than 0, and finite"),
+        ([".", "--speed", "inf"], "--speed is inf, expected more than 0, and finite"),
+        (["configs/paper.toml", "--check"], "configs/paper.toml: no recording, so there"),
     ],
 )
 def test_what_can_not_be_played_is_named(words: list[str], reason: str) -> None:

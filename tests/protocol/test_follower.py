@@ -285,3 +285,38 @@ def test_more_changes_than_can_be_held_are_not_held() -> None:
     assert follower.state == "lost"
     follower.adopt(speaker.answer())
     assert follower.state == "live" and follower.book == speaker.now.book
+
+
+def test_an_answer_from_before_what_the_mark_knows_of() -> None:
+    speaker = Speaker()
+    follower = joined(speaker)
+    before = speaker.answer()
+    speaker.delta()  # is not heard
+    (mark,) = speaker.mark(2 * MARK_INTERVAL)
+    follower.hear(0, mark)
+    assert follower.state == "lost"
+    follower.adopt(before)
+    assert follower.state == "lost"
+    follower.adopt(speaker.answer())
+    assert follower.state == "live" and follower.book == speaker.now.book
+
+
+def test_an_answer_to_what_was_asked_before_a_mark_was_lost() -> None:
+    speaker = Speaker()
+    follower = BookFollower(T, Outbox("reader", 1), 0)
+    follower.hear(0, speaker.mark(0)[0])
+    [ask] = follower.due(0, 0)
+    assert isinstance(ask, Tell)
+    speaker.snapshot((470_000, 300))
+    early = speaker.answer()
+    for number in (1, 2):
+        speaker.delta()
+        [mark] = speaker.mark(number * MARK_INTERVAL)  # the first is not heard, nor its change
+    speaker.delta(-100)
+    follower.hear(0, mark)
+    follower.adopt(early, ask.letter.id)
+    assert follower.state == "lost"
+    [again] = follower.due(SNAPSHOT_RETRY, 0)
+    assert isinstance(again, Tell)
+    follower.adopt(speaker.answer(), again.letter.id)
+    assert follower.state == "live" and follower.book == speaker.now.book

@@ -34,7 +34,7 @@ class Trader:
                     follower.hear(now, envelope)
             case Answered(letter=letter):
                 if isinstance(letter.body, BookAnswer):
-                    self.followers[letter.body.ticker].adopt(letter.body)
+                    self.followers[letter.body.ticker].adopt(letter.body, letter.id)
         return [e for f in self.followers.values() for e in f.due(now, cause.at)]
 
     def deadline(self) -> int | None:

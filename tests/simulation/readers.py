@@ -136,7 +136,7 @@ class Attached(Ear):
 
     def told(self, letter: Letter) -> None:
         if isinstance(letter.body, BookAnswer):
-            self.followers[letter.body.ticker].adopt(letter.body)
+            self.followers[letter.body.ticker].adopt(letter.body, letter.id)
 
     def look(self) -> None:
         world = self._world

@@ -68,6 +68,42 @@ def test_it_ends_well_after_so_many_messages_if_none_is_lost() -> None:
     assert "2 messages, 0 lost, 0 duplicates" in said.text
 
 
+def test_what_nobody_can_tell_does_not_end_well() -> None:
+    deaf = Tally("tap-1", 9, ("book.",), seconds=1)
+    deaf.step(0, Started(AT))
+    *_, said, finish = deaf.step(SECOND, Elapsed(AT + 1_000_000))
+    assert finish == Finish(2)
+    assert isinstance(said, Say)
+    assert said.text.endswith("nobody spoke: does the engine run?")
+
+    cut_off = Tally("tap-1", 9, ("book.",))
+    cut_off.step(0, Started(AT))
+    cut_off.step(0, Heard(AT, Outbox("stream", 7).seal("book.KXA-1", LOST, AT)))
+    assert cut_off.step(60 * SECOND, Stopping(AT + 60_000_000))[-1] == Finish(2)
+
+    outlived = Tally("tap-1", 9, ("book.",), count=2)
+    outlived.step(0, Started(AT))
+    outlived.step(0, Heard(AT, Outbox("stream", 7).seal("book.KXA-1", LOST, AT)))
+    again = Outbox("stream", 8).seal("book.KXA-1", LOST, AT)
+    assert outlived.step(0, Heard(AT, again))[-1] == Finish(2)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--count", "-1"], "--count: -1, expected 0 (no end) or more"),
+        (["--verify", "--seconds", "nan"], "--seconds: nan, expected 0 (no end) to 31622400"),
+        (["--verify", "--seconds", "inf"], "--seconds: inf, expected"),
+        (["--seconds", "2"], "--seconds goes with --verify"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(words: list[str], reason: str, scene: Scene) -> None:
+    child = scene.command("tap", *words)
+    scene.until(lambda: child.poll() is not None, "it ends")
+    assert child.returncode == 78
+    assert reason in scene.said()
+
+
 def test_everything_is_everything_but_the_raw_frames() -> None:
     everything = wanted([])
     assert everything == wanted([""])

@@ -346,6 +346,7 @@ def test_it_ends_after_so_many_seconds(scene: Scene) -> None:
         (("--segment-bytes", SMALL, "--max-bytes", SMALL), "--max-bytes: "),
         (("--channels", "trade,b b"), "'b b' is no channel's name"),
         (("--seconds", "-1"), "--seconds: -1.0"),
+        (("--seconds", "inf"), "--seconds: inf, expected 0 (no end) to 31622400"),
         (("--dir", "/dev/null"), "/dev/null: "),
     ],
 )

@@ -189,6 +189,16 @@ def test_our_clock_may_be_set_by_an_hour(step: int) -> None:
     assert scene.counters["stalls_late"] == 1
 
 
+def test_a_clock_that_is_put_right_is_no_lateness() -> None:
+    """The connection began while our clock was an hour ahead, and the exchange said no date."""
+    scene = on_air(late=HOUR)
+    assert scene.ask_book(A).state == "stale"  # by that clock it is
+    scene.ahead -= HOUR
+    scene.feed(Elapsed(scene.at))
+    change(scene, 50_000)
+    assert scene.ask_book(A).state == "live"
+
+
 # Us
 
 

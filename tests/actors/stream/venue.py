@@ -74,6 +74,7 @@ class Venue:
         }
         self.sessions: dict[Link, Session] = {}
         self.open: tuple[str, ...] | None = None  # what the gateway says of them; None: all
+        self.closing: dict[str, int] = {}  # what it says of their closes
         self.shut: set[Link] = set()  # links that get no handshake
         self.bookless: set[str] = set()  # markets whose snapshots are never sent
         self.paused = ""
@@ -152,7 +153,8 @@ class Venue:
     def _letter(self, body: AnyMessage) -> AnyMessage | None:
         match body:
             case MarketsRequest():
-                return MarketsAnswer(tuple(self.books) if self.open is None else self.open, True)
+                found = tuple(self.books) if self.open is None else self.open
+                return MarketsAnswer(found, True, closing=self.closing)
             case ExchangeRequest():
                 return ExchangeAnswer(self.paused)
             case Reconcile():
