@@ -73,7 +73,8 @@ def test_an_exchange_that_dies_and_comes_back(engine: Engine) -> None:
     engine.strike("paper")
     engine.until_system(lambda s: s.gate == "closed", 20)
     refused = engine.order(ticker, client_order_id="meanwhile", **RESTS)
-    assert (refused.status_code, refused.json()["code"]) == (503, "gate_closed")
+    assert refused.status_code == 503
+    assert refused.json()["code"] in ("gate_closed", "rest_not_ready"), "whichever is seen first"
     assert engine.get("/v1/orders").status_code == 200
     assert engine.get("/v1/positions").status_code == 200
     engine.launch("paper")

@@ -267,9 +267,13 @@ def test_a_closed_gate_denies(engine: Engine, day: Day) -> None:
 
 
 def test_a_refused_connection_denies_and_leaves_nothing_unknown(engine: Engine, day: Day) -> None:
-    """The supervisor is held meanwhile, or the gate would close first."""
-    supervisor = engine.pids()["supervisor"]
-    os.kill(supervisor, signal.SIGSTOP)
+    """The supervisor is held meanwhile, or the gate would close first; and the stream, or the
+    gateway would look at the exchange for it, and know before the order comes."""
+    before = engine.order(day.bystander, client_order_id="before-refused", **RESTS)
+    assert before.status_code == 201, "this gateway knows the market"
+    held = [engine.pids()[name] for name in ("supervisor", "stream")]
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
     try:
         engine.strike("paper")
         answer = engine.order(day.bystander, client_order_id="refused", **RESTS)
@@ -277,7 +281,8 @@ def test_a_refused_connection_denies_and_leaves_nothing_unknown(engine: Engine, 
         engine.until(lambda: state(engine, "refused") == "denied", 5)
     finally:
         engine.launch("paper")
-        os.kill(supervisor, signal.SIGCONT)
+        for pid in held:
+            os.kill(pid, signal.SIGCONT)
     engine.until_healthy()
     after = engine.order(day.bystander, client_order_id="after-refused", **RESTS)
     assert after.status_code == 201, "nothing is in doubt there"
