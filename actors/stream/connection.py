@@ -163,7 +163,8 @@ class Connection:
         self._weigh(now)
         self.state = State.WAITING
         self._refusals = self._refusals + 1 if status == UNAUTHORIZED else 0
-        delay = self._delay(status)
+        skewed = bool(date) and abs(at - date) > (CLOCK_SKEW_MAX + SECOND) // US
+        delay = self._delay(status, skewed)
         self._deadline = now + delay
         self._cause = reason
         when = f"in {delay / SECOND:.1f} s"
@@ -204,14 +205,15 @@ class Connection:
         if self.up and now - self._opened_at >= STEADY_AFTER:
             self._failures = 0
 
-    def _delay(self, status: int) -> int:
+    def _delay(self, status: int, skewed: bool) -> int:
         """Full jitter between the bounds, which double; the first retry is quick.
 
-        Where the key is not accepted, we stop for long: to go on asking locks accounts. Where the
+        Where the key is not accepted, we stop for long: to go on asking locks accounts. If it is
+        our clock that explains it (`skewed`), we look sooner: it may be put right. Where the
         exchange pauses or has enough of us, we wait, and it does not count as a failure.
         """
         if self._refusals >= AUTH_TRIES_MAX:
-            return AUTH_RETRY
+            return RECONNECT_MAX if skewed else AUTH_RETRY
         if self.pause:
             return self._dice.randint(PAUSE_RETRY // MS // 2, PAUSE_RETRY // MS) * MS
         least = REFUSED_RETRY if status == TOO_MANY else RECONNECT_MIN

@@ -13,6 +13,7 @@ from actors.stream.subscriptions import Subscriptions
 from actors.stream.tally import Tally
 from actors.stream.wire import Link
 from protocol.kalshi import frames
+from protocol.kalshi.reading import printable
 from protocol.kalshi.frames import (
     AnyFrame,
     Channel,
@@ -159,7 +160,7 @@ class Dialogue:
 
     def _error(self, now: int, at: int, frame: ErrorFrame) -> list[Effect]:
         code = frame.msg.code
-        what = f"error {code}: {frame.msg.msg[:100]}"
+        what = f"error {code}: {printable(frame.msg.msg, 100)}"
         if frame.msg.named:
             what += f": {', '.join(frame.msg.named)[:200]}"
         command = self.commands.refused(frame.id)

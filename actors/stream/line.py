@@ -82,6 +82,7 @@ class Line(Dialogue):
         if was_up:
             self.fresh.turn(now)
             effects += self._cure(now, at)
+        if self.connection.up:
             effects += self.look(now, at)
             self.ask_list(now)
             late = self.commands.late(now)
