@@ -40,7 +40,7 @@ run: setup
 	@exec $(BIN)/honcho start
 
 test: setup
-	$(BIN)/python -m tests.halves
+	$(BIN)/python -m tests.parts
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
