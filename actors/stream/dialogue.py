@@ -13,7 +13,6 @@ from actors.stream.subscriptions import Subscriptions
 from actors.stream.tally import Tally
 from actors.stream.wire import Link
 from protocol.kalshi import frames
-from protocol.kalshi.reading import printable
 from protocol.kalshi.frames import (
     AnyFrame,
     Channel,
@@ -23,6 +22,7 @@ from protocol.kalshi.frames import (
     SubscribedFrame,
     UnsubscribedFrame,
 )
+from protocol.kalshi.reading import printable
 from protocol.limits import COMMAND_RETRY, LIST_INTERVAL
 from protocol.machine import Effect, Report
 from protocol.pulse import Pulse
