@@ -126,11 +126,15 @@ class Stage:
         raise AssertionError(f"nobody has subscribed {ticker}: {lines}")
 
     def until_hit(self, armed: Armed, times: int = 1, seconds: float = 10.0) -> float:
-        """When it went wrong for so many times. Returns the moment of the last."""
+        """When it went wrong for so many times. Returns the moment of the last of them.
+
+        If it goes on, that of the first is the one which is sure to be no later.
+        """
         what = f"{armed.fault} struck {times} times"
         self.proxy.until(lambda: armed.hits >= times, seconds, what)
-        assert armed.last_hit_at is not None
-        return armed.last_hit_at
+        moment = armed.hit_at if times == 1 else armed.last_hit_at
+        assert moment is not None
+        return moment
 
     def until_lost(self, seconds: float, since: float | None = None) -> float:
         """Until a book that was trusted is said to be lost. Returns the moment."""
