@@ -12,6 +12,7 @@ import pytest
 import zmq
 
 from protocol.envelope import Letter, decode_letter, encode_letter
+from protocol.limits import WISHES_MAX
 from protocol.messages import AnyMessage, Follow, FollowAnswer, Noted, Refused
 from supervisor import follow
 from supervisor.cli import main
@@ -130,7 +131,10 @@ def test_a_refusal_is_one_line(
         (("remove", "fill:*"), "'fill:*' is none of "),
         (("add",), "add what? TICKER, "),
         (("list", "KXA-1"), "list takes no wishes: KXA-1"),
-        (("add", *(f"KX-{i}" for i in range(1_001))), "1001 wishes, at most 1000 at once"),
+        (
+            ("add", *(f"KX-{i}" for i in range(WISHES_MAX + 1))),
+            f"{WISHES_MAX + 1} wishes, at most {WISHES_MAX} at once",
+        ),
     ],
     ids=lambda case: str(case)[:30],
 )
