@@ -26,14 +26,10 @@ NONSENSE: Final = 600_000_000  # microseconds: no clock is wrong by so much and 
 
 
 class Verdict(enum.Enum):
-    """Why something does not come, or comes late."""
+    """Why what comes may be of a past moment; what does not come is told by the line itself."""
 
-    QUIET = "quiet market"
-    DEAD_SOCKET = "dead socket"
-    DEAD_SUBSCRIPTION = "dead subscription"
     SLOW = "we are slow"
     LATE = "data is late"
-    PAUSED = "exchange paused"
     SLEPT = "host slept"
 
 
@@ -127,15 +123,7 @@ class Freshness:
             self._lateness = delay - self._offset
             self.as_of = min(self.as_of, at - self._lateness)  # answers may have come as late
             return self.suspect(now, Verdict.LATE, "", ping)
-        return self._in_time(at, delay)
-
-    def _in_time(self, at: int, delay: int) -> bool:
-        """Whether a frame proves that what comes is of now again."""
-        if self.verdict is not Verdict.LATE or delay - self._offset > LATE_CALM // US:
-            return False
-        self.as_of = at
-        self.verdict = None
-        return True
+        return self.answered(at, (delay - self._offset) * US)
 
     def suspect(self, now: int, verdict: Verdict, detail: str, ping: int) -> bool:
         """What comes may be old. True if that is news.
@@ -169,7 +157,7 @@ class Freshness:
         return cleared
 
     def answered(self, at: int, took: int) -> bool:
-        """Something was answered that queued behind all data. True if the verdict has changed."""
+        """What queues behind all data took so long, in nanoseconds. True if that ends a lateness."""
         if took > LATE_CALM or self.verdict is not Verdict.LATE:
             return False
         self.as_of = at
