@@ -157,7 +157,7 @@ class Freshness:
         return cleared
 
     def answered(self, at: int, took: int) -> bool:
-        """What queues behind all data took so long, in nanoseconds. True if that ends a lateness."""
+        """What queues behind all data took so long, nanoseconds. True if that ends a lateness."""
         if took > LATE_CALM or self.verdict is not Verdict.LATE:
             return False
         self.as_of = at
