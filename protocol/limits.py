@@ -14,7 +14,6 @@ HEARTBEAT_MISSING: Final = 5 * SECOND
 GATE_INTERVAL: Final = 1 * SECOND
 GATE_LEASE: Final = 10 * SECOND  # longer than a restart of the supervisor
 REASONS_MAX: Final = 16  # reasons a process gives at once
-SIGNALS_KEPT: Final = 200  # life-cycle signals the supervisor remembers
 FOLLOWERS_MAX: Final = 64  # programs that say how they follow
 FOLLOWER_FORGOTTEN: Final = 60 * SECOND  # one that has said nothing for so long
 FOLLOWER_NAME_CHARS_MAX: Final = 40

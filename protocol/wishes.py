@@ -1,11 +1,14 @@
 """What the stream may be asked to follow: a market, a group of markets, or a whole channel."""
 
-from typing import Final
+from typing import Final, Literal
 
 from protocol import topics
 
 ALL: Final = "*"
-CHANNELS: Final = ("trade:*", "ticker:*")  # without books
+WHOLE: Final[dict[str, Literal["trade", "ticker"]]] = {  # all of a channel, without books
+    "trade:*": "trade",
+    "ticker:*": "ticker",
+}
 GROUPS: Final = ("event", "series")
 FORMS: Final = "TICKER, event:TICKER, series:TICKER, *, trade:* or ticker:*"
 
@@ -14,7 +17,7 @@ def unfit(wish: str) -> str:
     """What is wrong with a wish, by its name; "" if nothing is."""
     kind, colon, name = wish.partition(":")
     group = kind in GROUPS and bool(colon)
-    if wish == ALL or wish in CHANNELS or topics.is_ticker(name if group else wish):
+    if wish == ALL or wish in WHOLE or topics.is_ticker(name if group else wish):
         return ""
     return f"{wish[:80]!r} is none of {FORMS}"
 

@@ -59,7 +59,7 @@ class Lookups:
                 lookup.filters.append({"status": "open"})
             elif kind in wishes.GROUPS:
                 lookup.filters.append({"status": "open", f"{kind}_ticker": name})
-            elif wish not in wishes.CHANNELS:
+            elif wish not in wishes.WHOLE:
                 lookup.tickers[wish] = None
         self._number += 1
         self._open[self._number] = lookup

@@ -1,6 +1,7 @@
 """What a market line has in common with no other: markets, spread over commands and channels."""
 
 import random
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
@@ -130,9 +131,9 @@ class Carrier(Line):
             self.commands.ask(replace(command, tickers=rest))
         return effects
 
+    @abstractmethod
     def unknown(self, tickers: Iterable[str], why: str) -> None:
         """The exchange says that there are no such markets."""
-        raise NotImplementedError
 
     def _full(self, now: int, at: int, command: Command, what: str) -> list[Effect]:
         """The exchange takes no more on this subscription: others have to carry the rest."""

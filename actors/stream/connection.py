@@ -76,6 +76,10 @@ class Connection:
         """The number that the next ping will have."""
         return self._pinged + 1
 
+    def silent(self, now: int) -> bool:
+        """Whether nothing has come for so long, not even an answer to a ping, that it is dead."""
+        return self.up and now >= self._due_at()
+
     def due(self, now: int, at: int, allowed: bool = True) -> list[Effect]:
         """Open it if it is time, ping, and give up what takes too long."""
         if now < self._due_at():

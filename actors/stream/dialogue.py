@@ -4,6 +4,7 @@ What a lost subscription or a refused command means is decided by whoever derive
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Final
 
@@ -35,7 +36,7 @@ MARKETS_FULL: Final = 26
 TOO_MANY: Final = 27
 
 
-class Dialogue:
+class Dialogue(ABC):
     """A link's commands and subscriptions."""
 
     def __init__(self, link: Link, pulse: Pulse, dice: random.Random, tally: Tally) -> None:
@@ -50,15 +51,15 @@ class Dialogue:
 
     # What the kinds of line differ in
 
+    @abstractmethod
     def resubscribe(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         """A subscription is gone: ask for it anew, or give the connection up."""
-        raise NotImplementedError
 
+    @abstractmethod
     def distrust(self, now: int, at: int, channel: Channel, reason: str) -> list[Effect]:
         """Something of a channel was lost."""
-        raise NotImplementedError
 
-    def begun(self, channel: Channel, sid: int) -> None:
+    def begun(self, channel: Channel, sid: int) -> None:  # noqa: B027 - most need nothing
         """A subscription has its number: what comes by it counts from now on."""
 
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
@@ -71,9 +72,9 @@ class Dialogue:
         """A command was refused, or something else went wrong."""
         return [Report(f"{self.link}: {command.name if command else ''} {what}")]
 
+    @abstractmethod
     def give_up(self, now: int, at: int, reason: str) -> list[Effect]:
         """This connection can't be trusted any more; a new one will be opened."""
-        raise NotImplementedError
 
     # Answers
 

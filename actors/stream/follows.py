@@ -21,11 +21,10 @@ from protocol.limits import (
     WISHES_MAX,
 )
 from protocol.messages import MarketChanged, MarketsAnswer
-from protocol.wishes import ALL, first_unfit
+from protocol.wishes import ALL, WHOLE, first_unfit
 
 LOOK_INTERVAL: Final = 1 * MINUTE  # new markets are looked for so often
 LOOK_RETRY: Final = 1 * SECOND  # while the gateway can't tell yet
-WHOLE: Final[dict[str, Channel]] = {"trade:*": "trade", "ticker:*": "ticker"}
 BORN: Final = frozenset({"created", "activated"})
 OVER: Final = frozenset({"settled"})
 

@@ -5,6 +5,7 @@ it (`market.py`, `public.py`, `private.py`).
 """
 
 import random
+from abc import abstractmethod
 
 from actors.stream.connection import State
 from actors.stream.dialogue import Dialogue
@@ -38,19 +39,19 @@ class Line(Dialogue):
 
     # What the kinds of line differ in
 
+    @abstractmethod
     def subscribe(self, now: int, at: int) -> None:
         """Ask for all that this line should carry, on a new connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, now: int, at: int, frame: AnyFrame, out: list[Effect]) -> None:
         """A frame that follows the one before it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def misplaced(
         self, now: int, at: int, place: Place, frame: AnyFrame, out: list[Effect]
     ) -> None:
         """A frame after a hole, or out of order."""
-        raise NotImplementedError
 
     def aged(self, at: int) -> list[Effect]:
         """What comes is late, or is not any more: say so of all that rests on it."""
@@ -91,9 +92,9 @@ class Line(Dialogue):
                 effects += self.give_up(now, at, f"dead subscription: {late.name}: unanswered")
             elif self.connection.up:
                 effects += self.commands.due(now)
+        self.tally.stalls_dead_socket += self.connection.silent(now)
         effects += self.connection.due(now, at, self.allowed)
         if was_up and not self.connection.up:
-            self.tally.stalls_dead_socket += "dead socket" in self.connection.why
             effects += self.lost(now, at, self.connection.why)
         return effects
 

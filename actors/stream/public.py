@@ -13,6 +13,7 @@ from protocol import topics
 from protocol.envelope import Outbox
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import meaning
+from protocol.kalshi.bodies import LifeBody
 from protocol.kalshi.frames import (
     AnyFrame,
     Channel,
@@ -20,7 +21,6 @@ from protocol.kalshi.frames import (
     ErrorFrame,
     EventFrame,
     FeeFrame,
-    LifeBody,
     LifeFrame,
     TickerFrame,
     TradeFrame,

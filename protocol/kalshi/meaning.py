@@ -9,7 +9,7 @@ from typing import Any, Final
 from protocol import topics
 from protocol.errors import RemoteProtocolError
 from protocol.facts import ExchangeStatus, Fill, OrderSeen, OrderSide
-from protocol.kalshi.frames import (
+from protocol.kalshi.bodies import (
     DeltaBody,
     EventBody,
     FeeBody,
