@@ -184,8 +184,16 @@ def write_index(index: Index) -> bytes:
 
 
 def read_index(text: bytes) -> Index:
-    """Raises ValueError on what is no index."""
+    """Raises ValueError on what is no index, or one whose blocks leave something out."""
     try:
-        return _decode_index(text)
+        index = _decode_index(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise ValueError(str(e)) from None
+    end = 0
+    for block in index.blocks:
+        if block.offset != end or block.size <= 0:
+            raise ValueError(f"it has no block at byte {end}")
+        end += block.size
+    if end != index.size:
+        raise ValueError(f"its blocks end at byte {end} of {index.size}")
+    return index

@@ -270,6 +270,17 @@ def test_a_flipped_byte_is_found_and_what_is_whole_can_be_played(scene: Scene) -
     with pytest.raises(ConfigError, match="its index says"):
         played(scene.out)
 
+    segment.write_bytes(sound)
+    (path,) = scene.out.glob("*.index.json")
+    for blocks, flaw in (
+        (index["blocks"][:-1], f"its blocks end at byte {index['blocks'][-1]['offset']} of"),
+        (index["blocks"][:1] + index["blocks"][2:], f"no block at byte {block['offset']}"),
+    ):
+        path.write_text(json.dumps({**index, "blocks": blocks}))
+        with pytest.raises(ConfigError, match=flaw):
+            played(scene.out)
+        assert len(played(scene.out, damaged=True)) == 4_006, "the segment itself is whole"
+
 
 def test_a_missing_segment_is_damage(scene: Scene) -> None:
     day, child = begin(scene, "--segment-bytes", SMALL)
