@@ -1,5 +1,6 @@
 """A running engine of its own: a profile in a short folder, free ports, honcho around it all."""
 
+import collections
 import contextlib
 import gzip
 import json
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 ACTORS = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "paper")
 HEALTHY_MAX_S = 20.0  # generous: how long it really takes is measured elsewhere
 STOP_MAX_S = 8.0
+MARK_MAX_S = 5.0  # they come each second
 
 T = TypeVar("T")
 
@@ -55,14 +57,28 @@ class Ear:
         for prefix in prefixes:
             self._socket.subscribe(prefix)
         self._socket.connect(settings.endpoint(name))
+        self._early: collections.deque[Envelope] = collections.deque()
+
+    def attached(self) -> "Ear":
+        """Itself, once the publisher knows what it wants to hear.
+
+        Until then what is published goes by. A mark, which comes each second and is asked for
+        last, says that it does.
+        """
+        early: list[Envelope] = []
+        self._socket.subscribe("mark ")
+        self.until(lambda e: True if e.topic == "mark" else early.append(e), MARK_MAX_S)
+        self._socket.unsubscribe("mark ")
+        self._early.extend(early)
+        return self
 
     def until(self, wanted: Callable[[Envelope], T | None], seconds: float) -> T:
         """The first message about which `wanted` has something to say."""
         deadline = time.monotonic() + seconds
         last: Envelope | None = None
-        while (left := deadline - time.monotonic()) > 0:
-            if self._socket.poll(int(left * 1000) + 1):
-                last = decode(self._socket.recv())
+        while self._early or (left := deadline - time.monotonic()) > 0:
+            if self._early or self._socket.poll(int(left * 1000) + 1):
+                last = self._early.popleft() if self._early else decode(self._socket.recv())
                 found = wanted(last)
                 if found is not None:
                     return found
@@ -70,7 +86,8 @@ class Ear:
 
     def rest(self) -> list[Envelope]:
         """All that has come by now."""
-        found = []
+        found = list(self._early)
+        self._early.clear()
         while self._socket.poll(0):
             found.append(decode(self._socket.recv()))
         return found

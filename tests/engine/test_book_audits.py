@@ -100,8 +100,8 @@ def wronged(engine: Engine) -> Wronged:
     before = {ticker: ours(engine, ticker) for ticker in (LIED, CLOSED)}
     assert engine.post("/v1/follow", {"add": [CLOSED]}).status_code == 200
     with (
-        engine.ear("stream.pub", f"book.{LIED} ") as lied,
-        engine.ear("stream.pub", f"book.{CLOSED} ") as closed,
+        engine.ear("stream.pub", f"book.{LIED} ").attached() as lied,
+        engine.ear("stream.pub", f"book.{CLOSED} ").attached() as closed,
     ):
         engine.faults(lie_in_book=LIED)
         engine.deed("close", ticker=CLOSED, close_ts=int(time.time()) - 1)

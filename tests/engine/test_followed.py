@@ -72,7 +72,7 @@ def test_more_and_less_while_another_book_loses_nothing(engine: Engine) -> None:
         assert book(engine, "KXETHD-26DEC31-T5000") == (200, "live")
         heard = copy.changes
         copy.until(lambda: copy.changes > heard + 20, CHANGE_MAX_S, "changes of the busy market")
-        with engine.ear("stream.pub", "book.KXETHD") as ear:
+        with engine.ear("stream.pub", "book.KXETHD").attached() as ear:
             for n, wish in enumerate(more, 1):
                 assert change(engine, remove=[wish])["wishes"] == [OURS, *more[n:]]
             gone = ear.until(lost, 5.0)
@@ -159,8 +159,8 @@ def test_a_market_that_is_made_now_is_followed_now(engine: Engine) -> None:
     change(engine, add=["series:KXMADE"])
     until_followed(engine, [OURS, "series:KXMADE"], 6)
     with (
-        engine.ear("stream.pub", "book.KXMADE-27JAN01-T1 ") as books,
-        engine.ear("stream.pub", "market.") as lives,
+        engine.ear("stream.pub", "book.KXMADE-27JAN01-T1 ").attached() as books,
+        engine.ear("stream.pub", "market.").attached() as lives,
     ):
         make(engine, "KXOTHER-27JAN01-T1")
         make(engine, "KXMADE-27JAN01-T1")
@@ -193,7 +193,7 @@ def test_a_settled_market_is_dropped(engine: Engine) -> None:
         lambda: book(engine, "KXENDS-27JAN01-T1") == (200, "live"), CHANGE_MAX_S, "its book"
     )
     before = followed(engine)["markets"]
-    with engine.ear("stream.pub", "book.KXENDS") as ear:
+    with engine.ear("stream.pub", "book.KXENDS").attached() as ear:
         engine.deed("settle", ticker="KXENDS-27JAN01-T1", result="yes")
         assert ear.until(lost, LIFE_MAX_S).reason == "no longer followed"
     assert book(engine, "KXENDS-27JAN01-T1") == (404, "not_followed")

@@ -80,10 +80,7 @@ def test_the_tap_and_the_status_on_the_command_line(engine: Engine) -> None:
 
 def test_a_fill_is_the_same_everywhere(engine: Engine) -> None:
     ticker = busiest(engine)
-    with engine.ear("ledger.pub", f"fill.{ticker} ", f"position.{ticker} ") as ear:
-        # The subscription has to be there before the order: a first mark proves it.
-        with engine.ear("ledger.pub", "mark ") as mark:
-            mark.until(lambda e: True, 5)
+    with engine.ear("ledger.pub", f"fill.{ticker} ", f"position.{ticker} ").attached() as ear:
         answer = engine.order(ticker, client_order_id="one-order")
         assert answer.status_code == 201, answer.text
         fill = ear.until(booked(ticker), 5)
@@ -152,7 +149,7 @@ def test_a_lost_reply_is_found_out(engine: Engine) -> None:
         state = getattr(body, "state", "")
         return state if state in ("resting", "executed", "canceled") else None
 
-    with engine.ear("ledger.pub", f"order.{ticker} ") as ear:
+    with engine.ear("ledger.pub", f"order.{ticker} ").attached() as ear:
         answer = engine.order(
             ticker, client_order_id="lost-reply", price="0.0100", time_in_force="good_till_canceled"
         )

@@ -51,9 +51,8 @@ class Day:
         self.shown: dict[str, list[tuple[int, Order]]] = {}  # by client_order_id
 
     def go_by(self) -> None:
-        with self.engine.ear("ledger.pub", "order.") as ear, ThreadPoolExecutor(4) as pool:
-            with self.engine.ear("ledger.pub", "mark ") as mark:
-                mark.until(lambda e: True, 5)
+        ear = self.engine.ear("ledger.pub", "order.").attached()
+        with ear, ThreadPoolExecutor(4) as pool:
             self.refuse()
             self.kill(pool)
             slow = {name: self.begin(pool, name, fault) for name, fault in SLOW.items()}
