@@ -2,7 +2,7 @@
 
 import functools
 
-from protocol.limits import MS, SECOND
+from protocol.limits import MS, SECOND, SIGNATURE_WINDOW
 from protocol.messages import AcquireTokens, Halt, Panic, PlaceOrder, Resume
 from protocol.units import Count, Price
 from tests.simulation.faults import JUMP_MAX
@@ -18,6 +18,15 @@ CLOSE = HEALED + 5 * SECOND  # the market goes quiet, and all that rests is canc
 END = CLOSE + 25 * SECOND
 ORDERS_MAX = 70
 HOUR = 3_600_000_000  # microseconds
+
+
+def later(world: World) -> int:
+    """By how much the day's last times are later where the clock was set back.
+
+    The time of an order that was in doubt by then may be ahead of the exchange's by so much, and
+    nothing proves that it never was before that time.
+    """
+    return 2 * SIGNATURE_WINDOW if world.set_back else 0
 
 
 def schedule_market(world: World) -> None:
@@ -144,6 +153,7 @@ def clocks(world: World) -> None:
     """The host's wall clock jumps by an hour, and back again."""
 
     def jump(by: int) -> None:
+        world.set_back |= by < world.wrong_by
         world.wrong_by = by
         world.happened["the clock jumped"] += 1
 

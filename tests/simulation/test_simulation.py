@@ -5,7 +5,7 @@ pytest tests/simulation --seeds 5000       # look for more
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from protocol.audit import Damage
@@ -27,6 +27,7 @@ from tests.simulation.day import (
     HEALED,
     TRUTH,
     close,
+    later,
     schedule_deaths,
     schedule_market,
     schedule_orders,
@@ -72,7 +73,7 @@ def live_through(world: World) -> World:
     schedule_deaths(world)
     schedule_outside(world)
     schedule_stream(world)
-    for now in range(2 * SECOND, END, SECOND):
+    for now in seconds(world):
         world.run(now)
         watch.check_safety()
         check_halted_by_operators_only(world)
@@ -81,11 +82,11 @@ def live_through(world: World) -> World:
             watch.fresh.healed = now
         if now == TRUTH:
             world.faults.tell_the_truth()
-        if now == CLOSE:
+        if now == CLOSE + later(world):
             close(world)
-        if HEALED <= now < CLOSE:
+        if HEALED <= now - later(world) < CLOSE:
             check_liveness(world, watch.truth)
-    world.run(END)
+    world.run(now + SECOND)
     watch.check_safety()
     check_liveness(world, watch.truth)
     check_convergence(world, watch.truth)
@@ -95,6 +96,14 @@ def live_through(world: World) -> World:
     watch.truth.check_copies_meet(world)
     check_proved(world.disk)
     return world
+
+
+def seconds(world: World) -> Iterator[int]:
+    """All of a day's but the last."""
+    now = 2 * SECOND
+    while now < END + later(world):
+        yield now
+        now += SECOND
 
 
 Mistake = Callable[[], AbstractContextManager[None]]

@@ -110,6 +110,7 @@ class World:
         self.unsettled = False  # the stream has been given what makes books no good
         self.clock_jumps = self.faults.clock_jumps > 0  # on some moment of this day
         self.wrong_by = 0  # of the host's wall clock, microseconds
+        self.set_back = False  # it was, some time on this day
         self.disk = fresh_disk()
         self.bus = Bus(self)
         self.wire = Wire(self)
