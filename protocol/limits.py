@@ -191,6 +191,7 @@ PING_INTERVAL: Final = 2 * SECOND
 PINGS_KEPT: Final = 8  # unanswered pings that are remembered
 SILENCE_MAX: Final = 4 * SECOND  # without a frame, a ping or a pong
 SILENCE_GRACE: Final = 2 * SECOND  # for what waits in the socket when it was we who did not run
+UNNAMED_MAX: Final = 20  # markets refused one by one: then it is something else that is refused
 TICKERS_A_COMMAND: Final = 500  # FACTS.md section 4.1
 CONNECTIONS_MAX: Final = 64  # for market data, that settings may ask for
 TICKERS_A_CONNECTION_MAX: Final = 10_000  # has been seen to work (FACTS.md section 4.1)

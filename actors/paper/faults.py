@@ -139,6 +139,7 @@ class Faults(Struct, forbid_unknown_fields=True):
     late_ms: Wait = 0  # so long every frame waits before it leaves
     late_in: Literal["network", "engine"] = "network"  # engine: before `sending_ts_ms` is stamped
     markets_limit: Many = 0  # tickers of one subscription, beyond which there is error 26; 0 = any
+    nameless_errors: bool = False  # error 11 does not say which tickers are to blame
     # At once, and then as they were:
     dead_sids: Channel | None = None  # subscriptions that there are are dead; new ones are not
     end_subscriptions: Ended | None = None

@@ -86,8 +86,12 @@ class Session:
         except (msgspec.DecodeError, RecursionError):
             self._answer("error", error_body(1), at)
         except Refusal as e:
-            body = error_body(e.code, e.tickers)
+            body = self._error(e.code, e.tickers)
             self._answer("error", body, at, command_id, e.about)
+
+    def _error(self, code: int, tickers: list[str] | None) -> bytes:
+        """That it names the markets which are to blame is optional (FACTS.md section 4.3)."""
+        return error_body(code, None if self._faults.nameless_errors else tickers)
 
     def _obey(self, command: dict[str, Any], command_id: int, at: int) -> None:
         word = command.get("cmd")
@@ -123,7 +127,7 @@ class Session:
             raise Refusal(14)
         unknown = sorted(ticker for ticker in tickers if ticker not in self._markets)
         if unknown and not UNFILTERED.issuperset(channels):
-            self._answer("error", error_body(11, unknown), at, command_id)
+            self._answer("error", self._error(11, unknown), at, command_id)
             tickers -= set(unknown)
             if not tickers:
                 return

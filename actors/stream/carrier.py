@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from actors.stream.books import Followed
 from actors.stream.commands import Command, Kind
 from actors.stream.connection import State
-from actors.stream.dialogue import MARKETS_FULL
+from actors.stream.dialogue import INVALID, MARKETS_FULL
 from actors.stream.freshness import HostClock
 from actors.stream.line import Line
 from actors.stream.tally import Tally
 from actors.stream.wire import Link
 from protocol.kalshi.frames import Channel, ErrorFrame
-from protocol.limits import TICKERS_A_COMMAND
+from protocol.limits import TICKERS_A_COMMAND, UNNAMED_MAX
 from protocol.machine import Effect
 from protocol.pulse import Pulse
 
@@ -37,6 +37,7 @@ class Carrier(Line):
         self.capacity: int | None = None  # tickers, if the exchange lets us have fewer
         self.markets: dict[str, Followed] = {}
         self._asked: dict[Channel, dict[str, None]] = {}  # subscribed, or about to be
+        self._unnamed = 0  # markets refused without a name, since a command was done
 
     @property
     def allowed(self) -> bool:
@@ -104,32 +105,84 @@ class Carrier(Line):
     def refused(
         self, now: int, at: int, command: Command | None, frame: ErrorFrame, what: str
     ) -> list[Effect]:
-        """Markets that the error names are to blame; the others of the command are asked again."""
-        named = set(frame.msg.named)
+        """Markets that the error names are to blame; the others of the command are asked again.
+
+        If it names none, they are found out by halves.
+        """
+        code, named = frame.msg.code, set(frame.msg.named)
+        asked = command if command is not None and self._asks_for_markets(command) else None
+        if asked is not None and code == INVALID and not named:
+            if len(asked.tickers) == 1:
+                self._unnamed += 1
+                named = set(asked.tickers)
+                what = f"{what}: {asked.tickers[0]}"
+            elif self._unnamed < UNNAMED_MAX:
+                return self._halve(asked)
         known = [each.refused for t in named if (each := self.markets.get(t)) is not None]
         effects: list[Effect] = []
         if not known or not all(known):  # else it has been said
             effects = super().refused(now, at, command, frame, what)
-        if command is None or command.kind not in ("subscribe", "add_markets"):
+        if asked is None:
             return effects
-        if command.kind == "add_markets" and command.sid not in self.subscriptions.channels:
-            return effects  # the subscription has ended: these were asked for with the new one
-        if frame.msg.code == MARKETS_FULL:
-            return effects + self._full(now, at, command, what)
-        if BOOKS in command.channels:
-            self.unknown(named.intersection(command.tickers), what)
-        rest = tuple(ticker for ticker in command.tickers if ticker not in named)
-        if len(rest) == len(command.tickers):
-            rest = ()  # it does not say which ones are to blame: then all are
-        if command.kind == "subscribe" and not rest:
-            return effects + self.give_up(now, at, f"subscribe: {what}")
-        for channel in command.channels:
-            for ticker in set(command.tickers) - set(rest):
-                # Asked for again with the next list of markets.
-                self._asked.get(channel, {}).pop(ticker, None)
+        if code == MARKETS_FULL:
+            return effects + self._full(now, at, asked, what)
+        return effects + self._without(now, at, asked, named, what)
+
+    def _asks_for_markets(self, command: Command) -> bool:
+        """Those of a subscription that has ended are asked for with the new one."""
+        ended = command.sid not in self.subscriptions.channels
+        return command.kind == "subscribe" or (command.kind == "add_markets" and not ended)
+
+    def _halve(self, command: Command) -> list[Effect]:
+        """Ask for each half by itself; a subscription begins with the first."""
+        half = len(command.tickers) // 2
+        first, second = command.tickers[:half], command.tickers[half:]
+        self.commands.ask(replace(command, tickers=first))
+        if command.kind == "add_markets":
+            self.commands.ask(replace(command, tickers=second))
+        else:  # they are added once there is something to add them to
+            self._ask_no_more(command, second)
+        return []
+
+    def _without(
+        self, now: int, at: int, command: Command, named: set[str], what: str
+    ) -> list[Effect]:
+        """Ask again without those that are named. A subscription begins with others if need be."""
+        blamed = named.intersection(command.tickers)
+        subscribe, books = command.kind == "subscribe", BOOKS in command.channels
+        if books:
+            self.unknown(blamed, what)
+        if books or not subscribe:  # else it would begin with them again, and not get past them
+            self._ask_no_more(command, blamed or command.tickers)
+        rest = tuple(t for t in command.tickers if t not in blamed and t in self.markets)
+        if not blamed:
+            rest = ()  # it is not about markets
+        elif not rest and subscribe:
+            rest = self._others(command.channels)
         if rest:
             self.commands.ask(replace(command, tickers=rest))
-        return effects
+        elif subscribe:
+            return self.give_up(now, at, f"subscribe: {what}")
+        return []
+
+    def _others(self, channels: tuple[Channel, ...]) -> tuple[str, ...]:
+        """Markets that these channels have not been asked for, to begin with; now they are."""
+        asked = [self._asked.setdefault(channel, {}) for channel in channels]
+        free = (
+            ticker
+            for ticker, each in self.markets.items()
+            if not each.refused and not any(ticker in tickers for tickers in asked)
+        )
+        others = dict.fromkeys(islice(free, TICKERS_A_COMMAND))
+        for tickers in asked:
+            tickers.update(others)
+        return tuple(others)
+
+    def _ask_no_more(self, command: Command, tickers: Iterable[str]) -> None:
+        for channel in command.channels:
+            asked = self._asked.get(channel, {})
+            for ticker in tickers:
+                asked.pop(ticker, None)
 
     @abstractmethod
     def unknown(self, tickers: Iterable[str], why: str) -> None:
@@ -140,10 +193,7 @@ class Carrier(Line):
         if command.kind == "subscribe":
             self.capacity = max(len(command.tickers) // 2, 1)
             return self.give_up(now, at, what)
-        for channel in command.channels:
-            asked = self._asked.get(channel, {})
-            for ticker in command.tickers:
-                asked.pop(ticker, None)
+        self._ask_no_more(command, command.tickers)
         self.capacity = min(len(asked) for asked in self._asked.values())
         return []
 

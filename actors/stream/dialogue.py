@@ -32,6 +32,7 @@ TERMINAL: Final = frozenset({10, 25})  # the subscription is dead (FACTS.md sect
 UNTRUSTED: Final = frozenset({17, 18})  # the subscription goes on, but something was not done
 UNKNOWN_SID: Final = 7
 UNAUTHORIZED: Final = 9
+INVALID: Final = 11  # a parameter: a market that the exchange does not know
 MARKETS_FULL: Final = 26
 TOO_MANY: Final = 27
 

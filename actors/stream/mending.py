@@ -45,6 +45,7 @@ class Mending(Carrier):
 
     def subscribe(self, now: int, at: int) -> None:
         self._asked.clear()
+        self._unnamed = 0
         self._book_sid = -1
         self._recovery.clear()
         self._probe.clear()
@@ -57,6 +58,7 @@ class Mending(Carrier):
             self._book_sid = sid
 
     def completed(self, now: int, at: int, command: Command) -> list[Effect]:
+        self._unnamed = 0
         if command.kind == "subscribe":
             self.connection.settled()
             self.let_go(self.channels)  # they may have changed since it was asked for

@@ -218,6 +218,29 @@ def test_a_market_that_the_exchange_does_not_know_costs_the_others_nothing(engin
     assert len(named) == 1
 
 
+def test_nor_does_it_where_the_exchange_does_not_say_which_one_it_is(engine: Engine) -> None:
+    """Neither when they are added, nor when a new connection begins with all of them."""
+    wishes = ["KXNBA-27-CLE", "KXNONE-2", "KXNBA-27-DEN"]
+    refusal = "refused by the exchange: error 11: Invalid parameter: KXNONE-2"
+
+    def settled() -> bool:
+        states = [book(engine, wish) for wish in wishes]
+        reason = engine.get("/v1/books/KXNONE-2").json()["detail"]
+        return states == [(200, "live"), (409, "book_lost"), (200, "live")] and reason == refusal
+
+    engine.faults(nameless_errors=True)
+    change(engine, add=wishes)
+    engine.until(settled, CHANGE_MAX_S, "the two that there are, and the one that there is not")
+    before = engine.until_healthy().processes["stream"].counters["reconnects"]
+    engine.faults(close_sockets=True)
+    engine.until_system(
+        lambda s: s.healthy and s.processes["stream"].counters["reconnects"] > before, 15
+    )
+    engine.until(settled, CHANGE_MAX_S, "the same after all connections were new")
+    engine.faults(nameless_errors=False)
+    change(engine, remove=wishes)
+
+
 def test_wishes_survive_the_death_of_the_stream(engine: Engine) -> None:
     """Killed right after it has answered; one more and one less than the settings name."""
     before = engine.pids()["stream"]

@@ -232,6 +232,21 @@ def test_a_limit_of_markets_a_subscription() -> None:
     assert rows(one.told()) == [("ok", 1, 4), ("ok", 1, 5), ("orderbook_snapshot", 1, 6)]
 
 
+def test_an_error_that_names_nobody() -> None:
+    quiet = Quiet()
+    one = quiet.connect()
+    quiet.arm(nameless_errors=True)
+    error, *done = one.subscribe(BOOK, market_tickers=[A, "KXNONE-1"])
+    assert error["msg"] == {"code": 11, "msg": "Invalid parameter"}
+    assert one.session.by_channel[BOOK].tickers == {A} and done
+    one.say("update_subscription", sid=1, action="add_markets", market_tickers=[B, "KXNONE-1"])
+    (error,) = one.told()
+    assert error["msg"] == {"code": 11, "msg": "Invalid parameter"}
+    quiet.arm(nameless_errors=False)
+    one.say("update_subscription", sid=1, action="add_markets", market_tickers=["KXNONE-1"])
+    assert one.told()[0]["msg"]["market_tickers"] == ["KXNONE-1"]
+
+
 def test_connections_beyond_the_limit_and_maintenance() -> None:
     quiet = Quiet()
     quiet.arm(connections_max=1)

@@ -14,6 +14,7 @@ from actors.paper.capture import Frame, Moved, Replaced
 from actors.paper.store import load_tape
 from protocol.errors import ConfigError
 from protocol.limits import SEGMENT_BYTES_MIN
+from protocol.messages import RawFrame
 
 from .scene import Day, Scene, Sides
 
@@ -53,12 +54,13 @@ def books_of(frames: list[Frame]) -> dict[str, Sides]:
     return books
 
 
-def speak(scene: Scene, day: Day, count: int) -> None:
+def speak(scene: Scene, day: Day, count: int) -> list[RawFrame]:
     """So many changes, and the recorder is given time to take them."""
+    said = []
     for n in range(0, count, 1_000):
-        for _ in range(min(1_000, count - n)):
-            scene.raw(day.delta())
+        said += [scene.raw(day.delta()).body for _ in range(min(1_000, count - n))]
         scene.turn()
+    return said
 
 
 def begin(scene: Scene, *words: str) -> tuple[Day, object]:
@@ -74,7 +76,7 @@ def test_every_frame_is_there_as_it_came_and_plays_to_the_same_books(scene: Scen
     child = scene.record()
     sent = [scene.raw(b'{"type":"subscribed","id":1,"msg":{"sid":1}}', "control").body]
     sent += [scene.raw(day.snapshot(ticker)).body for ticker in TICKERS]
-    sent += [scene.raw(day.delta()).body for _ in range(3_000)]
+    sent += speak(scene, day, 3_000)
     odd = [b"\xff\xfe", b'{"a":1e999}', b'{"a":\n1}', b"", b"[" * 5_000, b'{"a":1} ']
     scene.until(lambda: len(scene.frames()) == len(sent), "all is written")
     broken = [scene.raw(frame, "malformed", link="public").body for frame in odd]

@@ -76,6 +76,7 @@ class Venue:
         self.open: tuple[str, ...] | None = None  # what the gateway says of them; None: all
         self.closing: dict[str, int] = {}  # what it says of their closes
         self.shut: set[Link] = set()  # links that get no handshake
+        self.nameless: set[str] = set()  # markets that it refuses without a name
         self.bookless: set[str] = set()  # markets whose snapshots are never sent
         self.paused = ""
         self.deaf: set[str] = set()  # commands and actions that are never answered
@@ -173,7 +174,10 @@ class Venue:
         if what in self.deaf:
             return []
         tickers: list[str] = params.get("market_tickers", [])
+        refused = {"code": 11, "msg": "Invalid parameter"}
         match what:
+            case "subscribe" if self.nameless.intersection(tickers):
+                return [json.dumps({"id": id, "type": "error", "msg": refused}).encode()]
             case "subscribe":
                 return [
                     raw
@@ -194,6 +198,8 @@ class Venue:
         match what:
             case "get_snapshot":
                 return self._snapshots(link, sid, [t for t in tickers if t in mine], id=id)
+            case "add_markets" if self.nameless.intersection(tickers):
+                return [self._frame(link, sid, "error", id=id, msg=refused)]
             case "add_markets":
                 new = [ticker for ticker in tickers if ticker not in mine]
                 mine += new

@@ -89,9 +89,17 @@ def unnoticed(image: bytes, first: int, step: int) -> list[int]:
         changed = bytearray(image)
         changed[i] ^= 1 << (i % 8) if i % 3 else 0xFF
         with opened(bytes(changed)) as connection:
-            if not found(connection) and readings(connection) != truth:
+            if differs(connection, truth) and not found(connection):
                 missed.append(i)
     return missed
+
+
+def differs(connection: Connection, truth: list[list[tuple[object, ...]]]) -> bool:
+    """Whether anything reads differently now, or can't be read any more."""
+    try:
+        return readings(connection) != truth
+    except (sqlalchemy.exc.SQLAlchemyError, UnicodeDecodeError):
+        return True
 
 
 def found(connection: Connection) -> bool:
