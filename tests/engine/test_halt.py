@@ -153,7 +153,9 @@ def test_a_gateway_that_hangs_sends_nothing_when_it_wakes_up(engine: Engine) -> 
         os.kill(pid, signal.SIGCONT)
         engine.until_system(lambda s: any("halted: it hangs" in r for r in s.reasons), 10)
         answer = engine.order(ticker, client_order_id="to-the-one-that-hung")
-        assert (answer.status_code, answer.json()["code"]) == (503, "halted")
+        # For a moment it may not know yet whether the others are well, either: that closes, too.
+        assert answer.status_code == 503
+        assert answer.json()["code"] in ("halted", "gate_closed")
     late = creates_after(engine, halted_at + EFFECTIVE_US)
     assert late == [], "signed before, perhaps, but not sent after"
 

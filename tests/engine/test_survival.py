@@ -66,12 +66,14 @@ def test_one_dies_and_comes_back_alone(engine: Engine, victim: str) -> None:
 
 
 def test_fills_made_while_the_stream_was_dead_are_booked(engine: Engine) -> None:
-    engine.until_healthy()
+    epoch = engine.until_healthy().processes["stream"].epoch
     ticker = busiest(engine)
     os.kill(engine.pids()["stream"], signal.SIGKILL)
     answer = engine.order(ticker, client_order_id="unheard")
     assert answer.status_code in (201, 202, 503), answer.text
-    engine.until_healthy()
+    engine.until_system(  # of the new one: that the old one is dead is not noticed at once
+        lambda s: s.healthy and s.gate == "open" and s.processes["stream"].epoch != epoch, 20
+    )
     theirs = requests.get(f"{engine.exchange}/paper/wire", timeout=5).json()["requests"]
     filled = {
         r["answer"]["order_id"]

@@ -22,7 +22,7 @@ from tests.engine.secrets_sought import family
 ORDERS = 10_000
 CLIENTS = 8
 KILLS = 9  # of the gateway
-STEP_MAX_S = 60.0  # to the next kill
+STEP_MAX_S = 180.0  # to the next kill
 SETTLED_MAX_S = 90.0
 SEED = 4
 
