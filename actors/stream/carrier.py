@@ -117,7 +117,8 @@ class Carrier(Line):
                 named = set(asked.tickers)
                 what = f"{what}: {asked.tickers[0]}"
             elif self._unnamed < UNNAMED_MAX:
-                return self._halve(asked)
+                self._halve(asked)
+                return []
         known = [each.refused for t in named if (each := self.markets.get(t)) is not None]
         effects: list[Effect] = []
         if not known or not all(known):  # else it has been said
@@ -133,7 +134,7 @@ class Carrier(Line):
         ended = command.sid not in self.subscriptions.channels
         return command.kind == "subscribe" or (command.kind == "add_markets" and not ended)
 
-    def _halve(self, command: Command) -> list[Effect]:
+    def _halve(self, command: Command) -> None:
         """Ask for each half by itself; a subscription begins with the first."""
         half = len(command.tickers) // 2
         first, second = command.tickers[:half], command.tickers[half:]
@@ -142,7 +143,6 @@ class Carrier(Line):
             self.commands.ask(replace(command, tickers=second))
         else:  # they are added once there is something to add them to
             self._ask_no_more(command, second)
-        return []
 
     def _without(
         self, now: int, at: int, command: Command, named: set[str], what: str
@@ -154,11 +154,11 @@ class Carrier(Line):
             self.unknown(blamed, what)
         if books or not subscribe:  # else it would begin with them again, and not get past them
             self._ask_no_more(command, blamed or command.tickers)
-        rest = tuple(t for t in command.tickers if t not in blamed and t in self.markets)
-        if not blamed:
-            rest = ()  # it is not about markets
-        elif not rest and subscribe:
-            rest = self._others(command.channels)
+        rest: tuple[str, ...] = ()
+        if blamed:  # else it is not about markets
+            rest = tuple(t for t in command.tickers if t not in blamed and t in self.markets)
+            if not rest and subscribe:
+                rest = self._others(command.channels)
         if rest:
             self.commands.ask(replace(command, tickers=rest))
         elif subscribe:

@@ -166,12 +166,11 @@ class Mending(Carrier):
         self._recovery.asked(now, self._books.snapshots)
         if self._book_sid < 0:
             return []  # it is being subscribed: they come by themselves
-        return [
-            self.commands.send_unanswered(Command("get_snapshot", (BOOKS,), piece, self._book_sid))[
-                1
-            ]
+        commands = (
+            Command("get_snapshot", (BOOKS,), piece, self._book_sid)
             for piece in pieces(self._missing(now))
-        ]
+        )
+        return [self.commands.send_unanswered(command)[1] for command in commands]
 
     def look(self, now: int, at: int) -> list[Effect]:
         effects = self._look_at_crossed(now, at)

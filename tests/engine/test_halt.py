@@ -152,10 +152,14 @@ def test_a_gateway_that_hangs_sends_nothing_when_it_wakes_up(engine: Engine) -> 
         assert "the gateway runs and does not answer" in refused.stderr
         os.kill(pid, signal.SIGCONT)
         engine.until_system(lambda s: any("halted: it hangs" in r for r in s.reasons), 10)
-        answer = engine.order(ticker, client_order_id="to-the-one-that-hung")
-        # For a moment it may not know yet whether the others are well, either: that closes, too.
-        assert answer.status_code == 503
-        assert answer.json()["code"] in ("halted", "gate_closed")
+
+        def halted_it_says() -> bool:
+            """At first it may not know whether the others are well, which closes the gate, too."""
+            answer = engine.order(ticker, client_order_id="to-the-one-that-hung")
+            assert answer.status_code == 503, answer.text
+            return bool(answer.json()["code"] == "halted")
+
+        engine.until(halted_it_says, 10, "an order refused because of the halt")
     late = creates_after(engine, halted_at + EFFECTIVE_US)
     assert late == [], "signed before, perhaps, but not sent after"
 

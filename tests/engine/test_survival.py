@@ -52,16 +52,14 @@ def test_one_dies_and_comes_back_alone(engine: Engine, victim: str) -> None:
     now = entries(engine)
     assert {n: now.get(n) for n in told} == told, "an entry is gone"
     assert sorted(now) == list(range(1, len(now) + 1)), "the numbers have a hole"
-    # The gateway hears a moment after us that the gate is open; until then nothing is recorded.
-    answer = engine.until(
-        lambda: (
-            found
-            if (found := engine.order(ticker, client_order_id=f"after-{victim}")).status_code != 503
-            else None
-        ),
-        5,
-        "an order",
-    )
+
+    def taken() -> requests.Response | None:
+        """The gateway hears a moment after us that the gate is open; before, nothing is done."""
+        found = engine.order(ticker, client_order_id=f"after-{victim}")
+        return None if found.status_code == 503 else found
+
+    answer = engine.until(taken, 5, "an order")
+    assert answer is not None
     assert answer.status_code == 201, answer.text
 
 
