@@ -8,6 +8,7 @@ is older than what the stream already said); the fold ends in the same place.
 from msgspec.structs import replace
 
 from protocol.errors import RemoteProtocolError
+from protocol.exposure import OpenOrders
 from protocol.facts import (
     BalanceSeen,
     CashDiffers,
@@ -190,6 +191,11 @@ class Account:
         return self._holdings.cash_differs
 
     # Risk
+
+    @property
+    def open(self) -> OpenOrders:
+        """All that may still fill, by market: to be read only."""
+        return self._orders.open
 
     def exposure(self, ticker: str) -> Money:
         """The most that a market can still cost if every open order fills, fees apart.

@@ -9,13 +9,15 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from protocol import wishes
+from protocol import brakes, wishes
+from protocol.brakes import Brakes
 from protocol.errors import ConfigError
 from protocol.limits import (
     CONNECTIONS_MAX,
@@ -25,6 +27,7 @@ from protocol.limits import (
     TICKERS_A_CONNECTION_MAX,
     WISHES_MAX,
 )
+from protocol.units import Count, Money, Price, decode_unit
 
 PREFIX = "SIDECAR_"
 RESERVED = frozenset({"SIDECAR_CONFIG", "SIDECAR_BIN", "SIDECAR_LOCK_FD", "SIDECAR_GENERATION"})
@@ -43,6 +46,7 @@ WS_HOSTS = {
     "live": ("external-api-ws.kalshi.com", "api.elections.kalshi.com"),
     "demo": ("external-api-ws.demo.kalshi.co", "demo-api.kalshi.co"),
 }
+_WRITTEN = frozenset({str, Count, Money, Price})  # taken from the environment as they stand
 _LOOPBACK = r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?"
 
 
@@ -123,6 +127,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     supervisor: Status = Status()
     paper: Paper = Paper()
     writer: Writer = Writer()
+    brakes: Brakes = Brakes()
 
     @property
     def bus_dir(self) -> str:
@@ -144,7 +149,7 @@ def read(text: str, environment: Mapping[str, str], where: str) -> Settings:
         raise ConfigError(f"{where}: {e}") from None
     _override(tree, environment)
     try:
-        settings = msgspec.convert(tree, Settings)
+        settings = msgspec.convert(tree, Settings, dec_hook=decode_unit)
     except msgspec.ValidationError as e:
         raise ConfigError(f"{where}: {e}") from None
     _check(settings, where)
@@ -159,6 +164,7 @@ def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
         "SUPERVISOR": Status,
         "PAPER": Paper,
         "WRITER": Writer,
+        "BRAKES": Brakes,
     }
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in RESERVED:
@@ -169,7 +175,9 @@ def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
         if key.lower() not in types:
             raise ConfigError(f"environment: {name} is not the name of a setting")
         value: Any = environment[name]
-        if types[key.lower()] is not str:
+        kind = types[key.lower()]
+        kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+        if _WRITTEN.isdisjoint(kinds):
             try:
                 value = _parse(value)
             except tomllib.TOMLDecodeError:
@@ -224,6 +232,7 @@ def _check_stream(stream: Stream, where: str) -> None:
 def _check(settings: Settings, where: str) -> None:
     check_exchange(settings.exchange, where)
     _check_stream(settings.stream, where)
+    brakes.limits(settings.brakes, settings.exchange.environment == "live", where)
     if settings.paper.enabled != (settings.exchange.environment == "paper"):
         raise ConfigError(f'{where}: paper.enabled goes with exchange.environment = "paper"')
     for section, port in (

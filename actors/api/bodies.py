@@ -18,6 +18,8 @@ class Problem(Struct, frozen=True):
     detail: str
     field: str = ""
     retry_after_ms: int = 0
+    limit: str = ""  # the most that a brake lets pass, and what it found
+    value: str = ""
 
 
 def decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Problem:

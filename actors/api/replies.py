@@ -37,6 +37,7 @@ NOT_NOW = frozenset(
     {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
     | {"withdrawn", "rest_not_ready", "restore_unconfirmed", "cancel_all_hold"}
     | {"unresolved_order", "market_not_read", "exchange_paused"}
+    | {"book_not_live", "balance_not_read", "orders_a_second"}
 )
 
 
@@ -115,7 +116,8 @@ def placed(id: int, answer: OrderAnswer) -> Reply:
         return Reply(id, status, as_json(answer), where)
     code = answer.code or answer.outcome
     text = answer.text or answer.outcome
-    return refuse(id, Problem(status, code, text, answer.field, answer.retry_after_ms))
+    wait = answer.retry_after_ms
+    return refuse(id, Problem(status, code, text, answer.field, wait, answer.limit, answer.value))
 
 
 def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Reply:
@@ -203,6 +205,8 @@ def problem_body(problem: Problem) -> bytes:
         body["field"] = problem.field
     if problem.retry_after_ms:
         body["retry_after_ms"] = problem.retry_after_ms
+    if problem.limit:
+        body |= {"limit": problem.limit, "value": problem.value}
     return as_json(body)
 
 

@@ -9,10 +9,14 @@ import random
 from actors.gateway.acquire import Acquires
 from actors.gateway.audits import KEY as AUDIT
 from actors.gateway.audits import Audits
+from actors.gateway.books import Books
+from actors.gateway.brakes import Brakes
 from actors.gateway.cancels import Cancels
+from actors.gateway.cash import Cash
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
+from actors.gateway.exposures import Exposures
 from actors.gateway.gate import Gate
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
 from actors.gateway.lanes import Waiting
@@ -20,6 +24,7 @@ from actors.gateway.lookups import KEY as LOOKUP
 from actors.gateway.lookups import Lookups
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
+from actors.gateway.passes import Pass
 from actors.gateway.reading import by_shard
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
@@ -27,6 +32,8 @@ from actors.gateway.restore import Restores
 from actors.gateway.sweeper import KEY as PANIC
 from actors.gateway.tickets import Tickets
 from protocol import topics
+from protocol.account import Meaning
+from protocol.brakes import WIDE, Limits
 from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers
@@ -49,6 +56,7 @@ from protocol.messages import (
     AcquireTokens,
     Append,
     AuditRequest,
+    BookAnswer,
     CancelOrder,
     ConfirmRestore,
     DoubtRequest,
@@ -68,17 +76,26 @@ from protocol.pulse import Identity, Pulse, Vitals
 
 
 class Gateway:
-    """The core. `latch` is what the halt latch said at boot."""
+    """The core. `latch` is what the halt latch said at boot, `limits` are those of the brakes."""
 
     def __init__(
-        self, identity: Identity, now: int, dice: random.Random, latch: Latch = NO_LATCH
+        self,
+        identity: Identity,
+        now: int,
+        dice: random.Random,
+        latch: Latch = NO_LATCH,
+        limits: Limits = WIDE,
     ) -> None:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._desk = Desk(self._outbox, now)
-        tickets = Tickets()
+        self._exposures = Exposures()
+        tickets = Tickets(self._exposures.release)
         self._markets = Markets(self._desk)
-        self._door = Door(self._desk, tickets, self._markets, self.closed)
+        self._books = Books(self._outbox)
+        self._cash = Cash(self._desk, self._wants_balance)
+        self._brakes = Brakes(limits, self._markets, self._exposures, self._books, self._cash)
+        self._door = Door(self._desk, tickets, self._markets, self._brakes, self.closed)
         self.orders = Orders(self._desk, tickets, self._markets, self._door)
         self._cancels = Cancels(self._desk, self.orders, self._markets)
         self._doubts = Doubts(self._desk, self.orders)
@@ -110,6 +127,7 @@ class Gateway:
         effects += self._hold_back(now, at)
         effects += self._halts.due(now, at, self.orders.tickets)
         effects += self._audits.due(now, at)
+        effects += self._books.due(now, at)
         effects += self._acquires.close(now, at, self._no_tokens(now))
         effects += self._leave(now, at)
         effects += self._acquires.due(now, at)
@@ -150,6 +168,7 @@ class Gateway:
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
             self._audits.deadline(),
+            self._books.deadline(),
             self._halts.deadline(),
             self._desk.lanes.deadline(now),
             self._acquires.deadline(),
@@ -180,11 +199,23 @@ class Gateway:
         raise AssertionError(f"unexpected cause: {cause}")
 
     def _hear(self, now: int, at: int, envelope: Envelope) -> list[Effect]:
+        if envelope.source == "stream":
+            return self._go_on(now, at, self._books.hear(now, at, envelope))
         if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
             self._gate.hear(now, at, envelope, envelope.body)
         else:
-            self._desk.ledger.hear(now, envelope, at)
+            self._changed(self._desk.ledger.hear(now, envelope, at))
         return []
+
+    def _changed(self, meanings: list[Meaning]) -> None:
+        """The account has taken entries: what it can still cost follows."""
+        account = self._desk.ledger.account
+        if account is not None:
+            self._exposures.changed(account, meanings)
+
+    def _go_on(self, now: int, at: int, tickers: list[str]) -> list[Effect]:
+        """These books have come: orders may wait for them."""
+        return [effect for ticker in tickers for effect in self._door.go_on(now, at, ticker)]
 
     def closed(self, now: int) -> Closed | None:
         """Why no new risk may be taken now; None if it may."""
@@ -250,7 +281,9 @@ class Gateway:
             ]
         if isinstance(told, EvidenceRequest):
             return self.orders.recalled(at, told.client_order_id, letter.body)
-        self._desk.ledger.answered(now, letter.body)
+        if isinstance(letter.body, BookAnswer):
+            return self._go_on(now, at, self._books.answered(letter.body, letter.id))
+        self._changed(self._desk.ledger.answered(now, letter.body))
         return []
 
     def _hold_back(self, now: int, at: int) -> list[Effect]:
@@ -262,14 +295,16 @@ class Gateway:
         effects: list[Effect] = []
         for id, waiting in self._desk.lanes.go(now):
             kind, _, name = waiting.key.partition(":")
+            passed = None
             if kind == "order":
-                denied = self.orders.may_go(now, at, name)
-                if denied is not None:
+                looked = self.orders.may_go(now, at, name, waiting.call)
+                if not isinstance(looked, Pass):
                     self._desk.lanes.unsent(id)
-                    effects += denied
+                    effects += looked
                     continue
+                passed = looked
             self._desk.counters["calls"] += 1
-            effects.append(MakeCall(id, waiting.call))
+            effects.append(MakeCall(id, waiting.call, passed))
         return effects
 
     def _ended(self, now: int, at: int, ended: Ended) -> list[Effect]:
@@ -312,20 +347,26 @@ class Gateway:
             return self._audits.ended(at, int(name), ended)
         if kind == "market":
             trouble = self._markets.ended(now, name, ended)
-            return self._door.market_read(now, at, name, trouble)
+            return self._door.go_on(now, at, name, trouble)
         assert kind == "poll", key
         body = self._reads.ended(now, name, ended)
         return [] if body is None else self._balance(now, at, body)
 
     def _balance(self, now: int, at: int, body: bytes) -> list[Effect]:
-        if self._desk.tells.crowded:
-            return []
         try:
-            found = by_shard(answers.read(body, BalanceBody))
+            balance = answers.read(body, BalanceBody)
         except RemoteProtocolError as e:
             return [Report(f"balance: {e}", grave=True)]
-        facts = self._reconciler.balances(found, at)
-        return [effect for fact in facts for effect in self._desk.append(now, at, fact)]
+        self._cash.learn(now, balance)
+        effects = self._door.go_on(now, at)
+        if self._desk.tells.crowded:
+            return effects
+        for fact in self._reconciler.balances(by_shard(balance), at):
+            effects += self._desk.append(now, at, fact)
+        return effects
+
+    def _wants_balance(self, now: int) -> None:
+        self._reads.refresh_balance(now)
 
     def _alarms(self, at: int) -> list[Effect]:
         """Money that nothing explains: no new risk until somebody has looked."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from actors.gateway.lanes import Lanes
+from actors.gateway.passes import Pass
 from protocol.envelope import Outbox
 from protocol.facts import AnyFact, natural_id
 from protocol.follower import LedgerFollower
@@ -45,6 +46,7 @@ class MakeCall(Effect, frozen=True):
 
     id: int
     call: Call
+    passed: Pass | None = None  # what may add risk is not signed without one
 
 
 Ended = CallAnswered | CallFailed

@@ -7,12 +7,15 @@ again gets the same refusal: its asker may have been told that nothing was sent.
 
 from collections.abc import Callable
 
+from actors.gateway.brakes import Brakes
 from actors.gateway.desk import Asker, Desk
 from actors.gateway.markets import Flaw, Markets, Standing
+from actors.gateway.passes import Pass
 from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import OrderIntended
 from protocol.kalshi import calls
+from protocol.kalshi.calls import Call
 from protocol.limits import (
     INTENT_ACK_MAX,
     LANE_QUEUE_MAX,
@@ -30,10 +33,13 @@ Closed = Callable[[int], tuple[str, str, int] | None]
 class Door:
     """Where orders come in."""
 
-    def __init__(self, desk: Desk, tickets: Tickets, markets: Markets, closed: Closed) -> None:
+    def __init__(
+        self, desk: Desk, tickets: Tickets, markets: Markets, brakes: Brakes, closed: Closed
+    ) -> None:
         self._desk = desk
         self._tickets = tickets
         self._markets = markets
+        self._brakes = brakes
         self._closed = closed
         self._refused: dict[Asker, OrderAnswer] = {}  # the last ones, oldest first
 
@@ -72,7 +78,8 @@ class Door:
     def barred(self, now: int, order: PlaceOrder) -> Flaw | None:
         """Why this order may not go now, whatever its terms; None if it may.
 
-        Asked at the door, and once more right before the signature.
+        Asked at the door, and once more right before the signature. The brakes are asked apart,
+        once there is all that they measure by.
         """
         closed = self._closed(now)
         if closed is not None:
@@ -83,11 +90,22 @@ class Door:
         text = f"{doubtful} in {order.ticker} is unknown: no new risk there until it is settled"
         return Flaw("unresolved_order", "ticker", text)
 
-    def market_read(self, now: int, at: int, ticker: str, trouble: str) -> list[Effect]:
-        """A market was read, or could not be: go on with the orders that wait for it."""
+    def last_look(self, now: int, order: PlaceOrder, call: Call) -> Flaw | Pass:
+        """Right before the signature: all that can have changed since the door."""
+        return self.barred(now, order) or self._brakes.last_look(now, order, call)
+
+    def too_slow(self, now: int, at: int, order: PlaceOrder) -> Flaw:
+        """What an order waited for too long before it could be looked at."""
+        unread = Flaw("market_not_read", "ticker", "its market could not be read in time")
+        if self._markets.look(now, at, order.ticker, order.price)[0] is Standing.UNREAD:
+            return unread
+        return self._brakes.unread(now, order) or unread
+
+    def go_on(self, now: int, at: int, ticker: str = "", trouble: str = "") -> list[Effect]:
+        """What orders in a market, or in all, wait for has come, or can't be read: look again."""
         effects: list[Effect] = []
         for _, ticket in self._tickets:
-            if ticket.stage is not Stage.LOOKING or ticket.order.ticker != ticker:
+            if ticket.stage is not Stage.LOOKING or ticker not in ("", ticket.order.ticker):
                 continue
             wrong = self.barred(now, ticket.order)
             if trouble:
@@ -105,7 +123,7 @@ class Door:
         forgotten = account is not None and account.forgets and not order.minted
         if not forgotten or self._desk.tells.crowded or flaw(order) is not None:
             return self.turn_away(at, ticket, wrong)
-        ticket.refusal = _denial(order, wrong)
+        ticket.refusal = denial(order, wrong)
         return self.recall(now, at, ticket)
 
     def recall(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
@@ -169,13 +187,18 @@ class Door:
         return min(here)
 
     def _look(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
-        """Hold an order against its market's rules; read them first if need be."""
+        """Hold an order against its market's rules and the brakes; read first what they need."""
         order = ticket.order
         standing, wrong = self._markets.look(now, at, order.ticker, order.price)
         if standing is Standing.UNREAD:
             if self._markets.read(order.ticker):
                 return []
             wrong = Flaw("busy", "", "too many calls are waiting")
+        if wrong is not None:
+            return self._object(now, at, ticket, wrong)
+        if self._brakes.unread(now, order) is not None:
+            return []
+        wrong = self._brakes.reserve(now, order)
         if wrong is not None:
             return self._object(now, at, ticket, wrong)
         self._tickets.enter(ticket, Stage.INTENDING, now + INTENT_ACK_MAX)
@@ -192,7 +215,7 @@ class Door:
         return self._desk.append(now, at, intent)
 
     def _refuse(self, askers: list[Asker], order: PlaceOrder, at: int, wrong: Flaw) -> list[Effect]:
-        return self._say(askers, _denial(order, wrong), at)
+        return self._say(askers, denial(order, wrong), at)
 
     def _say(self, askers: list[Asker], denied: OrderAnswer, at: int) -> list[Effect]:
         """Answer, and remember it for copies of the letter that are on their way."""
@@ -203,9 +226,19 @@ class Door:
         return self._desk.answer(askers, denied, at)
 
 
-def _denial(order: PlaceOrder, wrong: Flaw) -> OrderAnswer:
-    id = order.client_order_id
-    return OrderAnswer(id, "denied", None, wrong.code, wrong.text, wrong.wait_ms, wrong.field)
+def denial(order: PlaceOrder, wrong: Flaw) -> OrderAnswer:
+    """The answer that refuses an order."""
+    return OrderAnswer(
+        order.client_order_id,
+        "denied",
+        None,
+        wrong.code,
+        wrong.text,
+        wrong.wait_ms,
+        wrong.field,
+        wrong.limit,
+        wrong.value,
+    )
 
 
 def conflict(id: str) -> OrderAnswer:

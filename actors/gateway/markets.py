@@ -37,6 +37,8 @@ class Flaw(Struct, frozen=True):
     field: str
     text: str
     wait_ms: int = 0  # it is worth another try after that; 0: nobody knows
+    limit: str = ""  # the most that passes, and what was found, where a limit refuses
+    value: str = ""
 
 
 class _Market(Struct):
@@ -78,6 +80,12 @@ class Markets:
         known = self._known.get(ticker)
         shard = 0 if known is None or known.row is None else known.row.exchange_index
         return shard if shard <= SHARDS_MAX else 0  # the exchange finds it by the ticker
+
+    def event(self, ticker: str) -> str:
+        """The event that a market belongs to; by its name, where the market is not known."""
+        known = self._known.get(ticker)
+        said = "" if known is None or known.row is None else known.row.event_ticker
+        return said or ticker.rpartition("-")[0] or ticker
 
     def look(self, now: int, at: int, ticker: str, price: Price) -> tuple[Standing, Flaw | None]:
         """Whether an order at this price may go to this market."""

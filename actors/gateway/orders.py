@@ -5,14 +5,16 @@ Unknown is never sent again; evidence settles it (`doubts.py`).
 """
 
 from actors.gateway.desk import Desk, Ended
-from actors.gateway.door import Door, conflict
+from actors.gateway.door import Door, conflict, denial
 from actors.gateway.lanes import Place
 from actors.gateway.markets import Flaw, Markets
 from actors.gateway.outcomes import outcome
+from actors.gateway.passes import Pass
 from actors.gateway.terms import answer_from
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import AnyFact, OrderDenied, OrderIntended, OrderWithdrawn, natural_id
 from protocol.kalshi import calls
+from protocol.kalshi.calls import Call
 from protocol.limits import OUTCOME_ACK_MAX, QUEUED_MAX
 from protocol.machine import Effect
 from protocol.messages import AnyMessage, Appended, EvidenceAnswer, OrderAnswer
@@ -88,20 +90,20 @@ class Orders:
             answer = answer_from(order)
         return self._desk.answer(ticket.askers, answer, at)
 
-    def may_go(self, now: int, at: int, id: str) -> list[Effect] | None:
+    def may_go(self, now: int, at: int, id: str, call: Call) -> list[Effect] | Pass:
         """The last look, after the last queue and right before the signature.
 
-        None: it goes. Otherwise it does not, and this follows from it.
+        A pass: it goes. Otherwise it does not, and this follows from it.
         """
         ticket = self.tickets.get(id)
         if ticket is None or ticket.stage is not Stage.QUEUED:
             return []
-        wrong = self._door.barred(now, ticket.order)
-        if wrong is not None:
-            return self.deny(now, at, ticket, wrong.code, wrong.text, wrong.wait_ms)
+        passed = self._door.last_look(now, ticket.order, call)
+        if isinstance(passed, Flaw):
+            return self.refuse(now, at, ticket, passed)
         self.tickets.enter(ticket, Stage.SENT)
         self._desk.counters["sent"] += 1
-        return None
+        return passed
 
     def stop_unsent(self, now: int, at: int, id: str) -> list[Effect] | None:
         """A cancel came before a byte has left: it never will. None if it may have left."""
@@ -136,9 +138,12 @@ class Orders:
         self, now: int, at: int, ticket: Ticket, code: str, text: str, wait_ms: int = 0
     ) -> list[Effect]:
         """Refuse an order that was recorded and not sent."""
-        id = ticket.order.client_order_id
-        answer = OrderAnswer(id, "denied", code=code, text=text, retry_after_ms=wait_ms)
-        return self._settle(now, at, ticket, OrderDenied(id, f"{code}: {text}"), answer)
+        return self.refuse(now, at, ticket, Flaw(code, "", text, wait_ms))
+
+    def refuse(self, now: int, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
+        """The same, for what a look has found."""
+        fact = OrderDenied(ticket.order.client_order_id, f"{wrong.code}: {wrong.text}")
+        return self._settle(now, at, ticket, fact, denial(ticket.order, wrong))
 
     def ended(
         self, now: int, at: int, id: str, ended: Ended, stopped: Stopped = None
@@ -196,8 +201,7 @@ class Orders:
     def _late(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
         match ticket.stage:
             case Stage.LOOKING:
-                slow = Flaw("market_not_read", "ticker", "its market could not be read in time")
-                return self._door.turn_away(at, ticket, slow)
+                return self._door.turn_away(at, ticket, self._door.too_slow(now, at, ticket.order))
             case Stage.INTENDING:
                 return self._withdraw(now, at, ticket, "no acknowledgement of the intent")
             case Stage.RECALLING:

@@ -67,6 +67,11 @@ class Reads:
         """After a 429: the tier may have changed."""
         self._polls["limits"].due_at = self._polls["costs"].due_at = now
 
+    def refresh_balance(self, now: int) -> None:
+        """Somebody needs to know what there is now."""
+        balance = self._polls["balance"]
+        balance.due_at = min(balance.due_at, max(now, balance.tried_at + RECONCILE_RETRY))
+
     def unproved(self, now: int) -> None:
         """A 401: no order leaves until a signed call has been answered again."""
         self._polls["limits"].done = False

@@ -7,12 +7,14 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from actors.gateway.books import Listen
 from actors.gateway.callers import Callers
 from actors.gateway.core import Gateway
 from actors.gateway.desk import MakeCall
 from actors.gateway.halt import SaveHalt
 from actors.gateway.latch import LatchKeeper
 from actors.gateway.wire import Wire
+from protocol import brakes
 from protocol.config import Settings
 from protocol.limits import CALLS_IN_FLIGHT_MAX, LATCH_LOOK, SECOND
 from protocol.machine import Cause, Effect
@@ -25,6 +27,7 @@ from protocol.runtime.process import generation, next_epoch
 
 async def serve(settings: Settings) -> int:
     """Run until asked to stop. Returns the exit code."""
+    limits = brakes.limits(settings.brakes, settings.exchange.environment == "live", "settings")
     latch = LatchFile(settings.var_dir)
     keeper = LatchKeeper(latch)
     wire = Wire(settings, latch.stopped)
@@ -35,7 +38,8 @@ async def serve(settings: Settings) -> int:
     bus.answer_on("gateway.in")
     bus.hear("ledger.pub", ["ledger ", "mark "])
     bus.hear("system.pub", ["system "])
-    core = Gateway(identity, time.monotonic_ns(), random.Random(), keeper.known)
+    bus.hear("stream.pub", ["mark "])
+    core = Gateway(identity, time.monotonic_ns(), random.Random(), keeper.known, limits)
 
     def told(cause: Cause | None) -> None:
         if cause is not None:
@@ -43,8 +47,10 @@ async def serve(settings: Settings) -> int:
 
     def perform(effect: Effect) -> None:
         match effect:
-            case MakeCall(id=id, call=call):
-                callers.call(functools.partial(wire.send, id, call))
+            case MakeCall(id=id, call=call, passed=passed):
+                callers.call(functools.partial(wire.send, id, call, passed))
+            case Listen(prefix=prefix, on=on):
+                bus.listen(prefix, on)
             case SaveHalt():
                 work = saver.submit(keeper.save, effect)
                 work.add_done_callback(lambda done: told(done.result()))

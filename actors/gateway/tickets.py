@@ -2,7 +2,7 @@
 
 import enum
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -41,9 +41,13 @@ class Ticket(Struct):
 
 
 class Tickets:
-    """By client_order_id. Nothing here grows with the number of tickets, but the tickets."""
+    """By client_order_id. Nothing here grows with the number of tickets, but the tickets.
 
-    def __init__(self) -> None:
+    `closed` is told the id of each that is forgotten.
+    """
+
+    def __init__(self, closed: Callable[[str], None]) -> None:
+        self._closed = closed
         self._open: dict[str, Ticket] = {}
         self._alarms: list[tuple[int, str]] = []  # a heap of deadlines, of past stages too
         self._settled: list[tuple[int, str]] = []  # a heap: once the account is at `n`, it knows
@@ -82,6 +86,7 @@ class Tickets:
         self._unfinished -= ticket.stage in UNFINISHED
         self.sent -= ticket.stage is Stage.SENT
         del self._open[id]
+        self._closed(id)
         doubtful = self._in_doubt.get(ticket.order.ticker)
         if doubtful is not None:
             doubtful.discard(id)

@@ -28,6 +28,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from actors.gateway.desk import CallAnswered, CallFailed
 from actors.gateway.halt import STOPPED
+from actors.gateway.passes import Pass
 from protocol.config import Settings, check_exchange
 from protocol.kalshi.calls import Call
 from protocol.kalshi.signing import Signer
@@ -45,6 +46,7 @@ from protocol.runtime.process import read_private
 
 PIECE: Final = 64 * 1024  # bytes read at a time
 AGENT: Final = "kalshi-sidecar"
+UNPASSED: Final = "no brake has let this request pass"
 ADDRESSES_KEPT: Final = 32  # made ready for the next call
 
 
@@ -85,10 +87,15 @@ class Wire:
         self._tls.load_verify_locations(trusted or DEFAULT_CA_BUNDLE_PATH)
         self._local = threading.local()
 
-    def send(self, id: int, call: Call) -> Cause:
-        """Send once. What is not an answer is told as it is, never tried again."""
-        line = self._line()
+    def send(self, id: int, call: Call, passed: Pass | None = None) -> Cause:
+        """Send once. What is not an answer is told as it is, never tried again.
+
+        What may add risk is not signed without the brakes' pass for these very bytes.
+        """
         risky = call.lane == "order" and call.writes  # its market is read in the same lane
+        if risky and (passed is None or not passed.covers(call)):
+            return CallFailed(wall(), id, UNPASSED, sent=False)
+        line = self._line()
         line.begin(self._total_max, self._stopped if risky else str)
         try:
             status, body = self._exchange(line, call)

@@ -142,6 +142,7 @@ class MarketRow(Struct, frozen=True):
     price_ranges: tuple[PriceRange, ...]
     close_time: Micros
     exchange_index: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    event_ticker: str = ""
 
 
 class OneMarket(Struct, frozen=True):

@@ -36,6 +36,8 @@ class OrderAnswer(Message, frozen=True):
     text: str = ""
     retry_after_ms: int = 0
     field: str = ""  # of the order, that is wrong
+    limit: str = ""  # the most that passes, and what was found, where a brake refuses
+    value: str = ""
 
 
 class CancelOrder(Message, frozen=True):

@@ -101,6 +101,14 @@ class Bus:
             self._sub.subscribe(prefix)
         self._sub.connect(self._settings.endpoint(name))
 
+    def listen(self, prefix: str, on: bool = True) -> None:
+        """Subscribe to more of those that are heard already; `on` is false: to less."""
+        assert self._sub is not None, "hear comes first"
+        if on:
+            self._sub.subscribe(prefix)
+        else:
+            self._sub.unsubscribe(prefix)
+
     def relay(self, name: str, deliver: Callable[[bytes], None]) -> Relay:
         """A socket of its own for NAME, whose frames go to `deliver` as they are."""
         socket = self._subscriber()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HEARS = {  # who hears which topics of whom, as the shells subscribe
     "rehydrator": {"writer": ("ledger", "mark")},
-    "gateway": {"writer": ("ledger", "mark"), "supervisor": ("system",)},
+    "gateway": {"writer": ("ledger", "mark"), "supervisor": ("system",), "stream": ("mark",)},
     "stream": {"writer": ("mark",)},
     "api": {"writer": ("ledger", "mark"), "supervisor": ("system",)},
     "trader": {"stream": ("book.", "mark")},
@@ -31,6 +31,7 @@ class Bus:
         self._world = world
         self._links: dict[tuple[str, str], int] = {}  # FIFO: last arrival per link
         self.ears: list[Ear] = []
+        self._listening: dict[tuple[str, int], set[str]] = {}
         self._said = Said(world)
         self.published: list[Envelope] = []
         self.acknowledged: dict[str, int] = {}  # what the writer has said is in the ledger
@@ -43,7 +44,7 @@ class Bus:
         if process.name == "stream":
             self._said.note(envelope)
         for name, speakers in HEARS.items():
-            prefixes = speakers.get(process.name, ())
+            prefixes = (*speakers.get(process.name, ()), *self._also(name, process.name))
             if not envelope.topic.startswith(tuple(prefixes)) or not prefixes:
                 continue
             hearer = world.processes[name]
@@ -57,9 +58,22 @@ class Bus:
             if process.name == "stream" and not ear.overhears(envelope):
                 self._missed(ear.name, envelope)
 
+    def listen(self, process: "Process", prefix: str, on: bool) -> None:
+        """A life of a process subscribes to more, or to less; it takes a moment to take hold."""
+        prefixes = self._listening.setdefault((process.name, process.life), set())
+        change = prefixes.add if on else prefixes.discard
+        self._world.at(self.arrival(process.name, "stream", "sub"), lambda: change(prefix))
+
+    def _also(self, name: str, speaker: str) -> set[str]:
+        """What this life of a process has subscribed to by and by."""
+        hearer = self._world.processes[name]
+        if hearer is None or speaker != "stream":
+            return set()
+        return self._listening.get((name, hearer.life), set())
+
     def _missed(self, name: str, envelope: Envelope) -> None:
-        """Something that the stream says does not get to somebody who wants it."""
-        if envelope.source != "stream":
+        """Something that the stream says does not get to somebody whose book is looked at."""
+        if envelope.source != "stream" or name == "gateway":
             return
         topic, epoch, seq = envelope.topic, envelope.epoch, envelope.seq
         self._world.seen("missed", topic, who=name, epoch=epoch, seq=seq)

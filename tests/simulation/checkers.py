@@ -6,7 +6,7 @@ then replaced by a fresh snapshot looks perfect at the end.
 
 from protocol.facts import CashDiffers, PositionDiffers, Settled
 from protocol.limits import SECOND, US
-from tests.simulation.promises import Budget, Kill, Promise, Strangers, WireOnce
+from tests.simulation.promises import Budget, Exposure, Kill, Promise, Strangers, WireOnce
 from tests.simulation.promises_of_data import NOTICED_WITHIN, Book, Fresh, Subscriber
 from tests.simulation.readers import QUEUE_MAX
 from tests.simulation.said import desk_holds, follower_holds, state_of
@@ -30,7 +30,9 @@ class Watch:
         self.fresh = Fresh({who: NOTICED_WITHIN + by for who, by in later.items()})
         self.data = (self.book, self.fresh, Subscriber(later))
         self.kill = Kill()
-        self.promises: tuple[Promise, ...] = (WireOnce(), Budget(), self.kill, Strangers())
+        self.promises: tuple[Promise, ...] = (
+            WireOnce(), Budget(), self.kill, Strangers(), Exposure(world.limits),
+        )  # fmt: skip
         self._read = self._looked = 0
         world.on_death = self._died
 

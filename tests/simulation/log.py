@@ -16,11 +16,19 @@ What = Literal[
     "halted",  # and is told that it is so, or the latch is on disk by another hand
     "panicked",  # an operator is told that nothing rests any more
     "resuming",  # an operator asks for a resume
+    "made",  # the exchange has an order, with these terms
+    "filled",  # so much of one is filled, at this price
+    "over",  # one does not rest any more
+    "settled",  # a market is settled
 ]
 
 
+Terms = tuple[str, str, int, int]
+"""Ticker, side, cents, hundredths of a contract."""
+
+
 class Event(Struct, frozen=True):
-    """One moment. `id`: of an order (ours, or the exchange's for a cancel), or of a budget."""
+    """One moment. `id`: of an order (ours, or the exchange's for what it does), or of a budget."""
 
     at: int
     what: What
@@ -34,6 +42,7 @@ class Event(Struct, frozen=True):
     excused: bool = False  # a 429 is nobody's mistake
     rate: int = 0
     capacity: int = 0
+    terms: Terms = ("", "", 0, 0)
 
 
 Sides = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]

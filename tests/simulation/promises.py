@@ -6,8 +6,9 @@ know nothing of the engine: `test_promises.py` holds each against histories made
 
 from typing import Protocol
 
+from protocol.brakes import Limits
 from protocol.limits import HOLD_AFTER_CANCEL_ALL, MS
-from tests.simulation.log import Event
+from tests.simulation.log import Event, Terms
 from tests.simulation.rates import TrueBucket
 
 HALT_WITHIN = 100 * MS  # of the acknowledgement
@@ -111,6 +112,83 @@ class Kill:
         """`resting`: ids of our orders that rest at the exchange now."""
         still = sorted(resting & self.settled)
         assert not still, f"a panic was called done, and {still} rest"
+
+
+class Exposure:
+    """What the account can still lose is never above a limit, whatever fills.
+
+    Each order that the exchange has counts as if it filled whole, and each market as it would end
+    worst. An order of the account that is not ours may break a limit; from then on nothing is
+    said any more.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open: dict[str, Terms] = {}
+        self._held: dict[str, int] = {}  # contracts: + YES, - NO
+        self._bought: dict[tuple[str, str], list[tuple[int, int]]] = {}  # cents and contracts
+        self._strangers = False
+
+    def take(self, event: Event) -> None:
+        match event.what:
+            case "made":
+                self._open[event.id] = event.terms
+                self._strangers = self._strangers or event.external
+            case "filled":
+                self._fill(event.id, event.terms)
+            case "over":
+                self._open.pop(event.id, None)
+            case "settled":
+                self._held.pop(event.id, None)
+                for side in ("bid", "ask"):
+                    self._bought.pop((event.id, side), None)
+        if event.what in ("made", "filled") and not self._strangers:
+            self._check(event.terms[0])
+
+    def _fill(self, id: str, filled: Terms) -> None:
+        ticker, side, cents, left = self._open[id]
+        _, _, price, size = filled
+        self._open[id] = ticker, side, cents, left - size
+        self._held[ticker] = self._held.get(ticker, 0) + (size if side == "bid" else -size)
+        self._bought.setdefault((ticker, side), []).append((_paid(side, price), size))
+
+    def _worst(self, ticker: str) -> int:
+        """In micro-dollars. What is held cost at least what the cheapest of its fills did: which
+        of them it is that was closed is a matter of their order, which not everybody knows."""
+        held = self._held.get(ticker, 0)
+        mine, others = ("bid", "ask") if held >= 0 else ("ask", "bid")
+        spent = _cheapest(self._bought.get((ticker, mine), []), abs(held))
+        rests = [terms for terms in self._open.values() if terms[0] == ticker]
+        more = sum(_paid(s, c) * n for _, s, c, n in rests if s == mine)
+        opens = [(_paid(s, c), n) for _, s, c, n in rests if s == others]
+        over = sum(n for _, n in opens) - abs(held)
+        dearest = -_cheapest([(-c, n) for c, n in opens], over)
+        return max(spent + more, dearest) * 100
+
+    def _check(self, ticker: str) -> None:
+        tickers = self._held.keys() | {terms[0] for terms in self._open.values()}
+        worst = {t: self._worst(t) for t in tickers}
+        event = ticker.rpartition("-")[0]
+        for what, found, limit in (
+            (ticker, worst[ticker], self._limits.market_exposure),
+            (event, sum(w for t, w in worst.items() if t.rpartition("-")[0] == event),
+             self._limits.event_exposure),
+            ("the account", sum(worst.values()), self._limits.account_exposure),
+        ):  # fmt: skip
+            assert found <= limit, f"{what} can lose {found / 1_000_000}, limit {limit / 1_000_000}"
+
+
+def _paid(side: str, cents: int) -> int:
+    return cents if side == "bid" else 100 - cents
+
+
+def _cheapest(contracts: list[tuple[int, int]], count: int) -> int:
+    """What so many contracts cost, the cheapest of these; in cents times hundredths."""
+    paid = 0
+    for cents, n in sorted(contracts):
+        taken = min(n, max(count, 0))
+        paid, count = paid + cents * taken, count - taken
+    return paid
 
 
 class Strangers:

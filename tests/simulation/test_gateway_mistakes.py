@@ -117,9 +117,9 @@ def a_halt_is_looked_at_at_the_door_only() -> Iterator[None]:
         stack.enter_context(planted(Gateway, "_hold_back", lambda self, now, at: []))
         right = Orders.may_go
 
-        def may_go(self: Orders, now: int, at: int, id: str) -> Any:
+        def may_go(self: Orders, now: int, at: int, id: str, call: Any) -> Any:
             with planted(Door, "barred", lambda self, now, order: None):
-                return right(self, now, at, id)
+                return right(self, now, at, id, call)
 
         stack.enter_context(planted(Orders, "may_go", may_go))
         yield

@@ -95,6 +95,9 @@ class Trading:
             "past": Past(None), "ended": 0, "external": terms.get("external"),
         }  # fmt: skip
         self.orders[order["order_id"]] = order
+        made = (ticker, order["side"], order["cents"], order["whole"])
+        outside = bool(order["external"])
+        self._world.log("made", order["order_id"], terms=made, external=outside)
         if self._dice.random() < 0.5:
             self._fill(order, self._dice.randint(1, order["whole"]))
         if order["status"] == "resting":
@@ -141,6 +144,8 @@ class Trading:
             "size": size, "at": self._world.clock, "now": self._world.now, "fee": self.fee,
         }  # fmt: skip
         self.fills.append(fill)
+        filled = (fill["ticker"], fill["side"], fill["cents"], size)
+        self._world.log("filled", order["order_id"], terms=filled)
         self._move(order, size)
         self._push("fill", "fill", {
             "trade_id": fill["trade_id"], "order_id": fill["order_id"],
@@ -177,6 +182,8 @@ class Trading:
         row = self._row(order)
         order["past"].put(self._world.now, row)
         order["ended"] = 0 if order["status"] == "resting" else self._world.now
+        if order["ended"]:
+            self._world.log("over", order["order_id"])
         self._reserve()
         self._push("user_order", "user_orders", {
             **{k: v for k, v in row.items() if k not in ("created_time", "last_update_time")},
@@ -205,6 +212,7 @@ class Trading:
         for order in self.resting():
             if order["ticker"] == ticker:
                 self.cancel(order["order_id"])
+        world.log("settled", ticker)
         held, yes = self.held[ticker].last, self._dice.random() < 0.5
         if not held:
             return

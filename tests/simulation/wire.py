@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from actors.gateway.desk import CallAnswered, CallFailed
 from actors.gateway.halt import STOPPED
+from actors.gateway.passes import Pass
 from protocol.kalshi.calls import ORDERS_PATH, Call
 from protocol.limits import ABSENCE_AFTER, MS, SECOND
 from tests.simulation.rates import budget_of, cost_of
@@ -22,9 +23,12 @@ class Wire:
     def __init__(self, world: "World") -> None:
         self._world = world
 
-    def call(self, process: "Process", id: int, call: Call) -> None:
+    def call(self, process: "Process", id: int, call: Call, passed: Pass | None = None) -> None:
         """Sign a call and send it, once. The latch is looked at before an order leaves."""
         world, faults, dice = self._world, self._world.faults, self._world.dice
+        if call.method == "POST" and (passed is None or not passed.covers(call)):
+            world.feed_later(process, CallFailed(world.wall, id, "no pass", False))
+            return
         why = self._stopped() if call.method == "POST" else ""
         if why:
             world.feed_later(process, CallFailed(world.wall, id, f"{STOPPED}{why}", False))

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from actors.api.core import Api
 from actors.api.replies import Reply
+from actors.gateway.books import Listen
 from actors.gateway.core import Gateway
 from actors.gateway.desk import MakeCall
 from actors.gateway.halt import SaveHalt
@@ -41,6 +42,7 @@ from actors.writer.wire import (
     ReadEntries,
     TellAside,
 )
+from protocol.brakes import WIDE, Limits
 from protocol.limits import DRAIN_MAX, MS, SECOND, US
 from protocol.machine import (
     Answer,
@@ -56,6 +58,7 @@ from protocol.machine import (
     Tell,
 )
 from protocol.pulse import Identity
+from protocol.units import DOLLAR, Money, Price
 from supervisor.core import Declare, Supervisor
 from tests.simulation import latch
 from tests.simulation.bus import Bus
@@ -75,6 +78,24 @@ NAMES = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "trad
 TICKERS_A_CONNECTION = 2  # so that market data comes by several
 Saved = tuple[tuple[str, ...], tuple[str, ...]]  # added to what is followed, and removed from it
 WALL_START = 1_790_000_000_000_000
+
+
+def draw_limits(dice: random.Random) -> Limits:
+    """The brakes of a day: on some days so tight that they matter, on some as good as none."""
+    if dice.random() < 0.7:
+        return replace(WIDE, fresh_book=dice.random() < 0.3)
+    market, factor = dice.randint(6, 25), dice.choice((1, 2))
+    return replace(
+        WIDE,
+        market_exposure=Money(market * DOLLAR),
+        event_exposure=Money(market * DOLLAR),
+        account_exposure=Money(market * factor * DOLLAR),
+        open_orders=dice.choice((10, 1_000)),
+        orders_a_second=dice.choice((5, 500)),
+        same_order_ms=dice.choice((0, 2_000)),
+        price_band=Price(dice.choice((20, 100, 100)) * DOLLAR // 100),
+        fresh_book=dice.random() < 0.5,
+    )
 
 
 class Process:
@@ -98,10 +119,12 @@ class World:
         traced: bool = False,
         follow: tuple[str, ...] = ("*",),
         taps: bool | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.now = SECOND
         self.dice = random.Random(f"{seed}/world")
         self.faults = faults or Faults.draw(random.Random(f"{seed}/faults"), seed % 2 == 0)
+        self.limits = limits or draw_limits(random.Random(f"{seed}/limits"))
         self.traced = traced
         self.trace = hashlib.sha256()
         self.happened: collections.Counter[str] = collections.Counter()
@@ -201,7 +224,7 @@ class World:
             case "rehydrator":
                 return Rehydrator(identity)
             case "gateway":
-                return Gateway(identity, self.now, dice, self.disk.latch)
+                return Gateway(identity, self.now, dice, self.disk.latch, self.limits)
             case "api":
                 self.client.hung_up()
                 return Api(identity)
@@ -305,8 +328,10 @@ class World:
             case LoadAccount() | AuditPage() | ReadEvidence():
                 assert isinstance(process.disk, Reader)
                 process.disk.perform(effect)
-            case MakeCall(id, call):
-                self.wire.call(process, id, call)
+            case MakeCall(id, call, passed):
+                self.wire.call(process, id, call, passed)
+            case Listen(prefix, on):
+                self.bus.listen(process, prefix, on)
             case SaveHalt():
                 assert process.latch is not None
                 process.latch.save(effect)

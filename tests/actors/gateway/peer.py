@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from actors.gateway.passes import Pass, digest_of
 from actors.gateway.wire import Wire
 from protocol.config import Exchange, Settings, Stream
 from protocol.kalshi.calls import Call
 
 CALL = Call("create", "POST", "/portfolio/events/orders", "order", (), b'{"ticker":"KXA-1"}')
+PASS = Pass(digest_of(CALL))
 KEY = Ed25519PrivateKey.generate()
 PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 MS = 1_000_000

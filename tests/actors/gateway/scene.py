@@ -5,10 +5,13 @@ import random
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.gateway.core import Gateway
 from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
 from actors.gateway.halt import HaltSaved, SaveHalt
 from protocol.account import Account
+from protocol.brakes import WIDE, Limits
 from protocol.envelope import Letter, Outbox
 from protocol.kalshi.calls import Call
 from protocol.latch import NO_LATCH, Latch
@@ -57,6 +60,11 @@ MARKET = {
 }
 
 
+BLIND = replace(
+    WIDE, fresh_book=False, money=False, orders_a_second=1_000
+)  # what a story without a stream can keep
+
+
 def rfc(micros: int) -> str:
     """A moment as the exchange writes it."""
     return f"{datetime.fromtimestamp(micros / 1e6, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
@@ -81,10 +89,11 @@ class Scene:
         halt: str = "",
         listing: list[dict[str, Any]] | None = None,
         latch: Latch = NO_LATCH,
+        limits: Limits = BLIND,
     ) -> None:
         self.now = SECOND
         latch = Latch(reason=halt) if halt else latch
-        self.core = Gateway(Identity("gateway", 7), self.now, random.Random(1), latch)
+        self.core = Gateway(Identity("gateway", 7), self.now, random.Random(1), latch, limits)
         self.writer = Outbox("writer", 3)
         self.supervisor = Outbox("supervisor", 4)
         self.letters = 0
@@ -204,6 +213,12 @@ class Scene:
                 entry = Entry(self.n, letter.id, self.at, "gateway", letter.body.fact)
                 self.feed(Heard(self.at, self.writer.seal("ledger", entry, self.at)))
         return [letter.body.fact for letter in told]
+
+    def told_by_stream(self, fact: Any) -> None:
+        """Somebody else told the writer something, and it is published."""
+        self.n += 1
+        entry = Entry(self.n, f"e{self.n}", self.at, "stream", fact)
+        self.feed(Heard(self.at, self.writer.seal("ledger", entry, self.at)))
 
     def save(self, problem: str = "") -> None:
         """The disk takes what the halt latch is to be."""

@@ -94,11 +94,11 @@ def test_what_only_reduces_a_position_is_no_new_risk() -> None:
     scene.acknowledge()
     scene.fail(sent=True)
     scene.settle()
-    close = PlaceOrder("c2", "KXA-1", "ask", Price(560_000), Count(3_000), "immediate_or_cancel")
+    close = PlaceOrder("c2", "KXA-1", "ask", Price(570_000), Count(3_000), "immediate_or_cancel")
     scene.ask(close, "q2")
     scene.acknowledge()
     assert len(sent(scene)) == 2
-    scene.ask(PlaceOrder("c3", "KXA-1", "ask", Price(560_000), Count(1), "immediate_or_cancel"))
+    scene.ask(PlaceOrder("c3", "KXA-1", "ask", Price(570_000), Count(1), "immediate_or_cancel"))
     assert scene.told.code == "unresolved_order", "it is all being closed already"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors.gateway.desk import CallAnswered, CallFailed
+from actors.gateway.passes import Pass, digest_of
 from actors.gateway.wire import Wire
 from protocol.config import read
 from protocol.kalshi import calls
@@ -16,6 +17,9 @@ from protocol.runtime.latch import LatchFile
 from supervisor.setup import set_up
 from tests.actors.gateway.scene import order
 from tests.engine.running import ROOT
+
+CREATE = calls.create(order())
+PASS = Pass(digest_of(CREATE))
 
 
 class Exchange:
@@ -66,16 +70,16 @@ def test_a_halt_stops_creates_at_the_signature_and_nothing_else(
     latch = LatchFile(settings.var_dir)
     wire = Wire(settings, latch.stopped)
     orders = "/trade-api/v2/portfolio/events/orders"
-    assert isinstance(wire.send(1, calls.create(order())), CallAnswered)
+    assert isinstance(wire.send(1, CREATE, PASS), CallAnswered)
     latch.write(Latch(True, "by another process"))
-    stopped = wire.send(2, calls.create(order()))
+    stopped = wire.send(2, CREATE, PASS)
     assert isinstance(stopped, CallFailed)
     assert (stopped.id, stopped.reason, stopped.sent) == (2, "halted: by another process", False)
     assert isinstance(wire.send(3, calls.CANCEL_ALL), CallAnswered)
     assert isinstance(wire.send(6, calls.get_market("KXA-1", "order")), CallAnswered), "no risk"
     Path(latch.path).write_text("damaged")
-    assert isinstance(wire.send(4, calls.create(order())), CallFailed)
+    assert isinstance(wire.send(4, CREATE, PASS), CallFailed)
     Path(latch.path).unlink()
-    assert isinstance(wire.send(5, calls.create(order())), CallAnswered)
+    assert isinstance(wire.send(5, CREATE, PASS), CallAnswered)
     market = "GET /trade-api/v2/markets/KXA-1"
     assert exchange.heard == [f"POST {orders}", f"DELETE {orders}", market, f"POST {orders}"]

@@ -13,11 +13,23 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from actors.gateway.desk import CallAnswered, CallFailed
+from actors.gateway.passes import Pass, digest_of
+from actors.gateway.wire import UNPASSED
 from protocol.kalshi import calls
 from protocol.kalshi.calls import Call
 from protocol.limits import ANSWER_BYTES_MAX
 from protocol.machine import Cause
-from tests.actors.gateway.peer import CALL, KEY, PEM, Connection, Peer, answer, certificate, wire_to
+from tests.actors.gateway.peer import (
+    CALL,
+    KEY,
+    PASS,
+    PEM,
+    Connection,
+    Peer,
+    answer,
+    certificate,
+    wire_to,
+)
 
 RSA = generate_private_key(65537, 2048)
 RSA_PEM = RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
@@ -48,7 +60,7 @@ def head(request: bytes) -> dict[str, str]:
 def test_a_call_is_sent_signed_and_answered(tmp_path: Path, pem: bytes, key: object) -> None:
     with Peer(polite) as peer:
         wire = wire_to(tmp_path, peer, pem=pem)
-        assert shown(wire.send(1, CALL)) == (200, b'{"so":"be it"}')
+        assert shown(wire.send(1, CALL, PASS)) == (200, b'{"so":"be it"}')
         assert shown(wire.send(2, calls.cancel("o1", "KXA-1")))[0] == 200
     post, delete = peer.requests
     assert post.startswith(b"POST /trade-api/v2/portfolio/events/orders HTTP/1.1\r\n")
@@ -72,11 +84,11 @@ def test_one_connection_serves_many_calls_unless_it_has_been_idle(tmp_path: Path
     with Peer(polite) as peer:
         wire = wire_to(tmp_path, peer)
         for id in range(3):
-            wire.send(id, CALL)
+            wire.send(id, CALL, PASS)
         assert (peer.connections, len(peer.requests)) == (1, 3)
         wire = wire_to(tmp_path, peer, idle_max=0)
         for id in range(3):
-            wire.send(id, CALL)
+            wire.send(id, CALL, PASS)
         assert (peer.connections, len(peer.requests)) == (4, 6)
 
 
@@ -86,7 +98,8 @@ def test_calls_to_one_address_share_nothing_but_the_address(tmp_path: Path) -> N
     with Peer(polite) as peer:
         wire = wire_to(tmp_path, peer)
         for id, body in enumerate(bodies):
-            wire.send(id, Call("create", "POST", CALL.path, "order", (), body))
+            call = Call("create", "POST", CALL.path, "order", (), body)
+            wire.send(id, call, Pass(digest_of(call)))
         wire.send(3, Call("list", "GET", CALL.path, "read"))
     assert [request.partition(b"\r\n\r\n")[2] for request in peer.requests] == [*bodies, b""]
     heads = [head(request) for request in peer.requests]
@@ -110,7 +123,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used(tmp_path: Path) -> N
         wire = wire_to(tmp_path, peer)
         for id in range(3):
             gone.clear()
-            assert shown(wire.send(id, CALL))[0] == 200
+            assert shown(wire.send(id, CALL, PASS))[0] == 200
             assert gone.wait(5)
         assert (peer.connections, len(peer.requests)) == (3, 3)
 
@@ -125,10 +138,10 @@ def test_a_post_that_dies_on_a_kept_connection_is_not_sent_again(tmp_path: Path)
 
     with Peer(one_and_a_half) as peer:
         wire = wire_to(tmp_path, peer)
-        assert shown(wire.send(1, CALL))[0] == 200
-        assert "RemoteDisconnected" in reason(wire.send(2, CALL))
+        assert shown(wire.send(1, CALL, PASS))[0] == 200
+        assert "RemoteDisconnected" in reason(wire.send(2, CALL, PASS))
         assert (peer.connections, len(peer.requests)) == (1, 2)
-        assert shown(wire.send(3, CALL))[0] == 200
+        assert shown(wire.send(3, CALL, PASS))[0] == 200
         assert (peer.connections, len(peer.requests)) == (2, 3)
 
 
@@ -140,7 +153,7 @@ def test_what_is_left_over_on_a_connection_answers_nothing(tmp_path: Path, size:
 
     with Peer(talkative) as peer:
         wire = wire_to(tmp_path, peer)
-        assert [shown(wire.send(id, CALL))[1] for id in range(3)] == [b"first"] * 3
+        assert [shown(wire.send(id, CALL, PASS))[1] for id in range(3)] == [b"first"] * 3
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "307 Temporary Redirect", "308 Permanent"])
@@ -151,7 +164,10 @@ def test_no_redirect_is_followed(tmp_path: Path, status: str) -> None:
             connection.send(answer(b"over there", status, Location=url))
 
     with Peer(elsewhere) as peer:
-        assert shown(wire_to(tmp_path, peer).send(1, CALL)) == (int(status[:3]), b"over there")
+        assert shown(wire_to(tmp_path, peer).send(1, CALL, PASS)) == (
+            int(status[:3]),
+            b"over there",
+        )
         assert len(peer.requests) == 1
 
 
@@ -162,8 +178,8 @@ def test_no_cookie_is_kept(tmp_path: Path) -> None:
 
     with Peer(sticky) as peer:
         wire = wire_to(tmp_path, peer)
-        wire.send(1, CALL)
-        wire.send(2, CALL)
+        wire.send(1, CALL, PASS)
+        wire.send(2, CALL, PASS)
         assert [head(request).get("cookie") for request in peer.requests] == [None, None]
 
 
@@ -179,7 +195,7 @@ def test_the_environment_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         netrc.write_text("machine 127.0.0.1 login me password secret\n")
         netrc.chmod(0o600)
         monkeypatch.setenv("NETRC", str(netrc))
-        assert shown(wire_to(tmp_path, peer).send(1, CALL))[0] == 200
+        assert shown(wire_to(tmp_path, peer).send(1, CALL, PASS))[0] == 200
         assert (proxy.connections, peer.connections) == (0, 1)
         assert "authorization" not in head(peer.requests[0])
     tls, file = certificate(tmp_path)
@@ -188,13 +204,13 @@ def test_the_environment_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keylog"))
     with Peer(polite, tls) as peer:
-        refused = wire_to(tmp_path, peer, "https").send(1, CALL)
+        refused = wire_to(tmp_path, peer, "https").send(1, CALL, PASS)
         assert isinstance(refused, CallFailed)
         assert not refused.sent
         assert "certificate" in refused.reason
         trusting = wire_to(tmp_path, peer, "https", trusted=file)
-        assert shown(trusting.send(1, CALL)) == (200, b'{"so":"be it"}')
-        assert shown(trusting.send(2, CALL))[0] == 200
+        assert shown(trusting.send(1, CALL, PASS)) == (200, b'{"so":"be it"}')
+        assert shown(trusting.send(2, CALL, PASS))[0] == 200
         assert (peer.connections, len(peer.requests)) == (2, 2)
     assert not (tmp_path / "keylog").exists()
 
@@ -236,7 +252,7 @@ def test_an_answer_without_end_is_not_taken(tmp_path: Path) -> None:
             connection.send(b" " * 1024 * 1024)
 
     with Peer(pour) as peer:
-        assert "longer than" in reason(wire_to(tmp_path, peer).send(1, CALL))
+        assert "longer than" in reason(wire_to(tmp_path, peer).send(1, CALL, PASS))
 
 
 @pytest.mark.parametrize("name", [".", "..", "a/../../x"])
@@ -249,3 +265,20 @@ def test_no_call_becomes_another_by_the_name_it_has(tmp_path: Path, name: str) -
             assert peer.requests == []
         else:
             assert peer.requests[0].split(b" ")[1].split(b"?")[0].endswith(b"/a%2F..%2F..%2Fx")
+
+
+def test_nothing_that_may_add_risk_is_signed_without_a_pass_for_its_very_bytes(
+    tmp_path: Path,
+) -> None:
+    other = Call("create", "POST", CALL.path, "order", (), CALL.body + b" ")
+    elsewhere = Call("create", "POST", f"{CALL.path}/o1/amend", "order", (), CALL.body)
+    with Peer(polite) as peer:
+        wire = wire_to(tmp_path, peer)
+        for call, passed in ((CALL, None), (other, PASS), (elsewhere, PASS)):
+            refused = wire.send(1, call, passed)
+            assert isinstance(refused, CallFailed), refused
+            assert (refused.reason, refused.sent) == (UNPASSED, False)
+        assert peer.requests == []
+        wire.send(2, calls.cancel("o1", "KXA-1"))
+        wire.send(3, CALL, PASS)
+    assert [request.split(b" ")[0] for request in peer.requests] == [b"DELETE", b"POST"]

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from actors.gateway.desk import CallAnswered, CallFailed
+from actors.gateway.passes import Pass, digest_of
 from protocol.kalshi import answers
 from tests.actors.gateway.peer import (
     CALL,
     MS,
+    PASS,
     Connection,
     Peer,
     answer,
@@ -35,13 +37,13 @@ def failed(cause: object, sent: bool) -> str:
 def test_nobody_listens(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    assert "refused" in failed(wire_to(tmp_path, port).send(1, CALL), sent=False)
+    assert "refused" in failed(wire_to(tmp_path, port).send(1, CALL, PASS), sent=False)
 
 
 def test_the_name_is_not_known(tmp_path: Path) -> None:
     wire = wire_to(tmp_path, 1)
     wire._url = "http://nobody.invalid:1/trade-api/v2"  # the allow-list knows only names that exist
-    assert "gaierror" in failed(wire.send(1, CALL), sent=False)
+    assert "gaierror" in failed(wire.send(1, CALL, PASS), sent=False)
 
 
 def test_nobody_takes_the_connection(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_nobody_takes_the_connection(tmp_path: Path) -> None:
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(("127.0.0.1", port))
-        said = failed(wire_to(tmp_path, port, connect_max=200 * MS).send(1, CALL), sent=False)
+        said = failed(wire_to(tmp_path, port, connect_max=200 * MS).send(1, CALL, PASS), sent=False)
         for one in waiting:
             one.close()
     assert "timed out" in said
@@ -79,7 +81,7 @@ def speak_http(connection: Connection) -> None:
 def test_no_handshake(tmp_path: Path, talk: Talk, said: str) -> None:
     with Peer(talk) as peer:
         wire = wire_to(tmp_path, peer, "https", connect_max=200 * MS)
-        assert said in failed(wire.send(1, CALL), sent=False)
+        assert said in failed(wire.send(1, CALL, PASS), sent=False)
         assert peer.requests == []
 
 
@@ -88,13 +90,13 @@ def test_a_certificate_that_nobody_vouches_for_or_of_another_name(tmp_path: Path
         tls, file = certificate(tmp_path, address)
         with Peer(say_nothing, tls) as peer:
             wire = wire_to(tmp_path, peer, "https", trusted=file if trust else "")
-            assert "CERTIFICATE_VERIFY_FAILED" in failed(wire.send(1, CALL), sent=False)
+            assert "CERTIFICATE_VERIFY_FAILED" in failed(wire.send(1, CALL, PASS), sent=False)
             assert peer.requests == []
 
 
 def test_no_time_left_before_the_first_byte(tmp_path: Path) -> None:
     with Peer(say_nothing) as peer:
-        said = failed(wire_to(tmp_path, peer, total_max=0).send(1, CALL), sent=False)
+        said = failed(wire_to(tmp_path, peer, total_max=0).send(1, CALL, PASS), sent=False)
     assert "too long as a whole" in said
 
 
@@ -165,15 +167,15 @@ def test_the_request_left_and_no_whole_answer_came(
     with Peer(first_an_answer) as peer:
         wire = wire_to(tmp_path, peer, read_max=200 * MS)
         if kept:
-            wire.send(1, CALL)
-        assert said in failed(wire.send(2, CALL), sent=True)
+            wire.send(1, CALL, PASS)
+        assert said in failed(wire.send(2, CALL, PASS), sent=True)
         assert (peer.connections, len(peer.requests)) == (1, 1 + kept)
 
 
 def test_an_answer_that_ends_in_its_head_has_no_body(tmp_path: Path) -> None:
     """What status it began with is an answer; what it means is for who reads the body."""
     with Peer(half_a_head) as peer:
-        said = wire_to(tmp_path, peer).send(1, CALL)
+        said = wire_to(tmp_path, peer).send(1, CALL, PASS)
     assert isinstance(said, CallAnswered)
     assert isinstance(answers.outcome("c1", said.status, said.body), str)
 
@@ -183,7 +185,10 @@ def test_a_request_that_nobody_reads_to_its_end(tmp_path: Path) -> None:
     body = b"{" + b" " * 32 * 1024 * 1024 + b"}"
     with Peer(say_nothing) as peer:
         call = type(CALL)("create", "POST", CALL.path, "order", (), body)
-        failed(wire_to(tmp_path, peer, read_max=200 * MS).send(1, call), sent=True)
+        failed(
+            wire_to(tmp_path, peer, read_max=200 * MS).send(1, call, Pass(digest_of(call))),
+            sent=True,
+        )
 
 
 @pytest.mark.parametrize("from_byte", [0, 40], ids=["head", "body"])
@@ -199,8 +204,8 @@ def test_an_answer_that_drips_is_not_waited_for_forever(tmp_path: Path, from_byt
     before = threading.active_count()
     with Peer(drip) as peer:
         wire = wire_to(tmp_path, peer, read_max=1_000 * MS, total_max=300 * MS)
-        assert "TimeoutError" in failed(wire.send(1, CALL), sent=True)
+        assert "TimeoutError" in failed(wire.send(1, CALL, PASS), sent=True)
         assert threading.active_count() == before + 2, "the peer's own: listening, and talking"
-        failed(wire.send(2, CALL), sent=True)
+        failed(wire.send(2, CALL, PASS), sent=True)
         assert peer.connections == 2, "half an answer would be in the next one's way"
     assert threading.active_count() == before

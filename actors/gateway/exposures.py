@@ -1,0 +1,150 @@
+"""What each market, each event and the whole account can still cost at worst.
+
+Every resting, intended and unknown order counts as if it filled whole; and so does an order that
+has passed the brakes and is not in the account yet. Sums are kept as orders and fills come, so a
+question costs the same however many orders there are.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+from protocol.account import Account, Meaning
+from protocol.exposure import NOTHING_OPEN, OpenOrders, Sums, sums_of, worst_case
+from protocol.facts import OrderSide
+from protocol.messages import Balance, Order, PlaceOrder
+from protocol.units import Money, Price
+
+
+class Exposures:
+    """Follows one account, and the orders that are promised to it."""
+
+    def __init__(self) -> None:
+        self._account: Account | None = None
+        self._promised: dict[str, Order] = {}  # passed the brakes, not in the account yet
+        self._promises = OpenOrders()
+        self._worst: dict[str, int] = {}  # micro-dollars, by ticker; none of them zero
+        self._tickers: list[str] = []  # the same tickers, sorted: an event's lie together
+        self.total = Money(0)
+
+    # What changes it
+
+    def follow(self, account: Account | None) -> None:
+        """From now on it is this account: all is added up anew."""
+        self._account = account
+        self._worst, self._tickers, self.total = {}, [], Money(0)
+        held = set() if account is None else {p.ticker for p in account.positions()}
+        rests = set() if account is None else set(account.open.tickers())
+        for id in list(self._promised):
+            self._shown(id)
+        for ticker in held | rests | set(self._promises.tickers()):
+            self._sum(ticker)
+
+    def changed(self, account: Account, meanings: Iterable[Meaning]) -> None:
+        """The account has taken entries that changed this."""
+        if account is not self._account:
+            self.follow(account)
+            return
+        for meaning in meanings:
+            if isinstance(meaning, Balance):
+                continue
+            if isinstance(meaning, Order):
+                self._shown(meaning.client_order_id)
+            self._sum(meaning.ticker)
+
+    def promise(self, order: PlaceOrder) -> None:
+        """An order has passed the brakes: it counts from now on."""
+        id = order.client_order_id
+        promised = Order(
+            id, "", order.ticker, order.side, order.price, order.count, order.time_in_force,
+            "intended", remaining=order.count,
+        )  # fmt: skip
+        self._promised[id] = promised
+        self._promises.put(id, None, promised)
+        self._sum(order.ticker)
+
+    def release(self, id: str) -> None:
+        """An order that was promised is in the account by now, or never will be."""
+        promised = self._promised.pop(id, None)
+        if promised is not None:
+            self._promises.put(id, promised, None)
+            self._sum(promised.ticker)
+
+    def _shown(self, id: str) -> None:
+        """An order that the account knows counts there, not twice."""
+        if id in self._promised and self._account is not None and self._account.order(id):
+            self.release(id)
+
+    def _sum(self, ticker: str) -> None:
+        before, after = self._worst.get(ticker, 0), int(self._worst_with(ticker, NOTHING_OPEN))
+        self.total = Money(self.total + after - before)
+        if after and not before:
+            insort(self._tickers, ticker)
+        elif before and not after:
+            del self._tickers[bisect_left(self._tickers, ticker)]
+        if after:
+            self._worst[ticker] = after
+        else:
+            self._worst.pop(ticker, None)
+
+    def _worst_with(self, ticker: str, more: Sums, leaving: str = "") -> Money:
+        account = self._account
+        open = self._promises.sums(ticker, leaving).plus(more)
+        if account is None:
+            return worst_case(None, open)
+        held = account.position(ticker)
+        return worst_case(held, open.plus(account.open.sums(ticker, leaving)))
+
+    # What is asked of it
+
+    def market(self, ticker: str) -> Money:
+        """The most that a market can still cost."""
+        return Money(self._worst.get(ticker, 0))
+
+    def event(self, event_ticker: str) -> Money:
+        """The same of all markets of an event: their tickers begin with the event's."""
+        found = self._worst.get(event_ticker, 0)
+        prefix = f"{event_ticker}-"
+        i = bisect_left(self._tickers, prefix)
+        while i < len(self._tickers) and self._tickers[i].startswith(prefix):
+            found += self._worst[self._tickers[i]]
+            i += 1
+        return Money(found)
+
+    def beside(self, ticker: str, event_ticker: str = "") -> Money:
+        """What all markets but this one can still cost; or all others of an event."""
+        if not event_ticker:
+            return Money(self.total - self.market(ticker))
+        among = ticker == event_ticker or ticker.startswith(f"{event_ticker}-")
+        return Money(self.event(event_ticker) - (self.market(ticker) if among else 0))
+
+    def without_and_with(self, order: PlaceOrder) -> tuple[Money, Money]:
+        """What the order's market can still cost without it, and with it. It may be counted
+        already, because it was promised or is in the account."""
+        ticker = order.ticker
+        if self._counted(order):
+            without = self._worst_with(ticker, NOTHING_OPEN, order.client_order_id)
+            return without, self.market(ticker)
+        more = sums_of(order.side, int(order.price), int(order.count))
+        return self.market(ticker), self._worst_with(ticker, more)
+
+    def open_without(self, order: PlaceOrder) -> int:
+        """How many orders are open or on their way, this one apart."""
+        account = self._account
+        count = len(self._promises) + (0 if account is None else len(account.open))
+        return count - self._counted(order)
+
+    def best(self, ticker: str, side: OrderSide) -> Price | None:
+        """The highest bid or the lowest ask of ours in a market."""
+        account = self._account
+        prices = [self._promises.best(ticker, side)]
+        if account is not None:
+            prices.append(account.open.best(ticker, side))
+        found = [price for price in prices if price is not None]
+        if not found:
+            return None
+        return max(found) if side == "bid" else min(found)
+
+    def _counted(self, order: PlaceOrder) -> bool:
+        id, account = order.client_order_id, self._account
+        booked = account is not None and account.open.get(order.ticker, id) is not None
+        return id in self._promised or booked
