@@ -1,6 +1,7 @@
 """What each call costs in tokens (FACTS.md section 7): data from the exchange, not constants."""
 
 import math
+import re
 from typing import Final
 
 from protocol.errors import RemoteProtocolError
@@ -11,6 +12,7 @@ DEFAULT_COST: Final = 10
 COST_MAX: Final = 100_000  # tokens of one call: more is a mistake
 ROWS_MAX: Final = 10_000  # of one table
 PREFIX: Final = "/trade-api/v2"
+_WORD = re.compile(r"[a-z_]+", re.ASCII)
 
 
 class Costs:
@@ -67,6 +69,12 @@ def _fits(pattern: tuple[str, ...], parts: list[str]) -> bool:
         if piece.startswith("*"):
             rest = i
             break
-        if i >= len(parts) or not (piece.startswith(":") or piece == parts[i]):
+        if i >= len(parts) or not (_named(piece, parts[i]) or piece == parts[i]):
             return False
     return len(parts) == len(pattern) or len(parts) > rest
+
+
+def _named(piece: str, part: str) -> bool:
+    """Whether a piece that stands for a name stands for this part. A word in lower case is none:
+    `/portfolio/orders/queue_positions` is no order, and costs what it costs by itself."""
+    return piece.startswith(":") and _WORD.fullmatch(part) is None
