@@ -15,6 +15,8 @@ from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
 from actors.gateway.gate import Gate
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
+from actors.gateway.inquiries import KEY as INQUIRY
+from actors.gateway.inquiries import Inquiries, Proved
 from actors.gateway.lanes import Waiting
 from actors.gateway.lookups import KEY as LOOKUP
 from actors.gateway.lookups import Lookups
@@ -55,6 +57,7 @@ from protocol.messages import (
     EvidenceRequest,
     ExchangeRequest,
     Halt,
+    Inquire,
     MarketsRequest,
     OrderGlimpsed,
     Panic,
@@ -86,6 +89,7 @@ class Gateway:
         self._reads = Reads(self._desk)
         self._lookups = Lookups(self._desk, self._markets)
         self._audits = Audits(self._desk)
+        self._inquiries = Inquiries(self._desk)
         self._restores = Restores(self._desk)
         self._acquires = Acquires(self._desk)
         self._halts = Halts(self._desk, now, latch)
@@ -110,6 +114,7 @@ class Gateway:
         effects += self._hold_back(now, at)
         effects += self._halts.due(now, at, self.orders.tickets)
         effects += self._audits.due(now, at)
+        effects += self._inquiries.due(now, at)
         effects += self._acquires.close(now, at, self._no_tokens(now))
         effects += self._leave(now, at)
         effects += self._acquires.due(now, at)
@@ -150,6 +155,7 @@ class Gateway:
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
             self._audits.deadline(),
+            self._inquiries.deadline(),
             self._halts.deadline(),
             self._desk.lanes.deadline(now),
             self._acquires.deadline(),
@@ -170,6 +176,8 @@ class Gateway:
                 return self._answered(now, cause.at, letter)
             case CallAnswered() | CallFailed():
                 return self._ended(now, cause.at, cause)
+            case Proved():
+                return self._inquiries.proved(now, cause.at, cause)
             case HaltSaved():
                 return self._halts.saved(now, cause.at, cause)
             case LatchSeen(latch=latch):
@@ -233,6 +241,8 @@ class Gateway:
                 return self._reads.pause.ask(now, at, asker)
             case AuditRequest(tickers=tickers):
                 return self._audits.ask(now, at, asker, tickers)
+            case Inquire():
+                return self._inquiries.ask(now, at, asker, letter.body)
             case Halt() | Resume() | Panic():
                 return self._halts.asked(now, at, asker, letter.body)
             case ConfirmRestore(confirmed_by=confirmed_by):
@@ -268,6 +278,8 @@ class Gateway:
                     self._desk.lanes.unsent(id)
                     effects += denied
                     continue
+            if kind == INQUIRY:
+                self._inquiries.left(int(name))
             self._desk.counters["calls"] += 1
             effects.append(MakeCall(id, waiting.call))
         return effects
@@ -310,6 +322,8 @@ class Gateway:
             return self._lookups.ended(now, at, int(name), ended)
         if kind == AUDIT:
             return self._audits.ended(at, int(name), ended)
+        if kind == INQUIRY:
+            return self._inquiries.ended(now, at, int(name), ended)
         if kind == "market":
             trouble = self._markets.ended(now, name, ended)
             return self._door.market_read(now, at, name, trouble)
