@@ -72,6 +72,7 @@ def _combos(*words: str) -> Parameter:
     return Parameter("mve_filter", one_of(*words), default="exclude", unless=unless)
 
 
+_HELD: Final = ("position", "total_traded")
 _CURSOR: Final = Parameter("cursor", CURSOR)
 _PAGE: Final = (_limit(1, 1_000), _CURSOR)
 _WIDE_PAGE: Final = (_limit(0, 1_000), _CURSOR)
@@ -104,7 +105,7 @@ _PORTFOLIO: Final = (
         "positions", "/portfolio/positions", portfolio.PositionPage,
         (
             *_optional(TICKER, "ticker", "event_ticker"),
-            Parameter("count_filter", list_of(one_of("position", "total_traded"), "words", 2)),
+            Parameter("count_filter", list_of(one_of(*_HELD), f"of {' and '.join(_HELD)}", 2)),
             Parameter("settlement_status", one_of("unsettled", "settled", "all")),
             _MAIN, _SHARD, *_PAGE,
         ),
