@@ -4,15 +4,31 @@ FACTS.md section 6.5. The archive writes the same without the suffixes `_dollars
 spellings are read, and one of them has to be there.
 """
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from protocol.kalshi.portfolio import Seconds
 from protocol.units import Count, Price
 
 
 class Quotes(Struct, frozen=True):
-    """A price through a candle's period; in the archive without the suffixes. Of prints each is
-    null where there was none."""
+    """Bids or asks through a candle's period; null where it only stands for an earlier one."""
+
+    open_dollars: Price | None = None
+    low_dollars: Price | None = None
+    high_dollars: Price | None = None
+    close_dollars: Price | None | UnsetType = UNSET
+    open: Price | None = None
+    low: Price | None = None
+    high: Price | None = None
+    close: Price | None | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.close_dollars is UNSET and self.close is UNSET:
+            raise ValueError("a candle that does not say where its quotes closed")
+
+
+class Prints(Struct, frozen=True):
+    """Trades through a candle's period; null, or absent, where there was none."""
 
     open_dollars: Price | None = None
     low_dollars: Price | None = None
@@ -34,16 +50,13 @@ class Candle(Struct, frozen=True):
     end_period_ts: Seconds
     yes_bid: Quotes
     yes_ask: Quotes
-    price: Quotes | None
+    price: Prints | None
     volume_fp: Count | None = None
     open_interest_fp: Count | None = None
     volume: Count | None = None
     open_interest: Count | None = None
 
     def __post_init__(self) -> None:
-        for quoted in (self.yes_bid, self.yes_ask):
-            if quoted.close_dollars is None and quoted.close is None:
-                raise ValueError("a candle without a closing bid or ask")
         if self.volume_fp is None and self.volume is None:
             raise ValueError("a candle without a volume")
 

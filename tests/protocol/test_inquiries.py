@@ -163,6 +163,11 @@ def test_old_and_new_names_are_read_and_one_of_them_has_to_be_there() -> None:
     candle = {**CANDLE, "volume": CANDLE["volume_fp"]}
     del candle["volume_fp"]
     inquiries.proved("candlesticks", json.dumps({"candlesticks": [candle]}).encode())
+    bare = {**candle, "yes_bid": {"close": None}}  # as one that stands for an earlier one
+    inquiries.proved("candlesticks", json.dumps({"candlesticks": [bare]}).encode())
+    with pytest.raises(RemoteProtocolError, match="where its quotes closed"):
+        bare["yes_bid"] = {"last": "0.5000"}
+        inquiries.proved("candlesticks", json.dumps({"candlesticks": [bare]}).encode())
     del candle["volume"]
     with pytest.raises(RemoteProtocolError, match="without a volume"):
         inquiries.proved("candlesticks", json.dumps({"candlesticks": [candle]}).encode())
