@@ -13,24 +13,17 @@ from protocol.kalshi.answers import PriceRange
 from protocol.kalshi.portfolio import Shard
 from protocol.kalshi.reading import Factor, Id, Micros
 from protocol.messages import Level
-from protocol.topics import is_ticker
 from protocol.units import DOLLAR, Count, Price
 
 Text = Annotated[str, Meta(max_length=256)]
-
-
-def _named(*tickers: str) -> None:
-    odd = next((ticker for ticker in tickers if not is_ticker(ticker)), None)
-    if odd is not None:
-        raise ValueError(f"{odd[:80]!r} is no ticker")
 
 
 class Market(Struct, frozen=True):
     """A market: its life, its prices, its top of book. Of an empty side only the size is to be
     trusted (section 5)."""
 
-    ticker: str
-    event_ticker: str
+    ticker: Id
+    event_ticker: Id
     status: Text  # an open set
     open_time: Micros
     close_time: Micros
@@ -39,18 +32,17 @@ class Market(Struct, frozen=True):
     last_price_dollars: Price
     volume_fp: Count
     open_interest_fp: Count
-    price_ranges: tuple[PriceRange, ...]
+    price_ranges: tuple[PriceRange, ...] | None = None  # the archive may have no grid
     result: Text = ""
     no_bid_dollars: Price | None = None
     no_ask_dollars: Price | None = None
-    yes_bid_size_fp: Count | None = None  # not with those that never traded (captures)
+    yes_bid_size_fp: Count | None = None
     yes_ask_size_fp: Count | None = None
     volume_24h_fp: Count | None = None
     settlement_value_dollars: Price | None = None
     exchange_index: Shard = 0
 
     def __post_init__(self) -> None:
-        _named(self.ticker, self.event_ticker)
         if max(self.yes_bid_dollars, self.yes_ask_dollars, self.last_price_dollars) > DOLLAR:
             raise ValueError(f"{self.ticker}: a price above a dollar")
 
@@ -93,7 +85,7 @@ class Trade(Struct, frozen=True):
     """A public print; which side took it has had three names."""
 
     trade_id: Id
-    ticker: str
+    ticker: Id
     count_fp: Count
     yes_price_dollars: Price
     created_time: Micros
@@ -104,7 +96,6 @@ class Trade(Struct, frozen=True):
     is_block_trade: bool = False
 
     def __post_init__(self) -> None:
-        _named(self.ticker)
         if self.count_fp <= 0 or self.yes_price_dollars > DOLLAR:
             raise ValueError(f"trade {self.trade_id}: its count or price makes no sense")
         if not (self.taker_book_side or self.taker_outcome_side or self.taker_side):
@@ -117,7 +108,7 @@ class TradePage(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    event_ticker: str
+    event_ticker: Id
     series_ticker: str
     title: str
     mutually_exclusive: bool
@@ -125,9 +116,6 @@ class Event(Struct, frozen=True):
     fee_type_override: Text | None = None
     fee_multiplier_override: Factor | None = None
     exchange_index: Shard = 0
-
-    def __post_init__(self) -> None:
-        _named(self.event_ticker)
 
 
 class OneEvent(Struct, frozen=True):
