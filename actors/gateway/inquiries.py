@@ -46,7 +46,7 @@ class Proved(Cause, frozen=True):
     flaw: str = ""
 
 
-class Inquiry(Struct):
+class Pending(Struct):
     """One read that waits, is under way, or is being proved."""
 
     call: Call
@@ -59,7 +59,7 @@ class Inquiries:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._open: dict[int, Inquiry] = {}
+        self._open: dict[int, Pending] = {}
         self._waiting: dict[Call, int] = {}  # those that have not left
         self._number = 0
 
@@ -82,7 +82,7 @@ class Inquiries:
         if not place:
             return self._desk.answer([asker], self._busy(now, call, place), at)
         self._number += 1
-        self._open[self._number] = Inquiry(call, [asker], now + INQUIRY_WAIT_MAX)
+        self._open[self._number] = Pending(call, [asker], now + INQUIRY_WAIT_MAX)
         self._waiting[call] = self._number
         return []
 
@@ -146,7 +146,8 @@ class Inquiries:
         for number, inquiry in list(self._open.items()):
             if inquiry.leaves_by is None or now < inquiry.leaves_by:
                 continue
-            assert self._desk.lanes.withdraw(f"{KEY}:{number}"), "one that left is said to have"
+            withdrawn = self._desk.lanes.withdraw(f"{KEY}:{number}")
+            assert withdrawn, "one that has left is said to have"
             wait = self._desk.lanes.retry_after_ms(now, inquiry.call)
             text = "no tokens of the read budget in time; nothing was asked"
             late = InquiryAnswer("refused", code="no_tokens", text=text, retry_after_ms=wait)

@@ -1,18 +1,20 @@
 """What each call costs in tokens (FACTS.md section 7): data from the exchange, not constants."""
 
 import math
-import re
 from typing import Final
 
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi.answers import CostsBody
 from protocol.kalshi.calls import Call
+from protocol.kalshi.inquiry_table import INQUIRIES
 
 DEFAULT_COST: Final = 10
 COST_MAX: Final = 100_000  # tokens of one call: more is a mistake
 ROWS_MAX: Final = 10_000  # of one table
 PREFIX: Final = "/trade-api/v2"
-_WORD = re.compile(r"[a-z_]+", re.ASCII)
+_WORDS: Final = frozenset(
+    part for inquiry in INQUIRIES.values() for part in inquiry.path.split("/") if part[:1] != "{"
+)
 
 
 class Costs:
@@ -75,6 +77,6 @@ def _fits(pattern: tuple[str, ...], parts: list[str]) -> bool:
 
 
 def _named(piece: str, part: str) -> bool:
-    """Whether a piece that stands for a name stands for this part. A word in lower case is none:
-    `/portfolio/orders/queue_positions` is no order, and costs what it costs by itself."""
-    return piece.startswith(":") and _WORD.fullmatch(part) is None
+    """Whether a piece that stands for a name stands for this part. A word of the exchange's own
+    paths is none: `/portfolio/orders/queue_positions` is no order, and costs what it costs."""
+    return piece.startswith(":") and part not in _WORDS
