@@ -181,6 +181,13 @@ EVIDENCE_MAX: Final = 500  # entries in one answer about an order
 EVIDENCE_LOOKED_MAX: Final = 20_000  # entries looked at for it: their ids may only begin alike
 EVIDENCE_ASKERS_MAX: Final = 64  # questions about orders that wait for the database
 CONFIRM_ASKERS_MAX: Final = 64  # who waits for one confirmation, and whom we told of it
+INQUIRIES_MAX: Final = 200  # reads for others that wait or are under way
+INQUIRY_ASKERS_MAX: Final = 64  # who waits for the same one
+INQUIRY_WAIT_MAX: Final = 5 * SECOND  # one that has no tokens by then is given up
+INQUIRY_BYTES_MAX: Final = 8 * 1024 * 1024  # of an answer that is handed on; /series has 2 or 3
+INQUIRY_CANDLES_MAX: Final = 10_000  # in one answer (FACTS.md section 6.5)
+CURSOR_CHARS_MAX: Final = 2_048
+SUBACCOUNT_MAX: Final = 63  # FACTS.md section 2
 JITTER: Final = 250 * MS  # one-way delay may vary this much; the bucket keeps room for it
 
 # The stream: connections
@@ -253,6 +260,7 @@ BODY_BYTES_MAX: Final = 64 * 1024
 PAGE_MAX: Final = 1_000  # rows of one answer
 REQUEST_MAX: Final = 15 * SECOND  # an HTTP request waits this long for the engine
 REQUESTS_MAX: Final = 1_000  # requests in flight
+INQUIRY_MAX: Final = 18 * SECOND  # and one that is a read of the exchange so long
 SOCKETS_MAX: Final = 64
 SOCKET_QUEUE_MAX: Final = 5_000  # messages waiting for one WebSocket client; then 1013
 PREFIXES_MAX: Final = 1_000  # topics one client may follow
@@ -285,6 +293,9 @@ assert CANCEL_RETRY_MIN < CANCEL_RETRY_MAX
 assert CANCEL_TOLD_AFTER < REQUEST_MAX
 assert CALL_CONNECT_MAX < CALL_READ_MAX < CALL_TOTAL_MAX
 assert CALL_TOTAL_MAX + OUTCOME_ACK_MAX < REQUEST_MAX, "the gateway knows before the front gives up"
+assert INQUIRY_WAIT_MAX + CALL_TOTAL_MAX < INQUIRY_MAX, "as well of a read"
+assert INQUIRY_BYTES_MAX <= LETTER_BYTES_MAX // 2, "an answer fits a letter with all around it"
+assert INQUIRIES_MAX < LANE_QUEUE_MAX // 2, "look-ups find room in the same lane"
 assert MARKET_FRESH < MARKET_KEPT
 assert RECONNECT_MIN < REFUSED_RETRY < RECONNECT_MAX < AUTH_RETRY
 assert PING_INTERVAL < SILENCE_MAX, "a quiet connection answers in between"

@@ -11,7 +11,9 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from actors.api import exchange
 from actors.api.bodies import Problem, decoded, unfit
+from actors.api.exchange import AskExchange
 from protocol import topics, wishes
 from protocol.facts import OrderSide, TimeInForce
 from protocol.latch import REASON_CHARS_MAX
@@ -90,7 +92,7 @@ class Confirm(Struct, frozen=True):
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
-    | SetHalt | PressPanic | Confirm
+    | SetHalt | PressPanic | Confirm | AskExchange
 )  # fmt: skip
 
 
@@ -154,7 +156,9 @@ def scope_of(method: str, path: str) -> Scope | None:
 
 def _split(path: str) -> tuple[str, str]:
     """`/v1/orders/x` is the pattern `/v1/orders/*` and the name `x`, with or without a last part
-    such as `/evidence`."""
+    such as `/evidence`. A read of the exchange has its path for a name."""
+    if path.startswith(f"{exchange.PREFIX}/"):
+        return exchange.pattern_of(path), path
     if path in ROUTES:
         return path, ""
     head, _, name = path.rpartition("/")
@@ -295,4 +299,5 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/resume": {"POST": ("trade", _reason(lambda text: SetHalt(False, text)))},
     "/v1/panic": {"POST": ("trade", _reason(PressPanic))},
     "/v1/restore/confirm": {"POST": ("trade", _confirm)},
+    **{pattern: {"GET": ("read", exchange.look)} for pattern in exchange.PATTERNS},
 }

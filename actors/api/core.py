@@ -24,11 +24,12 @@ from actors.api.asks import (
 )
 from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
+from actors.api.exchange import AskExchange
 from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import REQUEST_MAX, REQUESTS_MAX, SECOND
+from protocol.limits import INQUIRY_MAX, REQUEST_MAX, REQUESTS_MAX, SECOND
 from protocol.machine import (
     Answered,
     Asked,
@@ -68,6 +69,16 @@ class Requested(Cause, frozen=True):
 
     id: int
     ask: Ask
+
+
+def _patience(ask: Ask) -> int:
+    """How long the engine has for an answer."""
+    match ask:
+        case GetBook() | GetFollow():
+            return BOOK_MAX
+        case AskExchange():
+            return INQUIRY_MAX
+    return REQUEST_MAX
 
 
 class _Open(Struct):
@@ -172,6 +183,8 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", letter, order)
             case GetBook(ticker=ticker):
                 return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
+            case AskExchange(inquire=inquire):
+                return self._wait(now, at, id, ask, "gateway", f"inquiry:{id}", inquire)
             case GetFollow():
                 return self._wait(now, at, id, ask, "stream", f"follow:{id}", Follow())
             case SetFollow(add=add, remove=remove):
@@ -197,8 +210,7 @@ class Api:
             self._counters["refused"] += 1
             busy = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
             return [refuse(id, busy)]
-        most = BOOK_MAX if isinstance(ask, GetBook | GetFollow) else REQUEST_MAX
-        self._keep(letter, _Open(id, ask, now + most))
+        self._keep(letter, _Open(id, ask, now + _patience(ask)))
         return self._tells.tell(now, at, peer, letter, body)
 
     def _keep(self, letter: str, waiting: _Open) -> None:

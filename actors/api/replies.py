@@ -16,6 +16,7 @@ from protocol.messages import (
     CancelAnswer,
     FollowAnswer,
     HaltAnswer,
+    InquiryAnswer,
     Order,
     OrderAnswer,
     PanicAnswer,
@@ -33,6 +34,7 @@ CANCEL_STATUS = {
     "unknown": 202,
     "unavailable": 503,
 }
+THEIR_WORD = frozenset({400, 404, 409, 410, 422})  # of the exchange, about what was asked
 NOT_NOW = frozenset(
     {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
     | {"withdrawn", "rest_not_ready", "restore_unconfirmed", "cancel_all_hold"}
@@ -73,6 +75,8 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
             return refuse(id, Problem(409, code, reason))
         case BookAnswer():
             return booked(id, ask, body, at)
+        case InquiryAnswer():
+            return looked(id, body)
         case FollowAnswer(reason=reason) if reason:
             return refuse(id, Problem(422, "follow_refused", reason))
         case FollowAnswer(wishes=wishes, markets=markets, live=live, left_out=left_out):
@@ -99,6 +103,25 @@ def booked(id: int, ask: Ask, book: BookAnswer, at: int) -> Reply:
     as_of = book.as_of or book.received_at
     fields = msgspec.to_builtins(book, enc_hook=encode_unit)
     return Reply(id, 200, as_json(fields | {"as_of": as_of, "age_ms": max(at - as_of, 0) // 1_000}))
+
+
+def looked(id: int, answer: InquiryAnswer) -> Reply:
+    """The exchange's own JSON as it is; or why there is none.
+
+    Its word about the question goes out under its own status; what it says of us (401, 403), of
+    itself (5xx) or not at all is a 502, and what is worth another try by and by a 503.
+    """
+    if answer.state == "answered":
+        return Reply(id, 200, bytes(answer.body))
+    status = 502
+    if answer.code == "answer_too_large" or answer.state == "refused":
+        status = 422
+    if answer.state == "rejected" and answer.status in THEIR_WORD:
+        status = answer.status
+    if answer.retry_after_ms:
+        status = 503
+    problem = Problem(status, answer.code, answer.text, answer.field, answer.retry_after_ms)
+    return refuse(id, problem)
 
 
 def _halts(ask: Ask) -> bool:

@@ -81,6 +81,10 @@ class Web:
         body = await self._body(request)
         if isinstance(body, Problem):
             return _problem(body)
+        twice = _said_twice(request)
+        if twice:
+            text = f"{twice} is said twice: a list is one parameter, parted by commas"
+            return _problem(Problem(422, "repeated_parameter", text, twice))
         found = read(request.method, path, request.query_params, body, str(uuid.uuid4()))
         if isinstance(found, Problem):
             return _problem(found)
@@ -212,6 +216,12 @@ class Web:
                 client.slow.set()  # it learns so when what waits has been sent: nothing is skipped
             elif not client.slow.is_set():
                 client.queue.put_nowait(text)
+
+
+def _said_twice(request: Request) -> str:
+    """A parameter that is named more than once: which of them counts is not ours to guess."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    return next((name[:50] for name in names if names.count(name) > 1), "")
 
 
 def _problem(problem: Problem) -> Response:

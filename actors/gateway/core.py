@@ -19,6 +19,8 @@ from actors.gateway.doubts import Doubts
 from actors.gateway.exposures import Exposures
 from actors.gateway.gate import Gate
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
+from actors.gateway.inquiries import KEY as INQUIRY
+from actors.gateway.inquiries import Inquiries, Proved
 from actors.gateway.lanes import Waiting
 from actors.gateway.lookups import KEY as LOOKUP
 from actors.gateway.lookups import Lookups
@@ -63,6 +65,7 @@ from protocol.messages import (
     EvidenceRequest,
     ExchangeRequest,
     Halt,
+    Inquire,
     MarketsRequest,
     OrderGlimpsed,
     Panic,
@@ -103,6 +106,7 @@ class Gateway:
         self._reads = Reads(self._desk)
         self._lookups = Lookups(self._desk, self._markets)
         self._audits = Audits(self._desk)
+        self._inquiries = Inquiries(self._desk)
         self._restores = Restores(self._desk)
         self._acquires = Acquires(self._desk)
         self._halts = Halts(self._desk, now, latch)
@@ -128,6 +132,7 @@ class Gateway:
         effects += self._halts.due(now, at, self.orders.tickets)
         effects += self._audits.due(now, at)
         effects += self._books.due(now, at)
+        effects += self._inquiries.due(now, at)
         effects += self._acquires.close(now, at, self._no_tokens(now))
         effects += self._leave(now, at)
         effects += self._acquires.due(now, at)
@@ -169,6 +174,7 @@ class Gateway:
             self._reads.deadline(),
             self._audits.deadline(),
             self._books.deadline(),
+            self._inquiries.deadline(),
             self._halts.deadline(),
             self._desk.lanes.deadline(now),
             self._acquires.deadline(),
@@ -189,6 +195,8 @@ class Gateway:
                 return self._answered(now, cause.at, letter)
             case CallAnswered() | CallFailed():
                 return self._ended(now, cause.at, cause)
+            case Proved():
+                return self._inquiries.proved(now, cause.at, cause)
             case HaltSaved():
                 return self._halts.saved(now, cause.at, cause)
             case LatchSeen(latch=latch):
@@ -264,6 +272,8 @@ class Gateway:
                 return self._reads.pause.ask(now, at, asker)
             case AuditRequest(tickers=tickers):
                 return self._audits.ask(now, at, asker, tickers)
+            case Inquire():
+                return self._inquiries.ask(now, at, asker, letter.body)
             case Halt() | Resume() | Panic():
                 return self._halts.asked(now, at, asker, letter.body)
             case ConfirmRestore(confirmed_by=confirmed_by):
@@ -303,6 +313,8 @@ class Gateway:
                     effects += looked
                     continue
                 passed = looked
+            if kind == INQUIRY:
+                self._inquiries.left(int(name))
             self._desk.counters["calls"] += 1
             effects.append(MakeCall(id, waiting.call, passed))
         return effects
@@ -345,6 +357,8 @@ class Gateway:
             return self._lookups.ended(now, at, int(name), ended)
         if kind == AUDIT:
             return self._audits.ended(at, int(name), ended)
+        if kind == INQUIRY:
+            return self._inquiries.ended(now, at, int(name), ended)
         if kind == "market":
             trouble = self._markets.ended(now, name, ended)
             return self._door.go_on(now, at, name, trouble)

@@ -12,6 +12,7 @@ from actors.gateway.callers import Callers
 from actors.gateway.core import Gateway
 from actors.gateway.desk import MakeCall
 from actors.gateway.halt import SaveHalt
+from actors.gateway.inquiries import Prove, prove
 from actors.gateway.latch import LatchKeeper
 from actors.gateway.wire import Wire
 from protocol import brakes
@@ -21,7 +22,7 @@ from protocol.machine import Cause, Effect
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
 from protocol.runtime.latch import LatchFile
-from protocol.runtime.loop import Loop
+from protocol.runtime.loop import Loop, wall
 from protocol.runtime.process import generation, next_epoch
 
 
@@ -51,6 +52,9 @@ async def serve(settings: Settings) -> int:
                 callers.call(functools.partial(wire.send, id, call, passed))
             case Listen(prefix=prefix, on=on):
                 bus.listen(prefix, on)
+            case Prove():
+                proof = prover.submit(lambda: prove(effect, wall()))
+                proof.add_done_callback(lambda done: told(done.result()))
             case SaveHalt():
                 work = saver.submit(keeper.save, effect)
                 work.add_done_callback(lambda done: told(done.result()))
@@ -67,7 +71,7 @@ async def serve(settings: Settings) -> int:
                 await asyncio.sleep(LATCH_LOOK / SECOND)
 
     callers = Callers(CALLS_IN_FLIGHT_MAX, told)
-    with ThreadPoolExecutor(1, "latch") as saver:
+    with ThreadPoolExecutor(1, "latch") as saver, ThreadPoolExecutor(1, "prover") as prover:
         loop = Loop(core, bus, perform)
         looking = asyncio.create_task(look())
         try:

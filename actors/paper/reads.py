@@ -128,13 +128,13 @@ def orderbooks(exchange: Exchange, query: Query) -> Answer:
 
 
 def trades(exchange: Exchange, query: Query) -> Answer:
-    """As `trades__public_recorded`."""
+    """As `trades__public_recorded`; no block is ever traded here."""
     least, most = span(query, "GetTrades")
-    ticker = query.get("ticker", "")
+    ticker, blocks = query.get("ticker", ""), query.get("is_block_trade") == "true"
     rows = [
         (n, trade, at)
         for n, (trade, at) in enumerate(exchange.trades, exchange.trades_forgotten)
-        if least <= at <= most and (not ticker or trade.market.ticker == ticker)
+        if least <= at <= most and (not ticker or trade.market.ticker == ticker) and not blocks
     ]
     rows.reverse()
     found, cursor = page(rows, lambda row: row[0], query, "GetTrades")

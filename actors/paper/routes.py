@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.paper import bodies, portfolio, reads
+from actors.paper import archive, bodies, candles, portfolio, reads
 from actors.paper.bucket import CHEAP, DEFAULT_COST
 from actors.paper.fixed import rfc3339
 from actors.paper.intake import Answer
@@ -74,6 +74,11 @@ GETS: Final = (
         lambda view, name, query, at: portfolio.fills(view, query, True, at),
     ),
     Get("/historical/cutoff", lambda view, name, query, at: portfolio.cutoff(view, at)),
+    _mine("/historical/positions", archive.positions),
+    Get("/historical/markets", archive.markets),
+    Get("/historical/markets/{name}", archive.market),
+    Get("/historical/markets/{name}/candlesticks", candles.of_archive),
+    Get("/historical/trades", archive.trades),
     _mine(
         "/account/limits",
         lambda view, name, query, at: Answer(200, bodies.limits(view.budgets)),
@@ -88,6 +93,7 @@ GETS: Final = (
         "/markets/orderbooks",
         lambda view, name, query, at: reads.orderbooks(view.exchange, query),
     ),
+    Get("/markets/candlesticks", candles.of_markets),
     Get("/markets/{name}", lambda view, name, query, at: reads.market(view.exchange, name, at)),
     Get(
         "/markets/{name}/orderbook",
@@ -108,5 +114,6 @@ GETS: Final = (
     ),
     Get("/series/fee_changes", _fixed({"series_fee_change_arr": []})),
     Get("/series", lambda view, name, query, at: reads.all_series(view.exchange)),
+    Get("/series/{name:path}/candlesticks", candles.of_series),
     Get("/series/{name}", lambda view, name, query, at: reads.series(view.exchange, name)),
 )

@@ -6,11 +6,15 @@ from typing import Final
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi.answers import CostsBody
 from protocol.kalshi.calls import Call
+from protocol.kalshi.inquiry_table import INQUIRIES
 
 DEFAULT_COST: Final = 10
 COST_MAX: Final = 100_000  # tokens of one call: more is a mistake
 ROWS_MAX: Final = 10_000  # of one table
 PREFIX: Final = "/trade-api/v2"
+_WORDS: Final = frozenset(
+    part for inquiry in INQUIRIES.values() for part in inquiry.path.split("/") if part[:1] != "{"
+)
 
 
 class Costs:
@@ -67,6 +71,12 @@ def _fits(pattern: tuple[str, ...], parts: list[str]) -> bool:
         if piece.startswith("*"):
             rest = i
             break
-        if i >= len(parts) or not (piece.startswith(":") or piece == parts[i]):
+        if i >= len(parts) or not (_named(piece, parts[i]) or piece == parts[i]):
             return False
     return len(parts) == len(pattern) or len(parts) > rest
+
+
+def _named(piece: str, part: str) -> bool:
+    """Whether a piece that stands for a name stands for this part. A word of the exchange's own
+    paths is none: `/portfolio/orders/queue_positions` is no order, and costs what it costs."""
+    return piece.startswith(":") and part not in _WORDS

@@ -1,4 +1,4 @@
-"""What the account holds, what markets paid, what came from outside: rows of money that is read.
+"""What the account holds and waits for, what markets paid, what came from outside: its rows.
 
 FACTS.md section 6.4. Settlements and transfers come in whole cents where everything else is in
 dollars.
@@ -109,3 +109,64 @@ class WithdrawalPage(Struct, frozen=True):
     def facts(self) -> list[MoneyMoved]:
         """Those that the balance reflects."""
         return [fact for row in self.withdrawals if (fact := row.fact("withdrawal")) is not None]
+
+
+class QueuePosition(Struct, frozen=True):
+    """Contracts ahead of an order."""
+
+    queue_position_fp: Count | None = None
+    queue_position: int | None = None
+
+    def __post_init__(self) -> None:
+        _queued(self.queue_position_fp, self.queue_position)
+
+
+class OrderQueued(Struct, frozen=True):
+    order_id: Id
+    market_ticker: str
+    queue_position_fp: Count | None = None
+    queue_position: int | None = None
+
+    def __post_init__(self) -> None:
+        _queued(self.queue_position_fp, self.queue_position)
+
+
+def _queued(*found: int | None) -> None:
+    said = [position for position in found if position is not None]
+    if not said or min(said) < 0:
+        raise ValueError("no place in a queue")
+
+
+class QueuePositions(Struct, frozen=True):
+    queue_positions: tuple[OrderQueued, ...] | None  # null where nothing rests
+
+
+class OrderGroup(Struct, frozen=True):
+    id: Id
+    is_auto_cancel_enabled: bool
+    contracts_limit_fp: Count | None = None
+    contracts_limit: int | None = None
+    exchange_index: Shard = 0
+
+
+class OrderGroups(Struct, frozen=True):
+    order_groups: tuple[OrderGroup, ...] | None = None  # absent without any
+
+
+class OneOrderGroup(Struct, frozen=True):
+    is_auto_cancel_enabled: bool
+    orders: tuple[Id, ...] | None
+    contracts_limit_fp: Count | None = None
+    contracts_limit: int | None = None
+    exchange_index: Shard = 0
+
+
+class SubaccountBalance(Struct, frozen=True):
+    subaccount_number: Annotated[int, Meta(ge=0, le=10_000)]
+    balance: Money
+    updated_ts: Seconds
+    exchange_index: Shard = 0
+
+
+class SubaccountBalances(Struct, frozen=True):
+    subaccount_balances: tuple[SubaccountBalance, ...]

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol.errors import RemoteProtocolError
-from protocol.units import decode_unit
+from protocol.units import decode_unit, parse_money
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Millis = Annotated[int, Meta(ge=0, le=(2**53 - 1) // 1_000)]  # exact as microseconds, too
@@ -26,6 +26,12 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}  # one for each shape in th
 
 class Micros(int):
     """A time that came as RFC 3339 text, in microseconds since the Unix epoch."""
+
+    __slots__ = ()
+
+
+class Factor(int):
+    """A plain number that is no money, such as a fee's multiplier, in millionths."""
 
     __slots__ = ()
 
@@ -80,6 +86,8 @@ def _decode(kind: type, value: Any) -> Any:
         return Micros(_micros(value))
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
+    if kind is Factor:
+        return Factor(parse_money(value))
     return decode_unit(kind, value)
 
 

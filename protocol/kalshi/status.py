@@ -49,3 +49,34 @@ class CutoffBody(Struct, frozen=True):
     trades_created_ts: Micros
     orders_updated_ts: Micros
     market_positions_last_updated_ts: Micros | None = None
+
+
+class Session(Struct, frozen=True):
+    open_time: str
+    close_time: str
+
+
+class Week(Struct, frozen=True):
+    start_time: Micros
+    end_time: Micros
+    monday: tuple[Session, ...]
+    tuesday: tuple[Session, ...]
+    wednesday: tuple[Session, ...]
+    thursday: tuple[Session, ...]
+    friday: tuple[Session, ...]
+    saturday: tuple[Session, ...]
+    sunday: tuple[Session, ...]
+
+
+class Window(Struct, frozen=True):
+    start_datetime: Micros
+    end_datetime: Micros
+
+
+class Hours(Struct, frozen=True):
+    standard_hours: tuple[Week, ...]
+    maintenance_windows: tuple[Window, ...] | None
+
+
+class Schedule(Struct, frozen=True):
+    schedule: Hours

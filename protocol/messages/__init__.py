@@ -30,6 +30,8 @@ from protocol.messages.commands import (
     ExchangeRequest,
     Halt,
     HaltAnswer,
+    Inquire,
+    InquiryAnswer,
     MarketsAnswer,
     MarketsRequest,
     OrderAnswer,
@@ -141,6 +143,8 @@ AnyMessage = (
     | RestoreAnswer
     | MarketsRequest
     | MarketsAnswer
+    | Inquire
+    | InquiryAnswer
     | ExchangeRequest
     | ExchangeAnswer
     | OrderGlimpsed
@@ -200,6 +204,8 @@ __all__ = [
     "HaltAnswer",
     "Health",
     "Heartbeat",
+    "Inquire",
+    "InquiryAnswer",
     "Level",
     "ListedBook",
     "Mark",

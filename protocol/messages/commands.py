@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import msgspec
+
 from protocol.facts import OrderSide, TimeInForce
 from protocol.messages.account import Order
 from protocol.messages.message import Message
@@ -168,6 +170,33 @@ class MarketsAnswer(Message, frozen=True):
     reason: str = ""
     left_out: int = 0  # more of them, above the bound
     closing: dict[str, int] = {}  # microseconds: of those that are known to close soon
+
+
+class Inquire(Message, frozen=True):
+    """Asks the gateway for one read of the exchange, by its name in docs/API.md.
+
+    Numbers, truths and lists may be written as JSON has them, or as text.
+    """
+
+    name: str
+    parameters: dict[str, str | int | bool | tuple[str, ...]] = {}
+
+
+class InquiryAnswer(Message, frozen=True):
+    """What came of a read. `body` is the exchange's own JSON, its prices in its own strings.
+
+    answered: `body` has the shape that it should have. rejected: the exchange said no. refused:
+    it was not asked, `field` names the parameter that is wrong. unknown: no answer, or none that
+    can be used; ask again.
+    """
+
+    state: Literal["answered", "rejected", "refused", "unknown"]
+    status: int = 0  # the exchange's; 0: it has not answered
+    body: msgspec.Raw = msgspec.Raw(b"null")
+    code: str = ""
+    text: str = ""
+    field: str = ""
+    retry_after_ms: int = 0
 
 
 class ExchangeRequest(Message, frozen=True):

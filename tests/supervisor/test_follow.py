@@ -34,15 +34,16 @@ FOLLOWED = FollowAnswer(("series:KXBTCD", "trade:*"), 188, 187)
 
 
 class There:
-    """Takes letters as the stream would, and always says the same."""
+    """Takes letters as the stream, or another, would, and always says the same."""
 
-    def __init__(self, folder: str) -> None:
-        self.answer: AnyMessage = FOLLOWED
+    def __init__(self, folder: str, who: str = "stream", answer: AnyMessage = FOLLOWED) -> None:
+        self.answer = answer
+        self._who = who
         self.heard: list[AnyMessage] = []
         (Path(folder) / "bus").mkdir()
         self._context = zmq.Context()
         self._router: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
-        self._router.bind(f"ipc://{folder}/bus/stream.in")
+        self._router.bind(f"ipc://{folder}/bus/{who}.in")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -54,7 +55,7 @@ class There:
             sender, raw = self._router.recv_multipart()
             letter = decode_letter(raw)
             self.heard.append(letter.body)
-            answer = Letter("stream", 1, letter.id, 0, self.answer)
+            answer = Letter(self._who, 1, letter.id, 0, self.answer)
             self._router.send_multipart([sender, encode_letter(answer)])
 
     def close(self) -> None:

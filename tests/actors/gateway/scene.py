@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from actors.gateway.core import Gateway
 from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
 from actors.gateway.halt import HaltSaved, SaveHalt
+from actors.gateway.inquiries import Prove, prove
 from protocol.account import Account
 from protocol.brakes import WIDE, Limits
 from protocol.envelope import Letter, Outbox
@@ -132,6 +133,8 @@ class Scene:
                 self.recalls.append(letter)
             case Tell(peer="supervisor", letter=letter):
                 self.beats.append(letter.body)
+            case Prove():
+                self.feed(prove(effect, self.at))
             case SaveHalt():
                 self.saves.append(effect)
             case Answer(letter=letter):
