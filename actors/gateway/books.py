@@ -30,7 +30,7 @@ class _Followed(Struct):
     marked: bool = False  # a mark was heard: the subscription holds, and what it missed is known
     proved: bool = False  # has been live since
     was_live: bool = False
-    refusal: str = ""  # the stream's last word, if it has no such book
+    missing: bool = False  # the stream says that it does not follow it
 
 
 class Books:
@@ -75,9 +75,8 @@ class Books:
         if followed is None:
             return []
         followed.follower.adopt(answer, id)
-        refusal = "" if answer.state in ("live", "stale") else answer.reason or answer.state
-        told = bool(refusal) and not followed.refusal
-        followed.refusal = refusal
+        told = answer.state == "not followed" and not followed.missing
+        followed.missing = answer.state == "not followed"
         return [answer.ticker] if told else self._news((answer.ticker,))
 
     def _news(self, tickers: "tuple[str, ...] | dict[str, _Followed]") -> list[str]:
@@ -98,8 +97,8 @@ class Books:
         if followed is None:
             return None
         follower = followed.follower
-        if followed.refusal:
-            return followed.refusal
+        if followed.missing and not follower.live:
+            return "not followed"
         if not followed.proved:
             return None
         if follower.live:

@@ -16,6 +16,7 @@ from protocol.messages import (
     BookDelta,
     BookLost,
     BookRequest,
+    BookSnapshot,
     BookStale,
     CancelOrder,
     OrderAnswer,
@@ -362,6 +363,21 @@ def test_a_book_that_is_not_followed_refuses_at_once() -> None:
     scene.answer_books("not followed")
     assert scene.told.code == "book_not_live"
     assert scene.told.text == "fresh_book: the book of KXA-1 is not followed"
+
+
+def test_a_book_that_comes_after_all_is_used() -> None:
+    scene = Booked(FRESH).settled_book()
+    scene.say(BookLost("KXA-1", "closed 1006"))
+    scene.pass_time(300 * MS)
+    scene.answer_books("lost")
+    answer = placed(scene, order("a", "0.30"))
+    assert answer is not None
+    assert answer.text == "fresh_book: the book of KXA-1 is lost, and asked for again"
+    scene.pass_time(300 * MS)
+    scene.answer_books("not followed")
+    assert refused(placed(scene, order("b", "0.30")))[0] == "book_not_live"
+    scene.say(BookSnapshot("KXA-1", ((Price(50 * CENT), Count(100)),), ()))
+    assert placed(scene, order("c", "0.30")) is None
 
 
 def test_a_book_that_does_not_come_refuses_in_the_end() -> None:
