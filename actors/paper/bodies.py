@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.paper import fixed
-from actors.paper.account import Account, Fill, Position, Settlement
+from actors.paper.account import Account, Fill, Settlement
 from actors.paper.bucket import CHEAP, DEFAULT_COST, TIERS, Budgets, Rate
 from actors.paper.collateral import Order
 from actors.paper.entries import Moved
@@ -12,6 +12,7 @@ from actors.paper.fixed import DOLLAR, contracts, dollars4, dollars6
 from actors.paper.frames import USER_ID
 from actors.paper.market import Market
 from actors.paper.matching import Side
+from actors.paper.positions import Position
 
 Body = dict[str, Any]
 
@@ -82,20 +83,52 @@ def _value(position: Position, market: Market | None) -> int:
 
 def created(order: Order, at: int) -> Body:
     """As `orders__create_v2_maker` and `orders__create_v2_taker_ioc`."""
-    body: Body = {
+    body: Body = _named(order) | {
         "fill_count": contracts(order.filled),
-        "order_id": order.placed.order_id,
         "remaining_count": contracts(order.remaining),
         "ts_ms": at // 1_000,
     }
-    if order.placed.client_order_id:
-        body["client_order_id"] = order.placed.client_order_id
     if order.filled:
-        paid = _nearest(order.taker_cost * fixed.CONTRACT, order.filled)
-        body["average_fill_price"] = dollars4(order.side.own_price(paid))
-        fees = order.taker_fees * fixed.CONTRACT
-        body["average_fee_paid"] = dollars4(_nearest(fees, order.filled))
+        body |= _averages(order.side, order.filled, order.taker_cost, order.taker_fees)
     return body
+
+
+def amended(order: Order, before: Order, at: int) -> Body:
+    """AmendOrderV2Response: what has no news is null. `before` is the order as it was."""
+    count = order.filled - before.filled
+    news = bool(count) or order.remaining != before.remaining
+    averages: Body = {"average_fill_price": None, "average_fee_paid": None}
+    if count:
+        cost, fees = order.taker_cost - before.taker_cost, order.taker_fees - before.taker_fees
+        averages = _averages(order.side, count, cost, fees)
+    counts = {
+        "fill_count": contracts(count) if news else None,
+        "remaining_count": contracts(order.remaining) if news else None,
+    }
+    return _named(order) | counts | averages | {"ts_ms": at // 1_000}
+
+
+def decreased(order: Order, at: int) -> Body:
+    """DecreaseOrderV2Response."""
+    return _named(order) | {
+        "remaining_count": contracts(order.remaining),
+        "ts_ms": at // 1_000,
+    }
+
+
+def _named(order: Order) -> Body:
+    named = {"order_id": order.placed.order_id}
+    if order.placed.client_order_id:
+        named["client_order_id"] = order.placed.client_order_id
+    return named
+
+
+def _averages(side: Side, count: int, cost: int, fees: int) -> Body:
+    paid = _nearest(cost * fixed.CONTRACT, count)
+    return {
+        "average_fill_price": dollars4(side.own_price(paid)),
+        "average_fee_paid": dollars4(_nearest(fees * fixed.CONTRACT, count)),
+    }
 
 
 def _nearest(total: int, count: int) -> int:
@@ -139,6 +172,10 @@ def order(found: Order, exchange_index: int) -> Body:
     }
     if placed.expires:
         body["expiration_time"] = fixed.rfc3339(placed.expires)
+    if placed.order_group_id:
+        body["order_group_id"] = placed.order_group_id
+    if placed.cancel_on_pause:
+        body["cancel_order_on_pause"] = True
     return body
 
 

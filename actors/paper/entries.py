@@ -19,6 +19,23 @@ class Placed(Struct, frozen=True, tag="placed"):
     on_self: str
     at: int
     expires: int = 0  # µs; 0 = never
+    post_only: bool = False
+    cancel_on_pause: bool = False
+    order_group_id: str = ""  # "" = in none
+
+
+class Amended(Struct, frozen=True, tag="amended"):
+    """A resting order is another one from now on. All but the last three are as in `Placed`."""
+
+    order_id: str
+    client_order_id: str
+    price: int
+    count: int
+    expires: int
+    at: int
+    remaining: int
+    back: bool  # it lost its place in the queue
+    reason: str  # Amend or Decrease
 
 
 class Filled(Struct, frozen=True, tag="filled"):
@@ -68,7 +85,7 @@ class Tampered(Struct, frozen=True, tag="tampered"):
     count: int = 0  # by how much
 
 
-AccountEntry = Placed | Filled | Gone | Settled | Moved | Tampered
+AccountEntry = Placed | Amended | Filled | Gone | Settled | Moved | Tampered
 
 
 class Made(Struct, frozen=True, tag="made"):

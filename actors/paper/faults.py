@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from actors.paper.answers import Answer
 from actors.paper.bucket import TierName
 from actors.paper.frames import encode
-from actors.paper.intake import Answer
 from actors.paper.subscription import Channel
 
 ORDERS_PATH: Final = "/portfolio/events/orders"

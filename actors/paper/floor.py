@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from actors.paper import fixed
-from actors.paper.account import Account, taker_fee
+from actors.paper.account import Account
 from actors.paper.collateral import Order
-from actors.paper.entries import Entry, Filled, Gone, LifeEntry, Placed
+from actors.paper.entries import Amended, Entry, Filled, Gone, LifeEntry, Placed
 from actors.paper.fixed import CONTRACT
 from actors.paper.listing import Listing
 from actors.paper.lives import Lives, made
@@ -25,6 +25,7 @@ from actors.paper.occurrences import (
     OrderMoved,
     Traded,
 )
+from actors.paper.positions import taker_fee
 
 TRADES_KEPT: Final = 20_000  # public prints that GET /markets/trades can still show
 
@@ -78,7 +79,7 @@ class Floor:
             self.lives.apply(entry)
             return
         self.account.apply(entry)
-        if isinstance(entry, Placed | Filled | Gone):
+        if isinstance(entry, Placed | Amended | Filled | Gone):
             self._moved[entry.order_id] = self.account.orders[entry.order_id]
 
     def list_market(self, market: Market) -> bool:
@@ -96,7 +97,7 @@ class Floor:
         lot = market.book.lot(order.placed.order_id) if market else None
         if market is not None and lot is not None:
             changes = market.book.reduce(lot, lot.remaining)
-            self._tell_levels(market, changes, order.placed.client_order_id)
+            self.tell_levels(market, changes, order.placed.client_order_id)
         self._gone(order, reason, at)
 
     def clear(self, market: Market, goes: Callable[[int], bool], reason: str, at: int) -> None:
@@ -109,7 +110,7 @@ class Floor:
                 self.withdraw(self.account.orders[lot.order_id], reason, at)
             else:
                 changes += market.book.reduce(lot, lot.remaining)
-        self._tell_levels(market, added_up(changes))
+        self.tell_levels(market, added_up(changes))
 
     def new_id(self) -> str:
         """A fresh UUID."""
@@ -119,14 +120,14 @@ class Floor:
         """Somebody's post-only order; dropped if it would cross."""
         market = self.markets[ticker]
         if market.open and not market.book.crosses(lot.side, lot.price):
-            self._tell_levels(market, market.book.add(lot))
+            self.tell_levels(market, market.book.add(lot))
 
     def public_withdraw(self, ticker: str, lot_id: str) -> None:
         """Somebody cancels; nothing happens if the lot has traded away."""
         market = self.markets[ticker]
         lot = market.book.lot(lot_id)
         if lot is not None:
-            self._tell_levels(market, market.book.reduce(lot, lot.remaining))
+            self.tell_levels(market, market.book.reduce(lot, lot.remaining))
 
     def public_shrink(self, ticker: str, side: Side, price: int, count: int) -> None:
         """Others cancel so much of what they have at a price, or all of it."""
@@ -136,13 +137,13 @@ class Floor:
                 taken = min(count, lot.remaining)
                 changes += market.book.reduce(lot, taken)
                 count -= taken
-        self._tell_levels(market, added_up(changes))
+        self.tell_levels(market, added_up(changes))
 
     def public_take(self, ticker: str, side: Side, price: int, count: int, at: int) -> None:
         """Somebody's immediate-or-cancel order."""
         market = self.markets[ticker]
         plan = market.book.plan(side, price, count, False, OnSelf.STOP)
-        self._tell_levels(market, market.book.execute(plan))
+        self.tell_levels(market, market.book.execute(plan))
         for take in plan.takes:
             self._print(market, side, take, None, at)
 
@@ -202,9 +203,8 @@ class Floor:
     def _gone(self, order: Order, reason: str, at: int) -> None:
         self.book(Gone(order.placed.order_id, reason, at))
 
-    def _tell_levels(
-        self, market: Market, changes: list[Change], client_order_id: str = ""
-    ) -> None:
+    def tell_levels(self, market: Market, changes: list[Change], client_order_id: str = "") -> None:
+        """Have subscribers hear how a book changed, and whose order did it if it was ours."""
         for side, price, delta in changes:
             self._occurrences.append(LevelMoved(market, side, price, delta, client_order_id))
 

@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from actors.paper import bodies
+from actors.paper.answers import Answer, Refused
 from actors.paper.entries import Moved, Tampered
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import parse_count, parse_dollars
-from actors.paper.intake import Answer, Refused, read_order
+from actors.paper.intake import read_order
 
 CENT: Final = 10_000  # micro-dollars
 ORDER: Final = {  # of an external order, where its body does not say

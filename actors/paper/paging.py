@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Final, TypeVar
 
+from actors.paper.answers import Answer, Refused
 from actors.paper.faults import Faults
 from actors.paper.fixed import SECOND
-from actors.paper.intake import Answer, Refused
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000

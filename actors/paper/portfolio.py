@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from actors.paper import bodies
-from actors.paper.account import Fill, Position
+from actors.paper.account import Fill
+from actors.paper.answers import Answer, nested
 from actors.paper.collateral import Order
 from actors.paper.fixed import SECOND, rfc3339
-from actors.paper.intake import UUID, Answer, nested
+from actors.paper.intake import UUID
 from actors.paper.paging import Query, bare, below, page, shard, span, words
+from actors.paper.positions import Position
 from actors.paper.view import View
 
 HISTORY: Final = 90 * 86_400 * SECOND  # how long everything but orders stays listed

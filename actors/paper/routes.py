@@ -6,9 +6,9 @@ from typing import Final
 from msgspec import Struct
 
 from actors.paper import bodies, portfolio, reads
+from actors.paper.answers import Answer
 from actors.paper.bucket import CHEAP, DEFAULT_COST
 from actors.paper.fixed import rfc3339
-from actors.paper.intake import Answer
 from actors.paper.paging import Query
 from actors.paper.view import View
 

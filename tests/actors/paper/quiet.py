@@ -7,11 +7,11 @@ from typing import Any
 
 from actors.paper import crowd, faults, idle, owner, staff
 from actors.paper.account import Account
+from actors.paper.answers import Answer, Refused
 from actors.paper.core import Core
 from actors.paper.entries import Entry, LifeEntry
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import SECOND
-from actors.paper.intake import Answer, Refused
 from actors.paper.lives import Lives
 from actors.paper.session import Session
 from actors.paper.synthetic import Synthetic

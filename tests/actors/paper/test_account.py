@@ -5,12 +5,13 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.paper.account import OPENING_CASH, Account, taker_fee
+from actors.paper.account import OPENING_CASH, Account
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import DOLLAR
 from actors.paper.intake import NewOrder
 from actors.paper.market import Market
 from actors.paper.matching import Book, Lot, OnSelf, Side
+from actors.paper.positions import taker_fee
 
 CENT = 10_000
 TICKER = "KXA-1"

@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from actors.paper.account import Account
+from actors.paper.answers import Refused
 from actors.paper.bucket import Bucket
 from actors.paper.core import Core
 from actors.paper.exchange import Exchange
 from actors.paper.faults import Faults
 from actors.paper.fixed import SECOND
-from actors.paper.intake import Refused, read_order
+from actors.paper.intake import read_order
 from actors.paper.matching import Side
 from actors.paper.outbox import FRAMES_MAX
 from actors.paper.session import Session

@@ -1,0 +1,38 @@
+"""Answers and refusals.
+
+Three shapes of error body are on the wire: nested, flat and bare (captures `orders__*`,
+`markets__limit_over_max`). Each refusal has the shape that was seen, or that of its nearest
+relative.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Answer(NamedTuple):
+    """An HTTP status and the body under it; None is no body, text goes as text/plain."""
+
+    status: int
+    body: dict[str, Any] | str | None
+
+
+class Refused(Exception):
+    """A request was refused; carries the answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+def nested(status: int, code: str, details: str = "", service: str = "exchange") -> Answer:
+    """`{"error":{"code","message",…}}`: most errors look so."""
+    error = {"code": code, "message": code.replace("_", " ")}
+    if details:
+        error["details"] = details
+    if service:
+        error["service"] = service
+    return Answer(status, {"error": error})
+
+
+def invalid_order(details: str) -> Answer:
+    """As capture `orders__post_only_cross`: details, and no service."""
+    return nested(400, "invalid_order", details, service="")
