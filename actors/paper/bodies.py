@@ -20,6 +20,7 @@ ORDERS: Final = "/trade-api/v2/portfolio/events/orders"
 COSTS: Final = (  # (cost, method, path) of what is served here and is not the default
     (CHEAP, "DELETE", ORDERS),
     (CHEAP, "DELETE", f"{ORDERS}/:order_id"),
+    (CHEAP, "DELETE", f"{ORDERS}/batched"),  # each member; a batch of creates costs the default
     (CHEAP, "GET", "/trade-api/v2/portfolio/orders/:order_id"),
 )
 

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from actors.paper import amending
+from actors.paper import amending, batches
 from actors.paper.answers import Answer
 from actors.paper.bucket import CHEAP, DEFAULT_COST, write_bucket
 from actors.paper.exchange import Exchange
@@ -14,6 +14,7 @@ from actors.paper.intake import primary, read_order
 from actors.paper.paging import number
 
 ORDERS: Final = "/portfolio/events/orders"
+BATCHED: Final = f"{ORDERS}/batched"
 INDEX_MAX: Final = 1 << 20
 
 Do = Callable[[Exchange, "Call", int], Answer]  # at what µs; raises Refused
@@ -26,6 +27,7 @@ class Write(Struct, frozen=True):
     path: str  # {name} is that of an order or of a group
     do: Do
     cost: int = DEFAULT_COST
+    each: bool = False  # that is the price of each member of a batch
     places: bool = False  # not while trading is paused
     shard_in: Literal["", "body", "query"] = ""  # who names the shard that pays (FACTS.md 7)
 
@@ -40,8 +42,8 @@ class Call(NamedTuple):
 
     @property
     def cost(self) -> int:
-        """In tokens."""
-        return self.write.cost
+        """In tokens. A batch must fit into its bucket whole (FACTS.md section 7)."""
+        return self.write.cost * (batches.size(self.body) if self.write.each else 1)
 
     @property
     def bucket(self) -> str:
@@ -89,6 +91,20 @@ def _cancel(exchange: Exchange, call: Call, at: int) -> Answer:
 # The order is that of the search.
 WRITES: Final = (
     Write("POST", ORDERS, _create, places=True, shard_in="body"),
+    Write(
+        "POST",
+        BATCHED,
+        lambda exchange, call, at: batches.create(exchange, call.body, at),
+        each=True,
+        places=True,
+    ),
+    Write(
+        "DELETE",
+        BATCHED,
+        lambda exchange, call, at: batches.cancel(exchange, call.body, at),
+        CHEAP,
+        each=True,
+    ),
     Write("DELETE", f"{ORDERS}/{{name}}", _cancel, CHEAP, shard_in="query"),
     Write("DELETE", ORDERS, lambda exchange, call, at: exchange.cancel_all(at), CHEAP),
     Write(

@@ -31,6 +31,7 @@ from actors.paper.wire import WireLog
 ROOT: Final = "/trade-api/v2"
 SOCKET: Final = "/trade-api/ws/v2"
 BODY_BYTES_MAX: Final = 65_536
+BATCH_BYTES_MAX: Final = 4 << 20  # the largest bucket holds 9,600 cancels of 200 bytes
 SEND_BATCH: Final = 500  # frames in one write to a socket
 
 Run = Callable[[], Awaitable[Answer]]
@@ -128,17 +129,17 @@ class Web:
         return Route(f"{ROOT}{write.path}", answer, methods=[write.method])
 
     async def _written(self, write: Write, request: Request) -> Response:
-        body = b""
+        body, most = bytearray(), BATCH_BYTES_MAX if write.each else BODY_BYTES_MAX
         async for piece in request.stream():
             body += piece
-            if len(body) > BODY_BYTES_MAX:
+            if len(body) > most:
                 return response(honest(Answer(413, "request body too large\n")))
         path, method = request.url.path, request.method
         name = request.path_params.get("name", "")
         query = f"?{request.url.query}" if request.url.query else ""
         order_id = name if name and write.path.startswith(ORDERS) else None
-        received = self._desk.receive(method, f"{path}{query}", order_id, body)
-        call = Call(write, name, body, request.query_params)
+        received = self._desk.receive(method, f"{path}{query}", order_id, bytes(body))
+        call = Call(write, name, bytes(body), request.query_params)
         fault = self._core.faults.take(method, path.removeprefix(ROOT))
 
         async def run() -> Answer:
