@@ -23,6 +23,7 @@ from actors.paper.entries import (
     Tampered,
 )
 from actors.paper.fixed import DOLLAR, cost
+from actors.paper.groups import Groups
 from actors.paper.matching import Side, Take
 from actors.paper.positions import Position, move, settled, taker_fee
 
@@ -63,6 +64,7 @@ class Account:
         self.results: dict[str, Settled] = {}  # of the markets that ended, by ticker
         self.transfers: list[Moved] = []
         self.client_order_ids: set[str] = set()  # of every accepted order, for good
+        self.groups = Groups()
         self.open_count = 0
         self._queued = 0
         self._resting: dict[str, Resting] = {}  # by ticker
@@ -99,6 +101,8 @@ class Account:
                 if entry.ticker:
                     self._held(entry.ticker).count += entry.count
                     self._reserve_anew(entry.ticker)
+            case _:
+                self.groups.apply(entry)
 
     def resting(self, ticker: str | None = None) -> list[Order]:
         """Resting orders, oldest first; of one market or of all."""
@@ -153,6 +157,7 @@ class Account:
         new._reserves, new._queued = dict(self._reserves), self._queued
         for order in self.sequence:
             new._list(msgspec.structs.replace(order))
+        new.groups = self.groups.copied()
         new.fills, new.settlements = list(self.fills), list(self.settlements)
         new.results, new.transfers = dict(self.results), list(self.transfers)
         new.positions = {p.ticker: msgspec.structs.replace(p) for p in self.positions.values()}
@@ -171,6 +176,7 @@ class Account:
         if order.resting:
             self.open_count += 1
             self._resting.setdefault(order.placed.ticker, Resting()).add(order)
+            self.groups.join(order)
 
     def _place(self, entry: Placed) -> None:
         self._queued += 1
@@ -208,6 +214,7 @@ class Account:
         if order.resting:
             self._resting[order.placed.ticker].take(order, order.remaining)
             self.open_count -= 1
+        self.groups.leave(order)
         order.remaining, order.status = 0, "canceled"
         order.updated, order.reason = entry.at, entry.reason
         self._reserve_anew(order.placed.ticker)
@@ -225,9 +232,13 @@ class Account:
             order.taker_fees += entry.fee
         else:
             order.maker_cost += own_cost
+        group = self.groups.of(order)
+        if group is not None:
+            group.match(entry.count, entry.at)
         if not order.remaining:
             order.status = "executed"
             self.open_count -= 1
+            self.groups.leave(order)
         position = self._held(order.placed.ticker)
         change = move(position, order.side, entry) - entry.fee
         self._pay(self.shard(order.placed.ticker), change)

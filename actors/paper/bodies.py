@@ -10,6 +10,7 @@ from actors.paper.collateral import Order
 from actors.paper.entries import Moved
 from actors.paper.fixed import DOLLAR, contracts, dollars4, dollars6
 from actors.paper.frames import USER_ID
+from actors.paper.groups import Group
 from actors.paper.market import Market
 from actors.paper.matching import Side
 from actors.paper.positions import Position
@@ -178,6 +179,18 @@ def order(found: Order, exchange_index: int) -> Body:
     if placed.cancel_on_pause:
         body["cancel_order_on_pause"] = True
     return body
+
+
+def group(found: Group) -> Body:
+    """An OrderGroup of the specification, without its id.
+
+    Auto-cancel is enabled in all of them; whether one is triggered no read says.
+    """
+    return {
+        "contracts_limit_fp": contracts(found.limit),
+        "exchange_index": found.exchange_index,
+        "is_auto_cancel_enabled": True,
+    }
 
 
 def fill(found: Fill, exchange_index: int) -> Body:

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from actors.paper import amending, batches
+from actors.paper import amending, batches, grouping
 from actors.paper.answers import Answer
 from actors.paper.bucket import CHEAP, DEFAULT_COST, write_bucket
 from actors.paper.exchange import Exchange
@@ -14,6 +14,7 @@ from actors.paper.intake import primary, read_order
 from actors.paper.paging import number
 
 ORDERS: Final = "/portfolio/events/orders"
+GROUPS: Final = "/portfolio/order_groups"
 BATCHED: Final = f"{ORDERS}/batched"
 INDEX_MAX: Final = 1 << 20
 
@@ -88,6 +89,12 @@ def _cancel(exchange: Exchange, call: Call, at: int) -> Answer:
     return exchange.cancel(call.name, shard, at)
 
 
+def _group(
+    do: Callable[[Exchange, str, int, int], Answer],
+) -> Do:
+    return lambda exchange, call, at: do(exchange, call.name, call.exchange_index or 0, at)
+
+
 # The order is that of the search.
 WRITES: Final = (
     Write("POST", ORDERS, _create, places=True, shard_in="body"),
@@ -119,5 +126,20 @@ WRITES: Final = (
         f"{ORDERS}/{{name}}/decrease",
         lambda exchange, call, at: amending.decrease(exchange, call.name, call.body, at),
         shard_in="body",
+    ),
+    Write(
+        "POST",
+        f"{GROUPS}/create",
+        lambda exchange, call, at: grouping.create(exchange, call.body, at),
+    ),
+    Write("DELETE", f"{GROUPS}/{{name}}", _group(grouping.delete)),
+    Write("PUT", f"{GROUPS}/{{name}}/reset", _group(grouping.reset)),
+    Write("PUT", f"{GROUPS}/{{name}}/trigger", _group(grouping.trigger)),
+    Write(
+        "PUT",
+        f"{GROUPS}/{{name}}/limit",
+        lambda exchange, call, at: grouping.limit(
+            exchange, call.name, call.exchange_index or 0, call.body, at
+        ),
     ),
 )

@@ -85,7 +85,46 @@ class Tampered(Struct, frozen=True, tag="tampered"):
     count: int = 0  # by how much
 
 
-AccountEntry = Placed | Amended | Filled | Gone | Settled | Moved | Tampered
+class GroupMade(Struct, frozen=True, tag="group_made"):
+    """An order group was made: so much of it may be matched in its window."""
+
+    group_id: str
+    limit: int
+    exchange_index: int
+    at: int
+
+
+class GroupTriggered(Struct, frozen=True, tag="group_triggered"):
+    """A group takes no orders until it is reset; what rested in it was cancelled."""
+
+    group_id: str
+    at: int
+
+
+class GroupReset(Struct, frozen=True, tag="group_reset"):
+    """A group begins anew."""
+
+    group_id: str
+    at: int
+
+
+class GroupLimited(Struct, frozen=True, tag="group_limited"):
+    """A group has another limit."""
+
+    group_id: str
+    limit: int
+    at: int
+
+
+class GroupDeleted(Struct, frozen=True, tag="group_deleted"):
+    """There is no such group any more; what rested in it was cancelled."""
+
+    group_id: str
+    at: int
+
+
+GroupEntry = GroupMade | GroupTriggered | GroupReset | GroupLimited | GroupDeleted
+AccountEntry = Placed | Amended | Filled | Gone | Settled | Moved | Tampered | GroupEntry
 
 
 class Made(Struct, frozen=True, tag="made"):

@@ -54,6 +54,12 @@ class Exchange(Floor):
             return nested(400, "market_not_found")
         if not market.open:
             return nested(400, "market_inactive")
+        if new.order_group_id:
+            group = self.account.groups.get(new.order_group_id)
+            if group is None or group.exchange_index != market.exchange_index:
+                return nested(400, "order_group_not_found")
+            if group.triggered:
+                return nested(400, "exceeded_order_group_risk_limit")
         if not market.allows(new.price):
             return nested(400, "invalid_price")
         order = self._order(new, at)
@@ -199,8 +205,7 @@ class Exchange(Floor):
         self.tell_levels(market, changes, order.placed.client_order_id)
         for lot in plan.own:
             self._gone(self.account.orders[lot.order_id], "SelfTradeCancel", at)
-        for take in plan.takes:
-            self._print(market, order.side, take, order, at)
+        self.print_takes(market, order.side, plan.takes, order, at)
 
     def _make_room(self, order: Order) -> None:
         # The public begins anew at each start, and must not stand where our orders still rest.

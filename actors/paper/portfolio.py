@@ -80,6 +80,21 @@ def order(view: View, order_id: str, at: int) -> Answer:
     return Answer(200, {"order": body})
 
 
+def groups(view: View) -> Answer:
+    """GetOrderGroupsResponse of the specification; not paged."""
+    found = view.account.groups
+    rows = [{"id": group_id} | bodies.group(group) for group_id, group in found.items()]
+    return Answer(200, {"order_groups": rows})
+
+
+def group(view: View, group_id: str) -> Answer:
+    """GetOrderGroupResponse of the specification; its orders are those that rest."""
+    found = view.account.groups.get(group_id)
+    if found is None:
+        return nested(404, "not_found")
+    return Answer(200, bodies.group(found) | {"orders": list(found.orders)})
+
+
 def fills(view: View, query: Query, historical: bool, at: int) -> Answer:
     """As `fills__after_taker`."""
     least, most = span(query, "GetFills")

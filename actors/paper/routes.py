@@ -51,6 +51,11 @@ GETS: Final = (
         "/portfolio/fills",
         lambda view, name, query, at: portfolio.fills(view, query, False, at),
     ),
+    _mine("/portfolio/order_groups", lambda view, name, query, at: portfolio.groups(view)),
+    _mine(
+        "/portfolio/order_groups/{name}",
+        lambda view, name, query, at: portfolio.group(view, name),
+    ),
     _mine("/portfolio/balance", lambda view, name, query, at: portfolio.balance(view, query)),
     _mine("/portfolio/positions", lambda view, name, query, at: portfolio.positions(view, query)),
     _mine(
