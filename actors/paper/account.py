@@ -21,11 +21,14 @@ from actors.paper.entries import (
     Placed,
     Settled,
     Tampered,
+    TransferArrived,
+    TransferSent,
 )
 from actors.paper.fixed import DOLLAR, cost
 from actors.paper.groups import Groups
 from actors.paper.matching import Side, Take
 from actors.paper.positions import Position, move, settled, taker_fee
+from actors.paper.shard_transfers import ShardTransfers
 
 OPENING_CASH: Final = 10_000 * DOLLAR  # what a fresh account has on each shard
 
@@ -65,6 +68,7 @@ class Account:
         self.transfers: list[Moved] = []
         self.client_order_ids: set[str] = set()  # of every accepted order, for good
         self.groups = Groups()
+        self.shard_transfers = ShardTransfers()
         self.open_count = 0
         self._queued = 0
         self._resting: dict[str, Resting] = {}  # by ticker
@@ -101,6 +105,8 @@ class Account:
                 if entry.ticker:
                     self._held(entry.ticker).count += entry.count
                     self._reserve_anew(entry.ticker)
+            case TransferSent() | TransferArrived():
+                self._pay(*self.shard_transfers.apply(entry))
             case _:
                 self.groups.apply(entry)
 
@@ -157,7 +163,7 @@ class Account:
         new._reserves, new._queued = dict(self._reserves), self._queued
         for order in self.sequence:
             new._list(msgspec.structs.replace(order))
-        new.groups = self.groups.copied()
+        new.groups, new.shard_transfers = self.groups.copied(), self.shard_transfers.copied()
         new.fills, new.settlements = list(self.fills), list(self.settlements)
         new.results, new.transfers = dict(self.results), list(self.transfers)
         new.positions = {p.ticker: msgspec.structs.replace(p) for p in self.positions.values()}

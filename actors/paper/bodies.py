@@ -1,17 +1,14 @@
 """REST bodies of the account, as the captures show them (captures/rest/demo-2026-06-11)."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.paper import fixed
-from actors.paper.account import Account, Fill, Settlement
+from actors.paper.account import Fill, Settlement
 from actors.paper.bucket import CHEAP, DEFAULT_COST, TIERS, Budgets, Rate
 from actors.paper.collateral import Order
-from actors.paper.entries import Moved
 from actors.paper.fixed import DOLLAR, contracts, dollars4, dollars6
 from actors.paper.frames import USER_ID
 from actors.paper.groups import Group
-from actors.paper.market import Market
 from actors.paper.matching import Side
 from actors.paper.positions import Position
 
@@ -53,34 +50,6 @@ def endpoint_costs() -> Body:
     """As `account__endpoint_costs`."""
     costs = [{"cost": cost, "method": method, "path": path} for cost, method, path in COSTS]
     return {"default_cost": DEFAULT_COST, "endpoint_costs": costs}
-
-
-def balance(account: Account, markets: Mapping[str, Market], shard: int | None, at: int) -> Body:
-    """As `auth__balance_ok`: `balance` is cut to whole cents. Of one shard, or of all."""
-    available = account.available(shard)
-    value = sum(
-        _value(position, markets.get(position.ticker))
-        for position in account.positions.values()
-        if shard in (None, account.shard(position.ticker))
-    )
-    breakdown = [
-        {"balance": dollars4(account.available(index)), "exchange_index": index}
-        for index in sorted(account.cash_on)
-    ]
-    return {
-        "balance": available // 10_000,
-        "balance_breakdown": breakdown,
-        "balance_dollars": dollars4(available),
-        "portfolio_value": value // 10_000,
-        "updated_ts": at // fixed.SECOND,
-    }
-
-
-def _value(position: Position, market: Market | None) -> int:
-    if market is None or not market.last_price:
-        return position.cost
-    side = Side.BID if position.count > 0 else Side.ASK
-    return fixed.cost(side.own_price(market.last_price), abs(position.count))
 
 
 def created(order: Order, at: int) -> Body:
@@ -249,20 +218,6 @@ def settlement(found: Settlement, event_ticker: str, exchange_index: int) -> Bod
         "value": 100 if entry.result == "yes" else 0,
         "yes_count_fp": contracts(found.count if yes else 0),
         "yes_total_cost_dollars": dollars6(found.cost if yes else 0),
-    }
-
-
-def transfer(found: Moved) -> Body:
-    """A Deposit or a Withdrawal of the specification: here money moves at once and for nothing."""
-    seconds = found.at // fixed.SECOND
-    return {
-        "amount_cents": abs(found.amount) // 10_000,
-        "created_ts": seconds,
-        "fee_cents": 0,
-        "finalized_ts": seconds,
-        "id": found.transfer_id,
-        "status": "applied",
-        "type": "ach",
     }
 
 

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from actors.paper import amending, batches, grouping
+from actors.paper import amending, batches, grouping, transferring
 from actors.paper.answers import Answer
 from actors.paper.bucket import CHEAP, DEFAULT_COST, write_bucket
 from actors.paper.exchange import Exchange
@@ -140,6 +140,13 @@ WRITES: Final = (
         f"{GROUPS}/{{name}}/limit",
         lambda exchange, call, at: grouping.limit(
             exchange, call.name, call.exchange_index or 0, call.body, at
+        ),
+    ),
+    Write(
+        "POST",
+        "/portfolio/intra_exchange_instance_transfer",
+        lambda exchange, call, at: transferring.transfer(
+            exchange, call.body, exchange.transfer_takes, at
         ),
     ),
 )

@@ -6,7 +6,7 @@ outboxes. What must be on disk before any of that goes out is what `tick` and `s
 
 from typing import Any, Final
 
-from actors.paper import upsets
+from actors.paper import transferring, upsets
 from actors.paper.answers import Answer, Refused, nested
 from actors.paper.bucket import Budgets, TierName
 from actors.paper.calls import Call
@@ -100,6 +100,9 @@ class Core:
             self.budgets.change(named["tier"], now // 1_000, at + lasts if lasts else None)
         if "read_lag_ms" in named:
             self.lag.arm(named["read_lag_ms"] * 1_000, at)
+        if self.faults.trading_paused or self.faults.exchange_paused or self.faults.maintenance:
+            self.exchange.pause(at)
+        self.exchange.transfer_takes = self.faults.transfer_takes_ms * 1_000
         self.exchange.cancel_all_takes = self.faults.cancel_all_takes_ms * 1_000
         upsets.happen(self.faults, self.exchange, self.fanout.sessions, at)
 
@@ -121,6 +124,7 @@ class Core:
             self._second = at // SECOND
             self.exchange.expire(at)
         self.exchange.sweep(at)
+        transferring.arrive(self.exchange, at)
         self.exchange.close_due(at)
         self.budgets.expire(now // 1_000, at)
         self.faults.tier = self.budgets.tier

@@ -85,6 +85,25 @@ class Tampered(Struct, frozen=True, tag="tampered"):
     count: int = 0  # by how much
 
 
+class TransferSent(Struct, frozen=True, tag="transfer_sent"):
+    """Money left a shard for another."""
+
+    transfer_id: str
+    client_transfer_id: str  # "" = none
+    source: int
+    destination: int
+    amount: int
+    due: int  # when it shall arrive
+    at: int
+
+
+class TransferArrived(Struct, frozen=True, tag="transfer_arrived"):
+    """It is there."""
+
+    transfer_id: str
+    at: int
+
+
 class GroupMade(Struct, frozen=True, tag="group_made"):
     """An order group was made: so much of it may be matched in its window."""
 
@@ -124,7 +143,18 @@ class GroupDeleted(Struct, frozen=True, tag="group_deleted"):
 
 
 GroupEntry = GroupMade | GroupTriggered | GroupReset | GroupLimited | GroupDeleted
-AccountEntry = Placed | Amended | Filled | Gone | Settled | Moved | Tampered | GroupEntry
+AccountEntry = (
+    Placed
+    | Amended
+    | Filled
+    | Gone
+    | Settled
+    | Moved
+    | Tampered
+    | TransferSent
+    | TransferArrived
+    | GroupEntry
+)
 
 
 class Made(Struct, frozen=True, tag="made"):

@@ -36,6 +36,7 @@ class Exchange(Floor):
     ) -> None:
         super().__init__(markets, account, dice, lives)
         self._expiring: list[tuple[int, str]] = []  # a heap: when, and which order
+        self.transfer_takes = 0  # µs from shard to shard
         self.cancel_all_takes = 0  # µs from a cancel-all on, in which orders go with it
         self._sweeps_until = 0  # of the last cancel-all
         self._doomed: list[Order] = []  # accepted too soon after it
@@ -130,6 +131,12 @@ class Exchange(Floor):
         for order in doomed:
             if order.resting:
                 self.withdraw(order, "", at)
+
+    def pause(self, at: int) -> None:
+        """Trading is paused: cancel the orders that want no pause (FACTS.md section 9)."""
+        for order in self.account.resting():
+            if order.placed.cancel_on_pause:
+                self.withdraw(order, "HaltCancel", at)
 
     def expire(self, at: int) -> None:
         """Cancel the orders whose time is over."""

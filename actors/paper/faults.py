@@ -154,6 +154,7 @@ class Faults(Struct, forbid_unknown_fields=True):
     trading_paused: bool = False
     exchange_paused: bool = False
     cancel_all_takes_ms: Wait = 0  # orders accepted so long after a cancel-all go with it
+    transfer_takes_ms: Wait = 0  # how long money is on its way from shard to shard
     read_lag_ms: Wait = 0  # how old the account is that reads show
     history_cutoff_s: Many = TWO_WEEKS_S  # older finished orders are only in /historical/orders
     listing_misses: Annotated[list[str], Meta(max_length=CALLS_MAX)] = []  # either id of an order

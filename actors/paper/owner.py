@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from actors.paper import bodies
+from actors.paper import money
 from actors.paper.answers import Answer, Refused
 from actors.paper.entries import Moved, Tampered
 from actors.paper.exchange import Exchange
@@ -106,7 +106,7 @@ def _transfer(exchange: Exchange, body: bytes, sign: int, at: int) -> Answer:
         raise wrong(f"amount: {asked.amount} is not available")
     moved = Moved(exchange.new_id(), sign * amount, shard, at)
     exchange.book(moved)
-    return Answer(200, bodies.transfer(moved))
+    return Answer(200, money.transfer(moved))
 
 
 def tamper(exchange: Exchange, body: bytes, at: int) -> Answer:
