@@ -145,12 +145,14 @@ def _change(exchange: Exchange, order: Order, found: dict[str, Any], at: int) ->
 
 def _shrink(exchange: Exchange, order: Order, change: Change, reason: str, at: int) -> None:
     less = order.filled + order.remaining - change.count
+    expired = order.placed.expires
     _book(exchange, order, change, reason, at, back=False)
     market = exchange.markets.get(order.placed.ticker)
     lot = market.book.lot(order.placed.order_id) if market else None
     if market is not None and lot is not None and less:
         exchange.tell_levels(market, market.book.reduce(lot, less), order.placed.client_order_id)
-    exchange.await_expiry(order)
+    if change.expires != expired:
+        exchange.await_expiry(order)
 
 
 def _replace(exchange: Exchange, order: Order, change: Change, at: int) -> None:
@@ -164,7 +166,7 @@ def _replace(exchange: Exchange, order: Order, change: Change, at: int) -> None:
         raise Refused(nested(400, "insufficient_balance"))
     lot = market.book.lot(order.placed.order_id)
     assert lot is not None, "what rests in an open market stands in its book"
-    gone = market.book.reduce(lot, lot.remaining)
+    gone, expired = market.book.reduce(lot, lot.remaining), order.placed.expires
     _book(exchange, order, change, "Amend", at, back=True)
     exchange.tell_levels(market, gone, order.placed.client_order_id)
     exchange.trade(market, order, plan, at)
@@ -172,6 +174,8 @@ def _replace(exchange: Exchange, order: Order, change: Change, at: int) -> None:
         exchange.withdraw(order, "SelfTradeCancel", at)
     elif order.resting:
         exchange.rest(order)
+        if change.expires != expired:
+            exchange.await_expiry(order)
 
 
 def _book(

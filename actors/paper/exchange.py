@@ -44,6 +44,7 @@ class Exchange(Floor):
             if order.placed.ticker in self.markets:
                 self._make_room(order)
                 self.rest(order)
+                self.await_expiry(order)
         self._occurrences.clear()
 
     def create(self, new: NewOrder, at: int) -> Answer:
@@ -77,6 +78,7 @@ class Exchange(Floor):
             self.withdraw(order, "ReduceOnlyCancel", at)
         elif order.resting:
             self.rest(order)
+            self.await_expiry(order)
             if at <= self._sweeps_until:
                 self._doomed.append(order)
         return Answer(201, bodies.created(order, at))
@@ -228,9 +230,8 @@ class Exchange(Floor):
         market = self.markets[order.placed.ticker]
         lot = Lot(order.placed.order_id, True, order.side, order.placed.price, order.remaining)
         self.tell_levels(market, market.book.add(lot), order.placed.client_order_id)
-        self.await_expiry(order)
 
     def await_expiry(self, order: Order) -> None:
-        """Cancel an order when its time is over, if that ever comes."""
+        """Cancel an order when its time is over, if that ever comes; once for each time."""
         if order.placed.expires:
             heapq.heappush(self._expiring, (order.placed.expires, order.placed.order_id))

@@ -35,12 +35,13 @@ class Group:
         # When and how much. No longer than the limit in hundredths: above it the group is
         # triggered, and nothing more of it is matched.
         self._matches: deque[tuple[int, int]] = deque()
+        self._sum = 0
 
     def matched(self, at: int) -> int:
         """How much was matched in the window that ends at `at`."""
         while self._matches and self._matches[0][0] <= at - WINDOW:
-            self._matches.popleft()
-        return sum(count for _, count in self._matches)
+            self._sum -= self._matches.popleft()[1]
+        return self._sum
 
     def exceeded(self, at: int) -> bool:
         """Whether it has just matched more than it may."""
@@ -50,17 +51,19 @@ class Group:
         """An order of the group was filled."""
         self.matched(at)  # forgets what has left the window
         self._matches.append((at, count))
+        self._sum += count
 
     def reset(self) -> None:
         """It begins anew."""
         self.triggered = False
         self._matches.clear()
+        self._sum = 0
 
     def copied(self) -> "Group":
         """The group as it is now, untouched by what comes later."""
         new = Group(GroupMade(self.group_id, self.limit, self.exchange_index, 0))
         new.triggered, new.orders = self.triggered, dict(self.orders)
-        new._matches = deque(self._matches)
+        new._matches, new._sum = deque(self._matches), self._sum
         return new
 
 

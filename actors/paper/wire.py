@@ -1,4 +1,4 @@
-"""The witness: every order request as it was received, and what was answered.
+"""The witness: every write as it was received, and what was answered.
 
 A line of the journal is one of these structs. A request is written down before it is executed and
 its answer before it is sent, so what the log does not have did not happen, and an answer that is
@@ -16,7 +16,7 @@ REQUESTS_KEPT: Final = 200_000  # in memory, for GET /paper/wire; on disk there 
 
 
 class Received(Struct, frozen=True, tag="received"):
-    """A POST or DELETE under portfolio/events/orders, before anything was decided about it.
+    """A write below /trade-api/v2, before anything was decided about it.
 
     Or whatever came after a redirect.
     """
