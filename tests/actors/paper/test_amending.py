@@ -193,6 +193,24 @@ def test_an_expiry_is_set_moved_kept_and_cleared(quiet: Quiet) -> None:
     assert quiet.exchange.account.orders[order_id].reason == "ExpiryCancel"
 
 
+@pytest.mark.parametrize("price", ["0.0500", "0.0600"])
+def test_an_order_that_had_no_expiry_may_get_one(quiet: Quiet, price: str) -> None:
+    order_id = quiet.order("a")
+    amend(quiet, order_id, price=price, expiration_time=S + 5)
+    quiet.later(4)
+    assert shown(quiet, order_id)["status"] == "resting"
+    quiet.later(1)
+    assert shown(quiet, order_id)["status"] == "canceled"
+
+
+def test_what_an_order_kept_is_free_for_what_it_becomes(quiet: Quiet) -> None:
+    order_id = quiet.order("a", price="0.5000", count="16000.00")  # $8,000 of $10,000
+    assert amend(quiet, order_id, price="0.6000", count="16000.00").status == 200
+    assert quiet.exchange.account.available() == OPENING_CASH - 16_000 * 600_000
+    refused = amend(quiet, order_id, price="0.6300", count="16000.00")
+    assert error(refused) == (400, "insufficient_balance")
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

@@ -16,6 +16,7 @@ from actors.paper.routes import GETS
 from .house import ORDERS as ORDERS_URL
 from .house import TICKER, Client, snapshot_line
 from .quiet import BEGAN, EMPTY, A, Quiet, bare, new
+from .test_rest import captured, shape
 
 MS = BEGAN // 1_000
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -179,6 +180,27 @@ def test_the_price_list_says_what_every_call_costs() -> None:
         "/trade-api/v2/portfolio/events/orders/batched",
         "/trade-api/v2/portfolio/orders/:order_id",
     ]
+
+
+def test_members_look_like_the_single_calls_that_were_captured() -> None:
+    quiet = bare()
+    quiet.do("public", ticker=EMPTY, side="ask", price="0.5200", count="3.00")
+    rests, fills = rows(create(quiet, new("a"), new("b", price="0.5200", count="1.00")))
+    (gone,) = rows(cancel(quiet, {"order_id": rests["order_id"]}))
+    for member, name in ((rests, "maker"), (fills, "taker_ioc")):
+        _, want = captured(f"orders__create_v2_{name}")
+        assert shape({k: v for k, v in member.items() if v is not None}) == shape(want)
+    _, want = captured("orders__cancel_v2")
+    assert shape(gone) == shape(want | {"client_order_id": "a"})
+
+
+def test_prices_are_those_that_were_captured() -> None:
+    _, want = captured("account__endpoint_costs")
+    listed = {(row["method"], row["path"]): row["cost"] for row in want["endpoint_costs"]}
+    ours = {(method, path): cost for cost, method, path in bodies.COSTS}
+    cancel_all = ("DELETE", ORDERS_URL)  # younger than the capture
+    assert ours == {k: listed.get(k) for k in ours} | {cancel_all: 2}
+    assert ("POST", f"{ORDERS_URL}/batched") not in listed | ours  # ten for each, the default
 
 
 def test_over_the_wire_a_delete_has_a_body(tmp_path: Path, opened: Callable[..., Client]) -> None:
