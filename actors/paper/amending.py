@@ -117,7 +117,7 @@ def _check_meant(order: Order, found: dict[str, Any]) -> None:
         ("ticker", placed.ticker, "order_ticker_mismatch"),
         ("side", placed.side, "order_side_mismatch"),
     ):
-        if found.get(name, there) != there:
+        if (found.get(name) or there) != there:
             raise Refused(nested(400, code))
 
 

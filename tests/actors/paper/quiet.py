@@ -146,6 +146,18 @@ class Quiet:
         order_id: str = answer.body["order_id"]
         return order_id
 
+    def shown(self, order_id: str) -> dict[str, Any]:
+        """An order as a read shows it."""
+        body = self.get(f"/portfolio/orders/{order_id}").body
+        assert isinstance(body, dict)
+        found: dict[str, Any] = body["order"]
+        return found
+
+    def sell(self, count: str, price: str = "0.0500") -> None:
+        """Somebody sells into our bids of EMPTY."""
+        got = self.do("public", ticker=EMPTY, side="ask", price=price, count=count)
+        assert "error" not in got, got
+
 
 def bare(**how: Any) -> Quiet:
     """A quiet exchange with one market more, whose book is empty."""

@@ -1,4 +1,4 @@
-"""Amend and decrease: what changes, who stands where in the queue then, and what comes back."""
+"""Amend: what changes, who stands where in the queue then, and what comes back."""
 
 import json
 from typing import Any
@@ -12,6 +12,7 @@ from actors.paper.fixed import SECOND, rfc3339
 from actors.paper.positions import taker_fee
 
 from .quiet import BEGAN, EMPTY, A, Quiet, bare, error, new
+from .test_decreasing import decrease
 
 S = BEGAN // SECOND
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -20,23 +21,6 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 def amend(quiet: Quiet, order_id: str, **changes: Any) -> Answer:
     body = {"ticker": EMPTY, "side": "bid", "price": "0.0500", "count": "10.00"}
     return quiet.write("POST", f"{ORDERS}/{order_id}/amend", body | changes)
-
-
-def decrease(quiet: Quiet, order_id: str, **body: Any) -> Answer:
-    return quiet.write("POST", f"{ORDERS}/{order_id}/decrease", body)
-
-
-def shown(quiet: Quiet, order_id: str) -> dict[str, Any]:
-    body = quiet.get(f"/portfolio/orders/{order_id}").body
-    assert isinstance(body, dict)
-    found: dict[str, Any] = body["order"]
-    return found
-
-
-def sell(quiet: Quiet, count: str, price: str = "0.0500") -> None:
-    """Somebody sells into our bids."""
-    got = quiet.do("public", ticker=EMPTY, side="ask", price=price, count=count)
-    assert "error" not in got, got
 
 
 @pytest.fixture
@@ -68,7 +52,7 @@ def test_another_price_is_told_and_shown(quiet: Quiet) -> None:
     assert (away["client_order_id"], there["client_order_id"]) == ("b", "b")
     assert (order["client_order_id"], order["yes_price_dollars"]) == ("b", "0.0600")
     assert (order["status"], order["last_update_reason"]) == ("resting", "Amend")
-    found = shown(quiet, order_id)
+    found = quiet.shown(order_id)
     assert (found["client_order_id"], found["yes_price_dollars"]) == ("b", "0.0600")
     assert found["created_time"] == rfc3339(BEGAN)
     assert found["last_update_time"] == rfc3339(BEGAN + 2 * SECOND)
@@ -78,12 +62,12 @@ def test_another_price_is_told_and_shown(quiet: Quiet) -> None:
 
 def test_the_count_is_what_was_filled_and_what_shall_rest(quiet: Quiet) -> None:
     order_id = quiet.order("a")
-    sell(quiet, "4.00")
+    quiet.sell("4.00")
     assert error(amend(quiet, order_id, count="10.00")) == (400, "AMEND_ORDER_NO_OP")
     got = amend(quiet, order_id, count="16.00").body
     assert isinstance(got, dict)
     assert (got["fill_count"], got["remaining_count"]) == ("0.00", "12.00")
-    found = shown(quiet, order_id)
+    found = quiet.shown(order_id)
     counts = [found[f"{name}_count_fp"] for name in ("initial", "fill", "remaining")]
     assert counts == ["16.00", "4.00", "12.00"]
     for count in ("4.00", "3.00", "0.00", "x"):
@@ -108,8 +92,8 @@ def test_who_keeps_a_place_in_the_queue(
     ids = {"a": quiet.order("a"), "b": quiet.order("b")}
     assert amend(quiet, ids["a"], **change).status == 200
     quiet = quiet.restarted() if killed else quiet
-    sell(quiet, "1.00")
-    by_name = {name: shown(quiet, order_id) for name, order_id in ids.items()}
+    quiet.sell("1.00")
+    by_name = {name: quiet.shown(order_id) for name, order_id in ids.items()}
     filled = [name for name, order in by_name.items() if order["fill_count_fp"] != "0.00"]
     assert filled == [first]
 
@@ -118,8 +102,8 @@ def test_there_and_back_again_loses_the_place(quiet: Quiet) -> None:
     first, second = quiet.order("a"), quiet.order("b")
     amend(quiet, first, price="0.0600")
     amend(quiet, first, price="0.0500")
-    sell(quiet, "10.00")
-    assert (shown(quiet, first)["fill_count_fp"], shown(quiet, second)["fill_count_fp"]) == (
+    quiet.sell("10.00")
+    assert (quiet.shown(first)["fill_count_fp"], quiet.shown(second)["fill_count_fp"]) == (
         "0.00", "10.00",
     )  # fmt: skip
 
@@ -127,7 +111,7 @@ def test_there_and_back_again_loses_the_place(quiet: Quiet) -> None:
 def test_a_crossing_price_trades_as_a_taker(quiet: Quiet) -> None:
     quiet.do("public", ticker=EMPTY, side="ask", price="0.5200", count="3.00")
     order_id = quiet.order("a")
-    sell(quiet, "4.00")
+    quiet.sell("4.00")
     one = quiet.connect()
     one.subscribe("fill", "user_orders")
     got = amend(quiet, order_id, price="0.5200").body
@@ -158,38 +142,38 @@ def test_a_crossing_price_never_meets_an_order_of_ours(
     assert (got["fill_count"], got["remaining_count"]) == (
         ("0.00", "0.00") if mine == "canceled" else (None, None)
     )
-    found = shown(quiet, order_id)
+    found = quiet.shown(order_id)
     assert (found["status"], found["remaining_count_fp"]) == (mine, left)
-    assert shown(quiet, other)["status"] == theirs
+    assert quiet.shown(other)["status"] == theirs
     assert quiet.exchange.account.fills == []
 
 
 def test_one_that_may_only_post_does_not_cross(quiet: Quiet) -> None:
     quiet.do("public", ticker=EMPTY, side="ask", price="0.5200", count="3.00")
     order_id = quiet.order("a", post_only=True)
-    before = shown(quiet, order_id)
+    before = quiet.shown(order_id)
     got = amend(quiet, order_id, price="0.5200")
     assert error(got) == (400, "invalid_order")
     assert "post only cross" in json.dumps(got.body)
-    assert shown(quiet, order_id) == before
+    assert quiet.shown(order_id) == before
 
 
 def test_an_expiry_is_set_moved_kept_and_cleared(quiet: Quiet) -> None:
     order_id = quiet.order("a", expiration_time=S + 10)
     amend(quiet, order_id, expiration_time=S + 20)
     quiet.later(11)
-    assert shown(quiet, order_id)["status"] == "resting"
+    assert quiet.shown(order_id)["status"] == "resting"
     amend(quiet, order_id, price="0.0600")
-    assert shown(quiet, order_id)["expiration_time"] == rfc3339((S + 20) * SECOND)
+    assert quiet.shown(order_id)["expiration_time"] == rfc3339((S + 20) * SECOND)
     amend(quiet, order_id, price="0.0600", expiration_time=0)
-    assert "expiration_time" not in shown(quiet, order_id)
+    assert "expiration_time" not in quiet.shown(order_id)
     quiet.later(11)
-    assert shown(quiet, order_id)["status"] == "resting"
+    assert quiet.shown(order_id)["status"] == "resting"
     assert error(amend(quiet, order_id, expiration_time=S)) == (400, "invalid_order")
     amend(quiet, order_id, price="0.0600", expiration_time=S + 30)
     quiet = quiet.restarted()
     quiet.later(9)
-    assert shown(quiet, order_id)["status"] == "canceled"
+    assert quiet.shown(order_id)["status"] == "canceled"
     assert quiet.exchange.account.orders[order_id].reason == "ExpiryCancel"
 
 
@@ -198,9 +182,9 @@ def test_an_order_that_had_no_expiry_may_get_one(quiet: Quiet, price: str) -> No
     order_id = quiet.order("a")
     amend(quiet, order_id, price=price, expiration_time=S + 5)
     quiet.later(4)
-    assert shown(quiet, order_id)["status"] == "resting"
+    assert quiet.shown(order_id)["status"] == "resting"
     quiet.later(1)
-    assert shown(quiet, order_id)["status"] == "canceled"
+    assert quiet.shown(order_id)["status"] == "canceled"
 
 
 def test_what_an_order_kept_is_free_for_what_it_becomes(quiet: Quiet) -> None:
@@ -229,10 +213,10 @@ def test_what_cannot_be_amended_stays_as_it_was(
     quiet: Quiet, change: dict[str, Any], code: str
 ) -> None:
     order_id = quiet.order("a")
-    before = shown(quiet, order_id)
+    before = quiet.shown(order_id)
     written = len(quiet.journal)
     assert error(amend(quiet, order_id, **change)) == (400, code)
-    assert (shown(quiet, order_id), len(quiet.journal)) == (before, written)
+    assert (quiet.shown(order_id), len(quiet.journal)) == (before, written)
 
 
 @pytest.mark.parametrize(
@@ -278,60 +262,6 @@ def test_while_trading_is_paused_an_order_may_only_shrink(quiet: Quiet) -> None:
     assert error(decrease(quiet, order_id, reduce_to="0.50")) == (503, "exchange_paused")
 
 
-def test_a_decrease_keeps_the_place_and_the_initial_count(quiet: Quiet) -> None:
-    first, second = quiet.order("a"), quiet.order("b")
-    one = quiet.connect()
-    one.subscribe("orderbook_delta", "user_orders", market_ticker=EMPTY)
-    got = decrease(quiet, first, reduce_by="2.50")
-    body = {
-        "order_id": first,
-        "client_order_id": "a",
-        "remaining_count": "7.50",
-        "ts_ms": S * 1_000,
-    }
-    assert got == Answer(200, body)
-    level, order = (frame["msg"] for frame in one.told())
-    assert (level["delta_fp"], level["client_order_id"]) == ("-2.50", "a")
-    assert (order["last_update_reason"], order["remaining_count_fp"]) == ("Decrease", "7.50")
-    got = decrease(quiet, first, reduce_to="5.00")
-    assert isinstance(got.body, dict) and got.body["remaining_count"] == "5.00"
-    assert shown(quiet, first)["initial_count_fp"] == "10.00"
-    sell(quiet, "6.00")
-    assert shown(quiet, first)["status"] == "executed"
-    assert shown(quiet, second)["fill_count_fp"] == "1.00"
-
-
-@pytest.mark.parametrize(
-    "body", [{"reduce_to": "0.00"}, {"reduce_by": "10.00"}, {"reduce_by": "99"}]
-)
-def test_a_decrease_to_nothing_is_a_cancel(quiet: Quiet, body: dict[str, str]) -> None:
-    order_id = quiet.order("a")
-    got = decrease(quiet, order_id, **body).body
-    assert isinstance(got, dict) and got["remaining_count"] == "0.00"
-    found = shown(quiet, order_id)
-    assert (found["status"], found["remaining_count_fp"]) == ("canceled", "0.00")
-    assert quiet.exchange.account.available() == OPENING_CASH
-    assert error(decrease(quiet, order_id, **body)) == (404, "not_found")
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        ({}, "invalid_order"),
-        ({"reduce_by": "1.00", "reduce_to": "1.00"}, "invalid_order"),
-        ({"reduce_by": "0.00"}, "invalid_order_size"),
-        ({"reduce_by": "-1.00"}, "invalid_order_size"),
-        ({"reduce_to": "10.00"}, "invalid_order"),
-        ({"reduce_to": "10.01"}, "invalid_order"),
-        ({"reduce_by": "1.00", "exchange_index": -1}, "invalid_order"),
-    ],
-)
-def test_a_decrease_that_is_none_is_refused(quiet: Quiet, body: dict[str, Any], code: str) -> None:
-    order_id = quiet.order("a")
-    assert error(decrease(quiet, order_id, **body)) == (400, code)
-    assert shown(quiet, order_id)["remaining_count_fp"] == "10.00"
-
-
 def test_a_decrease_by_id_alone_looks_on_shard_0() -> None:
     quiet = bare(shards={"KXEMPTY": 2})
     order_id = quiet.order("a")
@@ -356,4 +286,4 @@ def test_it_comes_back_as_it_was(quiet: Quiet) -> None:
     was, now = quiet.exchange.account, again.exchange.account
     assert (now.orders, now.cash, now.available()) == (was.orders, was.cash, was.available())
     assert now.client_order_ids == was.client_order_ids
-    assert shown(again, order_id) == shown(quiet, order_id)
+    assert again.shown(order_id) == quiet.shown(order_id)

@@ -34,11 +34,6 @@ def shown(quiet: Quiet, group_id: str) -> dict[str, Any]:
     return body
 
 
-def sell(quiet: Quiet, count: str, price: str = "0.0500") -> None:
-    """Somebody sells into our bids."""
-    assert "error" not in quiet.do("public", ticker=EMPTY, side="ask", price=price, count=count)
-
-
 def status(quiet: Quiet, order_id: str) -> str:
     return quiet.exchange.account.orders[order_id].status
 
@@ -79,9 +74,9 @@ def test_what_exceeds_the_limit_cancels_the_group_and_nothing_else() -> None:
     assert shown(quiet, group)["orders"] == [*inside, elsewhere]
     one = quiet.connect()
     one.subscribe(CHANNEL, "user_orders", "fill")
-    sell(quiet, "10.00")
+    quiet.sell("10.00")
     assert words(one.told()) == []  # as much as it may
-    sell(quiet, "0.01")
+    quiet.sell("0.01")
     told = one.told()
     assert words(told) == ["triggered"]
     gone = [
@@ -103,7 +98,7 @@ def test_what_exceeds_the_limit_cancels_the_group_and_nothing_else() -> None:
     assert put(quiet, group, "reset") == Answer(200, {})
     assert words(one.told()) == ["reset"]
     quiet.order("f", order_group_id=group, count="20.00")
-    sell(quiet, "20.01")  # ten of them to e, which came first
+    quiet.sell("20.01")  # ten of them to e, which came first
     assert words(one.told()) == ["triggered"]
 
 
@@ -111,7 +106,7 @@ def test_one_incoming_order_counts_whole() -> None:
     quiet = bare()
     group = make(quiet)
     first, second = (quiet.order(name, order_group_id=group, count="12.00") for name in "ab")
-    sell(quiet, "20.00")
+    quiet.sell("20.00")
     filled = [quiet.exchange.account.orders[order_id].filled for order_id in (first, second)]
     assert filled == [1_200, 800]
     assert (status(quiet, first), status(quiet, second)) == ("executed", "canceled")
@@ -122,10 +117,10 @@ def test_the_window_rolls() -> None:
     group = make(quiet)
     order_id = quiet.order("a", order_group_id=group, count="100.00")
     for _ in range(3):
-        sell(quiet, "5.00")
+        quiet.sell("5.00")
         quiet.later(7.5)  # two of them are in the window, the third has just left it
         assert status(quiet, order_id) == "resting"
-    sell(quiet, "10.00")
+    quiet.sell("10.00")
     assert status(quiet, order_id) == "canceled"
 
 
@@ -159,7 +154,7 @@ def test_a_lower_limit_may_trigger_at_once() -> None:
     quiet = bare()
     group = make(quiet)
     order_id = quiet.order("a", order_group_id=group)
-    sell(quiet, "4.00")
+    quiet.sell("4.00")
     one = quiet.connect()
     one.subscribe(CHANNEL)
     assert put(quiet, group, "limit", {"contracts_limit": 4, "contracts_limit_fp": "4.00"}).status
@@ -229,9 +224,9 @@ def test_groups_come_back_as_they_were() -> None:
     quiet = bare()
     active, tripped, deleted = make(quiet), make(quiet, "1.00"), make(quiet)
     resting = quiet.order("a", order_group_id=active, count="30.00")
-    sell(quiet, "9.00")
+    quiet.sell("9.00")
     quiet.order("b", order_group_id=tripped, price="0.0600")
-    sell(quiet, "2.00", "0.0600")
+    quiet.sell("2.00", "0.0600")
     quiet.write("DELETE", f"{GROUPS}/{deleted}")
     quiet.later(10)
     again = quiet.restarted()
@@ -239,7 +234,7 @@ def test_groups_come_back_as_they_were() -> None:
     assert shown(again, active) == shown(quiet, active)
     refused = again.write("POST", ORDERS, new("c", order_group_id=tripped))
     assert error(refused) == (400, "exceeded_order_group_risk_limit")
-    sell(again, "2.00")  # with the nine of ten seconds ago it is too much
+    again.sell("2.00")  # with the nine of ten seconds ago it is too much
     assert status(again, resting) == "canceled"
 
 
