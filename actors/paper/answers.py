@@ -5,7 +5,22 @@ Three shapes of error body are on the wire: nested, flat and bare (captures `ord
 relative.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+SEEN: Final = {  # codes whose spelling is known (captures, FACTS.md section 6.1)
+    "AMEND_ORDER_NO_OP",
+    "insufficient_balance",
+    "invalid_UUID",
+    "invalid_order",
+    "invalid_order_size",
+    "invalid_price",
+    "not_found",
+    "order_already_exists",
+    "order_id_and_client_order_id_mismatch",
+    "order_side_mismatch",
+    "order_ticker_mismatch",
+    "too_many_requests",
+}
 
 
 class Answer(NamedTuple):
@@ -36,3 +51,16 @@ def nested(status: int, code: str, details: str = "", service: str = "exchange")
 def invalid_order(details: str) -> Answer:
     """As capture `orders__post_only_cross`: details, and no service."""
     return nested(400, "invalid_order", details, service="")
+
+
+def uppercase(body: Any) -> Any:
+    """A body whose codes are spelled as the engine's own texts, but for those that were seen."""
+    if not isinstance(body, dict):
+        return body
+    found = dict(body)
+    error = found.get("error")
+    if isinstance(error, dict) and error["code"] not in SEEN:
+        found["error"] = error | {"code": error["code"].upper()}
+    if isinstance(found.get("orders"), list):
+        found["orders"] = [uppercase(member) for member in found["orders"]]
+    return found

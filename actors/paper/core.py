@@ -7,7 +7,7 @@ outboxes. What must be on disk before any of that goes out is what `tick` and `s
 from typing import Any, Final
 
 from actors.paper import transferring, upsets
-from actors.paper.answers import Answer, Refused, nested
+from actors.paper.answers import Answer, Refused, nested, uppercase
 from actors.paper.bucket import Budgets, TierName
 from actors.paper.calls import Call
 from actors.paper.capture import Tape, play
@@ -78,6 +78,12 @@ class Core:
 
     def write(self, call: Call, now: int, at: int) -> Answer:
         """Do what a signed request asks for, or say why not."""
+        answer = self._written(call, now, at)
+        if self.faults.uppercase_codes:
+            return answer._replace(body=uppercase(answer.body))
+        return answer
+
+    def _written(self, call: Call, now: int, at: int) -> Answer:
         faults = self.faults
         try:
             self.charge(call.bucket, call.cost, now)

@@ -160,6 +160,7 @@ class Faults(Struct, forbid_unknown_fields=True):
     tier: TierName = "advanced"  # of the budget
     tier_expires_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # from now; 0 = never
     refusals: Literal["both", "object", "string"] = "both"  # the body of a 429; both = in turn
+    uppercase_codes: bool = False  # of refusals whose spelling nobody has seen: MARKET_INACTIVE
     trading_paused: bool = False
     exchange_paused: bool = False
     cancel_all_takes_ms: Wait = 0  # orders accepted so long after a cancel-all go with it

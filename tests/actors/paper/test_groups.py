@@ -102,6 +102,19 @@ def test_what_exceeds_the_limit_cancels_the_group_and_nothing_else() -> None:
     assert words(one.told()) == ["triggered"]
 
 
+def test_codes_that_nobody_has_seen_may_be_in_upper_case() -> None:
+    quiet = bare()
+    group = make(quiet)
+    put(quiet, group, "trigger")
+    quiet.arm(uppercase_codes=True)
+    body = new("a", order_group_id=group)
+    assert error(quiet.write("POST", ORDERS, body)) == (400, "EXCEEDED_ORDER_GROUP_RISK_LIMIT")
+    batch = quiet.write("POST", f"{ORDERS}/batched", {"orders": [body, new("b", price="0.0550")]})
+    assert isinstance(batch.body, dict)
+    codes = [member["error"]["code"] for member in batch.body["orders"]]
+    assert codes == ["EXCEEDED_ORDER_GROUP_RISK_LIMIT", "invalid_price"]
+
+
 def test_one_incoming_order_counts_whole() -> None:
     quiet = bare()
     group = make(quiet)
