@@ -60,14 +60,16 @@ class Request(Struct):
         order_id = received.order_id
         if order_id is None and isinstance(answer, dict):
             order_id = answer.get("order_id")
+        body = _parsed(received.body)
         return {
             "n": received.n,
             "at": received.at,
             "method": received.method,
             "path": received.path,
             "client_order_id": received.client_order_id,
+            "client_order_ids": _named(body),
             "order_id": order_id,
-            "body": _parsed(received.body),
+            "body": body,
             "status": None if answered is None else answered.status,
             "answer": answer,
         }
@@ -104,6 +106,14 @@ class WireLog:
         """The requests kept whose number is above `since`, oldest first, `limit` at most."""
         first = max(since - self._forgotten, 0)
         return [request.shown() for request in self._requests[first : first + limit]]
+
+
+def _named(body: Any) -> list[str]:
+    """The client order ids of a request: one, or those of all members of a batch."""
+    members = body.get("orders", [body]) if isinstance(body, dict) else []
+    rows = [row for row in members if isinstance(row, dict)] if isinstance(members, list) else []
+    names = (row.get("client_order_id") for row in rows)
+    return [name for name in names if isinstance(name, str)]
 
 
 def _parsed(text: str) -> Any:

@@ -223,4 +223,5 @@ def test_over_the_wire_a_delete_has_a_body(tmp_path: Path, opened: Callable[...,
     assert (made["method"], gone["method"]) == ("POST", "DELETE")
     assert (len(made["body"]["orders"]), made["order_id"], made["status"]) == (400, None, 201)
     assert gone["answer"] == got.json()
+    assert made["client_order_ids"] == [row["client_order_id"] for row in many["orders"]]
     assert client.call("POST", f"{ORDERS_URL}/batched", key="paper-read").status_code == 403
