@@ -12,12 +12,25 @@ import msgspec
 from msgspec import Struct
 
 from actors.paper.collateral import More, Order, Resting
-from actors.paper.entries import AccountEntry, Filled, Gone, Moved, Placed, Settled, Tampered
-from actors.paper.fixed import CONTRACT, DOLLAR, cost
+from actors.paper.entries import (
+    AccountEntry,
+    Amended,
+    Filled,
+    Gone,
+    Moved,
+    Placed,
+    Settled,
+    Tampered,
+    TransferArrived,
+    TransferSent,
+)
+from actors.paper.fixed import DOLLAR, cost
+from actors.paper.groups import Groups
 from actors.paper.matching import Side, Take
+from actors.paper.positions import Position, move, settled, taker_fee
+from actors.paper.shard_transfers import ShardTransfers
 
 OPENING_CASH: Final = 10_000 * DOLLAR  # what a fresh account has on each shard
-FEE_STEP: Final = 100  # micro-dollars; the trade fee is rounded up to $0.0001
 
 
 class Fill(Struct, frozen=True):
@@ -29,19 +42,6 @@ class Fill(Struct, frozen=True):
     position: int  # signed, after this fill
 
 
-class Position(Struct):
-    """What is held in one market. `count` is signed: above zero YES, below zero NO."""
-
-    ticker: str
-    count: int = 0
-    cost: int = 0  # what the open contracts cost, fees not included
-    traded: int = 0  # what all trades together cost
-    volume: int = 0
-    realized: int = 0
-    fees: int = 0
-    updated: int = 0
-
-
 class Settlement(Struct, frozen=True):
     """What a settled market paid for what was held in it."""
 
@@ -51,15 +51,6 @@ class Settlement(Struct, frozen=True):
     cost: int
     revenue: int
     fees: int
-
-
-def taker_fee(price: int, count: int) -> int:
-    """0.07 x contracts x P x (1 - P), rounded up to $0.0001 (FACTS.md section 9).
-
-    One contract at 0.52 costs 0.0175 and at 0.99 0.0007 (capture `fills__after_taker`).
-    """
-    scale = CONTRACT * CONTRACT * DOLLAR * FEE_STEP
-    return -(-7 * count * price * (DOLLAR - price) // scale) * FEE_STEP
 
 
 class Account:
@@ -76,7 +67,10 @@ class Account:
         self.results: dict[str, Settled] = {}  # of the markets that ended, by ticker
         self.transfers: list[Moved] = []
         self.client_order_ids: set[str] = set()  # of every accepted order, for good
+        self.groups = Groups()
+        self.shard_transfers = ShardTransfers()
         self.open_count = 0
+        self._queued = 0
         self._resting: dict[str, Resting] = {}  # by ticker
         self._reserves: dict[str, int] = {}  # by ticker
         self._reserved = dict.fromkeys(self.cash_on, 0)  # by shard
@@ -95,6 +89,8 @@ class Account:
         match entry:
             case Placed():
                 self._place(entry)
+            case Amended():
+                self._amend(self.orders[entry.order_id], entry)
             case Filled():
                 self._fill(entry)
             case Gone():
@@ -109,12 +105,16 @@ class Account:
                 if entry.ticker:
                     self._held(entry.ticker).count += entry.count
                     self._reserve_anew(entry.ticker)
+            case TransferSent() | TransferArrived():
+                self._pay(*self.shard_transfers.apply(entry))
+            case _:
+                self.groups.apply(entry)
 
     def resting(self, ticker: str | None = None) -> list[Order]:
         """Resting orders, oldest first; of one market or of all."""
         if ticker is not None:
             found = self._resting.get(ticker)
-            return list(found.orders.values()) if found else []
+            return sorted(found.orders.values(), key=lambda order: order.n) if found else []
         every = [order for found in self._resting.values() for order in found.orders.values()]
         return sorted(every, key=lambda order: order.n)
 
@@ -133,20 +133,26 @@ class Account:
             return self.cash - sum(self._reserved.values())
         return self.cash_on.get(shard, 0) - self._reserved.get(shard, 0)
 
-    def affords(self, order: Order, takes: list[Take], rests: bool) -> bool:
+    def affords(
+        self, order: Order, takes: list[Take], rests: bool, instead_of: Order | None = None
+    ) -> bool:
         """Whether the shard's cash could pay for an order, whatever else then fills.
 
-        Cash can never fall below zero: each trade the order would make now is paid at its price
-        with its fee, and what rests afterwards is reserved in full.
+        `instead_of` is one that rests now and would not rest then. Cash can never fall below zero:
+        each trade the order would make now is paid at its price with its fee, and what rests
+        afterwards is reserved in full.
         """
         ticker = order.placed.ticker
         count, change = self.position(ticker).count, 0
         for take in takes:
-            count, paid = _settled(count, order.side, take.lot.price, take.count)
+            count, paid = settled(count, order.side, take.lot.price, take.count)
             change += paid - taker_fee(take.lot.price, take.count)
         left = order.remaining - sum(take.count for take in takes)
-        more = More(order.side, order.placed.price, left) if rests and left > 0 else None
-        after = self._resting.get(ticker, Resting()).reserve(count, more)
+        mores = [More(order.side, order.placed.price, left)] if rests and left > 0 else []
+        if instead_of is not None:
+            old = instead_of
+            mores.append(More(old.side, old.placed.price, -old.remaining))
+        after = self._resting.get(ticker, Resting()).reserve(count, *mores)
         before = self._reserves.get(ticker, 0)
         return self.available(self.shard(ticker)) + change + before - after >= 0
 
@@ -154,9 +160,10 @@ class Account:
         """The account as it is now, untouched by what comes later."""
         new = Account(self._shards)
         new.cash_on, new._reserved = dict(self.cash_on), dict(self._reserved)
-        new._reserves = dict(self._reserves)
+        new._reserves, new._queued = dict(self._reserves), self._queued
         for order in self.sequence:
             new._list(msgspec.structs.replace(order))
+        new.groups, new.shard_transfers = self.groups.copied(), self.shard_transfers.copied()
         new.fills, new.settlements = list(self.fills), list(self.settlements)
         new.results, new.transfers = dict(self.results), list(self.transfers)
         new.positions = {p.ticker: msgspec.structs.replace(p) for p in self.positions.values()}
@@ -175,22 +182,45 @@ class Account:
         if order.resting:
             self.open_count += 1
             self._resting.setdefault(order.placed.ticker, Resting()).add(order)
+            self.groups.join(order)
 
     def _place(self, entry: Placed) -> None:
+        self._queued += 1
         order = Order(
             n=len(self.sequence) + 1,
             placed=entry,
             side=Side(entry.side),
             remaining=entry.count,
             updated=entry.at,
+            queued=self._queued,
         )
         self._list(order)
         self._reserve_anew(entry.ticker)
+
+    def _amend(self, order: Order, entry: Amended) -> None:
+        resting = self._resting[order.placed.ticker]
+        resting.take(order, order.remaining)
+        order.placed = msgspec.structs.replace(
+            order.placed,
+            client_order_id=entry.client_order_id,
+            price=entry.price,
+            count=entry.count,
+            expires=entry.expires,
+        )
+        order.remaining, order.updated, order.reason = entry.remaining, entry.at, entry.reason
+        if entry.client_order_id:
+            self.client_order_ids.add(entry.client_order_id)
+        if entry.back:
+            self._queued += 1
+            order.queued = self._queued
+        resting.add(order)
+        self._reserve_anew(order.placed.ticker)
 
     def _end(self, order: Order, entry: Gone) -> None:
         if order.resting:
             self._resting[order.placed.ticker].take(order, order.remaining)
             self.open_count -= 1
+        self.groups.leave(order)
         order.remaining, order.status = 0, "canceled"
         order.updated, order.reason = entry.at, entry.reason
         self._reserve_anew(order.placed.ticker)
@@ -208,11 +238,15 @@ class Account:
             order.taker_fees += entry.fee
         else:
             order.maker_cost += own_cost
+        group = self.groups.of(order)
+        if group is not None:
+            group.match(entry.count, entry.at)
         if not order.remaining:
             order.status = "executed"
             self.open_count -= 1
+            self.groups.leave(order)
         position = self._held(order.placed.ticker)
-        change = _move(position, order.side, entry) - entry.fee
+        change = move(position, order.side, entry) - entry.fee
         self._pay(self.shard(order.placed.ticker), change)
         self._reserve_anew(order.placed.ticker)
         self.fills.append(Fill(len(self.fills) + 1, entry, order, position.count))
@@ -251,32 +285,3 @@ class Account:
         change = reserve - self._reserves.get(ticker, 0)
         self._reserves[ticker] = reserve
         self._reserved[shard] = self._reserved.get(shard, 0) + change
-
-
-def _move(position: Position, side: Side, entry: Filled) -> int:
-    held = position.count
-    closing = _closing(held, side, entry.count)
-    if closing:
-        released = position.cost * closing // abs(held)
-        position.cost -= released
-        position.realized += cost(side.other.own_price(entry.price), closing) - released
-    own_cost = cost(side.own_price(entry.price), entry.count)
-    position.cost += cost(side.own_price(entry.price), entry.count - closing)
-    position.traded += own_cost
-    position.volume += entry.count
-    position.fees += entry.fee
-    position.updated = entry.at
-    position.count, change = _settled(held, side, entry.price, entry.count)
-    return change
-
-
-def _closing(held: int, side: Side, count: int) -> int:
-    opposing = -held if side is Side.BID else held
-    return min(count, max(opposing, 0))
-
-
-def _settled(held: int, side: Side, price: int, count: int) -> tuple[int, int]:
-    # Buying what one is short of (and the reverse) completes pairs, which pay a dollar at once.
-    pays = cost(DOLLAR, _closing(held, side, count))
-    after = held + count if side is Side.BID else held - count
-    return after, pays - cost(side.own_price(price), count)

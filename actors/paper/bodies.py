@@ -1,17 +1,16 @@
 """REST bodies of the account, as the captures show them (captures/rest/demo-2026-06-11)."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.paper import fixed
-from actors.paper.account import Account, Fill, Position, Settlement
+from actors.paper.account import Fill, Settlement
 from actors.paper.bucket import CHEAP, DEFAULT_COST, TIERS, Budgets, Rate
 from actors.paper.collateral import Order
-from actors.paper.entries import Moved
 from actors.paper.fixed import DOLLAR, contracts, dollars4, dollars6
 from actors.paper.frames import USER_ID
-from actors.paper.market import Market
+from actors.paper.groups import Group
 from actors.paper.matching import Side
+from actors.paper.positions import Position
 
 Body = dict[str, Any]
 
@@ -19,6 +18,7 @@ ORDERS: Final = "/trade-api/v2/portfolio/events/orders"
 COSTS: Final = (  # (cost, method, path) of what is served here and is not the default
     (CHEAP, "DELETE", ORDERS),
     (CHEAP, "DELETE", f"{ORDERS}/:order_id"),
+    (CHEAP, "DELETE", f"{ORDERS}/batched"),  # each member; a batch of creates costs the default
     (CHEAP, "GET", "/trade-api/v2/portfolio/orders/:order_id"),
 )
 
@@ -52,50 +52,54 @@ def endpoint_costs() -> Body:
     return {"default_cost": DEFAULT_COST, "endpoint_costs": costs}
 
 
-def balance(account: Account, markets: Mapping[str, Market], shard: int | None, at: int) -> Body:
-    """As `auth__balance_ok`: `balance` is cut to whole cents. Of one shard, or of all."""
-    available = account.available(shard)
-    value = sum(
-        _value(position, markets.get(position.ticker))
-        for position in account.positions.values()
-        if shard in (None, account.shard(position.ticker))
-    )
-    breakdown = [
-        {"balance": dollars4(account.available(index)), "exchange_index": index}
-        for index in sorted(account.cash_on)
-    ]
-    return {
-        "balance": available // 10_000,
-        "balance_breakdown": breakdown,
-        "balance_dollars": dollars4(available),
-        "portfolio_value": value // 10_000,
-        "updated_ts": at // fixed.SECOND,
-    }
-
-
-def _value(position: Position, market: Market | None) -> int:
-    if market is None or not market.last_price:
-        return position.cost
-    side = Side.BID if position.count > 0 else Side.ASK
-    return fixed.cost(side.own_price(market.last_price), abs(position.count))
-
-
 def created(order: Order, at: int) -> Body:
     """As `orders__create_v2_maker` and `orders__create_v2_taker_ioc`."""
-    body: Body = {
+    body: Body = _named(order) | {
         "fill_count": contracts(order.filled),
-        "order_id": order.placed.order_id,
         "remaining_count": contracts(order.remaining),
         "ts_ms": at // 1_000,
     }
-    if order.placed.client_order_id:
-        body["client_order_id"] = order.placed.client_order_id
     if order.filled:
-        paid = _nearest(order.taker_cost * fixed.CONTRACT, order.filled)
-        body["average_fill_price"] = dollars4(order.side.own_price(paid))
-        fees = order.taker_fees * fixed.CONTRACT
-        body["average_fee_paid"] = dollars4(_nearest(fees, order.filled))
+        body |= _averages(order.side, order.filled, order.taker_cost, order.taker_fees)
     return body
+
+
+def amended(order: Order, before: Order, at: int) -> Body:
+    """AmendOrderV2Response: what has no news is null. `before` is the order as it was."""
+    count = order.filled - before.filled
+    news = bool(count) or order.remaining != before.remaining
+    averages: Body = {"average_fill_price": None, "average_fee_paid": None}
+    if count:
+        cost, fees = order.taker_cost - before.taker_cost, order.taker_fees - before.taker_fees
+        averages = _averages(order.side, count, cost, fees)
+    counts = {
+        "fill_count": contracts(count) if news else None,
+        "remaining_count": contracts(order.remaining) if news else None,
+    }
+    return _named(order) | counts | averages | {"ts_ms": at // 1_000}
+
+
+def decreased(order: Order, at: int) -> Body:
+    """DecreaseOrderV2Response."""
+    return _named(order) | {
+        "remaining_count": contracts(order.remaining),
+        "ts_ms": at // 1_000,
+    }
+
+
+def _named(order: Order) -> Body:
+    named = {"order_id": order.placed.order_id}
+    if order.placed.client_order_id:
+        named["client_order_id"] = order.placed.client_order_id
+    return named
+
+
+def _averages(side: Side, count: int, cost: int, fees: int) -> Body:
+    paid = _nearest(cost * fixed.CONTRACT, count)
+    return {
+        "average_fill_price": dollars4(side.own_price(paid)),
+        "average_fee_paid": dollars4(_nearest(fees * fixed.CONTRACT, count)),
+    }
 
 
 def _nearest(total: int, count: int) -> int:
@@ -139,7 +143,23 @@ def order(found: Order, exchange_index: int) -> Body:
     }
     if placed.expires:
         body["expiration_time"] = fixed.rfc3339(placed.expires)
+    if placed.order_group_id:
+        body["order_group_id"] = placed.order_group_id
+    if placed.cancel_on_pause:
+        body["cancel_order_on_pause"] = True
     return body
+
+
+def group(found: Group) -> Body:
+    """An OrderGroup of the specification, without its id.
+
+    Auto-cancel is enabled in all of them; whether one is triggered no read says.
+    """
+    return {
+        "contracts_limit_fp": contracts(found.limit),
+        "exchange_index": found.exchange_index,
+        "is_auto_cancel_enabled": True,
+    }
 
 
 def fill(found: Fill, exchange_index: int) -> Body:
@@ -198,20 +218,6 @@ def settlement(found: Settlement, event_ticker: str, exchange_index: int) -> Bod
         "value": 100 if entry.result == "yes" else 0,
         "yes_count_fp": contracts(found.count if yes else 0),
         "yes_total_cost_dollars": dollars6(found.cost if yes else 0),
-    }
-
-
-def transfer(found: Moved) -> Body:
-    """A Deposit or a Withdrawal of the specification: here money moves at once and for nothing."""
-    seconds = found.at // fixed.SECOND
-    return {
-        "amount_cents": abs(found.amount) // 10_000,
-        "created_ts": seconds,
-        "fee_cents": 0,
-        "finalized_ts": seconds,
-        "id": found.transfer_id,
-        "status": "applied",
-        "type": "ach",
     }
 
 

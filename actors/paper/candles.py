@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final, NamedTuple
 
+from actors.paper.answers import Answer, nested
 from actors.paper.archive import archived
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import DOLLAR, SECOND, contracts, dollars4
-from actors.paper.intake import Answer, nested
 from actors.paper.market import Market
 from actors.paper.market_bodies import Body
 from actors.paper.matching import Side

@@ -25,6 +25,7 @@ class Order(Struct):
     taker_cost: int = 0
     maker_cost: int = 0
     taker_fees: int = 0
+    queued: int = 0  # grows with each order that comes to the end of a queue
 
     @property
     def resting(self) -> bool:
@@ -32,7 +33,7 @@ class Order(Struct):
 
 
 class More(Struct, frozen=True):
-    """An order that might come to rest, too."""
+    """So much might come to rest, too; below zero, so much might rest no longer."""
 
     side: Side
     price: int
@@ -58,8 +59,8 @@ class Resting:
         if count == order.remaining:
             del self.orders[order.placed.order_id]
 
-    def reserve(self, held: int, more: More | None = None) -> int:
-        """Micro-dollars to keep for what rests, given the signed position.
+    def reserve(self, held: int, *mores: More) -> int:
+        """Micro-dollars to keep for what rests, and might, given the signed position.
 
         An order that closes what is held needs nothing; those likely to trade first close first.
         """
@@ -67,9 +68,10 @@ class Resting:
         for side in Side:
             total += self._totals[side]
             counts = self._counts[side]
-            if more is not None and more.side is side:
-                total += side.own_price(more.price) * more.count // CONTRACT
-                counts = _added(counts, more.price, more.count)
+            for more in mores:
+                if more.side is side:
+                    total += side.own_price(more.price) * more.count // CONTRACT
+                    counts = _added(counts, more.price, more.count)
             free = max(-held if side is Side.BID else held, 0)
             if not free:
                 continue

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from actors.paper import crowd, faults, owner, staff
+from actors.paper.answers import Answer, Refused
 from actors.paper.core import Core
 from actors.paper.desk import Desk
 from actors.paper.exchange import Exchange
 from actors.paper.faults import REDIRECTED, honest
-from actors.paper.intake import Answer, Refused
 from actors.paper.paging import number
 from actors.paper.replies import response
 from actors.paper.wire import REQUESTS_KEPT, WireLog

@@ -6,15 +6,16 @@ outboxes. What must be on disk before any of that goes out is what `tick` and `s
 
 from typing import Any, Final
 
-from actors.paper import upsets
-from actors.paper.bucket import Budgets, TierName, write_bucket
+from actors.paper import transferring, upsets
+from actors.paper.answers import Answer, Refused, nested, uppercase
+from actors.paper.bucket import Budgets, TierName
+from actors.paper.calls import Call
 from actors.paper.capture import Tape, play
 from actors.paper.entries import Entry
 from actors.paper.exchange import Exchange
 from actors.paper.fanout import Fanout
 from actors.paper.faults import Faults
 from actors.paper.fixed import SECOND
-from actors.paper.intake import Answer, OrderCall, Refused, nested, read_order
 from actors.paper.lag import Lag
 from actors.paper.session import Session
 from actors.paper.synthetic import Synthetic
@@ -75,23 +76,23 @@ class Core:
             raise Refused(Answer(429, {"error": "too many requests"}))
         raise Refused(nested(429, "too_many_requests", service=""))
 
-    def order(self, call: OrderCall, now: int, at: int) -> Answer:
-        """Do what a signed order request asks for, or say why not."""
-        faults, creates = self.faults, call.method == "POST"
+    def write(self, call: Call, now: int, at: int) -> Answer:
+        """Do what a signed request asks for, or say why not."""
+        answer = self._written(call, now, at)
+        if self.faults.uppercase_codes:
+            return answer._replace(body=uppercase(answer.body))
+        return answer
+
+    def _written(self, call: Call, now: int, at: int) -> Answer:
+        faults = self.faults
         try:
-            self.charge(write_bucket(call.named_shard), call.cost, now)
+            self.charge(call.bucket, call.cost, now)
             if faults.exchange_paused or faults.maintenance:
                 raise Refused(nested(503, "exchange_paused"))
-            if creates and faults.trading_paused:
+            if call.write.places and faults.trading_paused:
                 raise Refused(nested(400, "trading_paused"))
-            if creates:
-                return self.exchange.create(read_order(call.body, at), at)
-            if call.order_id is None:
-                return self.exchange.cancel_all(at, faults.cancel_all_takes_ms * 1_000)
-            shard = call.named_shard
-            if shard < 0:
-                shard = self.exchange.account.shard(call.market_ticker)
-            return self.exchange.cancel(call.order_id, shard, at)
+            call.check()
+            return call.write.do(self.exchange, call, at)
         except Refused as e:
             return e.answer
 
@@ -105,6 +106,10 @@ class Core:
             self.budgets.change(named["tier"], now // 1_000, at + lasts if lasts else None)
         if "read_lag_ms" in named:
             self.lag.arm(named["read_lag_ms"] * 1_000, at)
+        if self.faults.trading_paused or self.faults.exchange_paused or self.faults.maintenance:
+            self.exchange.pause(at)
+        self.exchange.transfer_takes = self.faults.transfer_takes_ms * 1_000
+        self.exchange.cancel_all_takes = self.faults.cancel_all_takes_ms * 1_000
         upsets.happen(self.faults, self.exchange, self.fanout.sessions, at)
 
     def view(self, at: int) -> View:
@@ -125,6 +130,7 @@ class Core:
             self._second = at // SECOND
             self.exchange.expire(at)
         self.exchange.sweep(at)
+        transferring.arrive(self.exchange, at)
         self.exchange.close_due(at)
         self.budgets.expire(now // 1_000, at)
         self.faults.tier = self.budgets.tier

@@ -4,9 +4,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from actors.paper.answers import Answer
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import contracts, parse_count, parse_dollars
-from actors.paper.intake import Answer
 from actors.paper.matching import Lot, Side, TapeBook
 from actors.paper.owner import parsed, read, wrong
 from actors.paper.staff import alive

@@ -8,19 +8,20 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from actors.paper.answers import Answer, Refused
+from actors.paper.calls import Call
 from actors.paper.core import Core
 from actors.paper.entries import Entry
 from actors.paper.faults import Reply, honest
-from actors.paper.intake import Answer, OrderCall, Refused
 from actors.paper.signing import KeyRing
 from actors.paper.store import Journal
 from actors.paper.wire import Answered, Happened, Line, Received, WireLog
 
 
-class Order(NamedTuple):
+class Waiting(NamedTuple):
     """A request that waits to be executed. Its signature is looked at as of its arrival."""
 
-    call: OrderCall
+    call: Call
     path: str
     headers: Mapping[str, str]
     received: Received
@@ -46,7 +47,7 @@ class Desk:
         self._wire = wire
         self._clocks = clocks  # monotonic ns and wall µs
         self._wake = wake
-        self._batch: list[Order] = []
+        self._batch: list[Waiting] = []
         self._lines: list[Line] = []  # to be written with the next batch
         self._broken: Exception | None = None  # what the next tick ends the process with
 
@@ -60,7 +61,7 @@ class Desk:
 
     async def execute(
         self,
-        call: OrderCall,
+        call: Call,
         path: str,
         headers: Mapping[str, str],
         received: Received,
@@ -68,7 +69,7 @@ class Desk:
     ) -> Answer:
         """The true answer to a request, once all that it did is on disk."""
         loop = asyncio.get_running_loop()
-        order = Order(call, path, headers, received, answers, loop.create_future())
+        order = Waiting(call, path, headers, received, answers, loop.create_future())
         self._batch.append(order)
         if len(self._batch) == 1:
             loop.call_soon(self._run)
@@ -101,7 +102,7 @@ class Desk:
             if not order.done.done():  # its task may have been cancelled by the end of the process
                 order.done.set_result(answer)
 
-    def _executed(self, batch: list[Order]) -> list[Answer]:
+    def _executed(self, batch: list[Waiting]) -> list[Answer]:
         now, at = self._clocks()
         answers = []
         for order in batch:
@@ -124,12 +125,12 @@ class Desk:
             self._broken = e  # a line may be torn: nothing must come after it
             raise
 
-    def _execute(self, order: Order, now: int, at: int) -> Answer:
+    def _execute(self, order: Waiting, now: int, at: int) -> Answer:
         try:
-            self._keys.check(order.headers, order.call.method, order.path, order.received.at)
+            self._keys.check(order.headers, order.call.write.method, order.path, order.received.at)
         except Refused as e:
             return e.answer
-        return self._core.order(order.call, now, at)
+        return self._core.write(order.call, now, at)
 
     def _answer(self, received: Received, reply: Reply) -> None:
         answered = Answered(received.n, reply.status, reply.body.decode("utf-8", "replace"))

@@ -19,6 +19,23 @@ class Placed(Struct, frozen=True, tag="placed"):
     on_self: str
     at: int
     expires: int = 0  # µs; 0 = never
+    post_only: bool = False
+    cancel_on_pause: bool = False
+    order_group_id: str = ""  # "" = in none
+
+
+class Amended(Struct, frozen=True, tag="amended"):
+    """A resting order is another one from now on. All but the last three are as in `Placed`."""
+
+    order_id: str
+    client_order_id: str
+    price: int
+    count: int
+    expires: int
+    at: int
+    remaining: int
+    back: bool  # it lost its place in the queue
+    reason: str  # Amend or Decrease
 
 
 class Filled(Struct, frozen=True, tag="filled"):
@@ -68,7 +85,76 @@ class Tampered(Struct, frozen=True, tag="tampered"):
     count: int = 0  # by how much
 
 
-AccountEntry = Placed | Filled | Gone | Settled | Moved | Tampered
+class TransferSent(Struct, frozen=True, tag="transfer_sent"):
+    """Money left a shard for another."""
+
+    transfer_id: str
+    client_transfer_id: str  # "" = none
+    source: int
+    destination: int
+    amount: int
+    due: int  # when it shall arrive
+    at: int
+
+
+class TransferArrived(Struct, frozen=True, tag="transfer_arrived"):
+    """It is there."""
+
+    transfer_id: str
+    at: int
+
+
+class GroupMade(Struct, frozen=True, tag="group_made"):
+    """An order group was made: so much of it may be matched in its window."""
+
+    group_id: str
+    limit: int
+    exchange_index: int
+    at: int
+
+
+class GroupTriggered(Struct, frozen=True, tag="group_triggered"):
+    """A group takes no orders until it is reset; what rested in it was cancelled."""
+
+    group_id: str
+    at: int
+
+
+class GroupReset(Struct, frozen=True, tag="group_reset"):
+    """A group begins anew."""
+
+    group_id: str
+    at: int
+
+
+class GroupLimited(Struct, frozen=True, tag="group_limited"):
+    """A group has another limit."""
+
+    group_id: str
+    limit: int
+    at: int
+
+
+class GroupDeleted(Struct, frozen=True, tag="group_deleted"):
+    """There is no such group any more; what rested in it was cancelled."""
+
+    group_id: str
+    at: int
+
+
+GroupEntry = GroupMade | GroupTriggered | GroupReset | GroupLimited | GroupDeleted
+AccountEntry = (
+    Placed
+    | Amended
+    | Filled
+    | Gone
+    | Settled
+    | Moved
+    | Tampered
+    | TransferSent
+    | TransferArrived
+    | GroupEntry
+)
 
 
 class Made(Struct, frozen=True, tag="made"):

@@ -11,10 +11,11 @@ from typing import Final
 
 from actors.paper import bodies
 from actors.paper.account import Account
+from actors.paper.answers import Answer, Refused, invalid_order, nested
 from actors.paper.collateral import Order
 from actors.paper.entries import Placed, Settled
 from actors.paper.floor import Floor
-from actors.paper.intake import Answer, NewOrder, invalid_order, nested
+from actors.paper.intake import NewOrder
 from actors.paper.lives import Lives
 from actors.paper.market import Market
 from actors.paper.matching import Book, Lot, Plan, Side
@@ -35,12 +36,15 @@ class Exchange(Floor):
     ) -> None:
         super().__init__(markets, account, dice, lives)
         self._expiring: list[tuple[int, str]] = []  # a heap: when, and which order
+        self.transfer_takes = 0  # µs from shard to shard
+        self.cancel_all_takes = 0  # µs from a cancel-all on, in which orders go with it
         self._sweeps_until = 0  # of the last cancel-all
         self._doomed: list[Order] = []  # accepted too soon after it
-        for order in account.resting():
+        for order in sorted(account.resting(), key=lambda order: order.queued):
             if order.placed.ticker in self.markets:
                 self._make_room(order)
-                self._rest(order)
+                self.rest(order)
+                self.await_expiry(order)
         self._occurrences.clear()
 
     def create(self, new: NewOrder, at: int) -> Answer:
@@ -52,6 +56,12 @@ class Exchange(Floor):
             return nested(400, "market_not_found")
         if not market.open:
             return nested(400, "market_inactive")
+        if new.order_group_id:
+            group = self.account.groups.get(new.order_group_id)
+            if group is None or group.exchange_index != market.exchange_index:
+                return nested(400, "order_group_not_found")
+            if group.triggered:
+                return nested(400, "exceeded_order_group_risk_limit")
         if not market.allows(new.price):
             return nested(400, "invalid_price")
         order = self._order(new, at)
@@ -61,39 +71,60 @@ class Exchange(Floor):
             return refused
         self.book(order.placed)
         order = self.account.orders[order.placed.order_id]
-        self._trade(market, order, plan, at)
+        self.trade(market, order, plan, at)
         if order.resting and (plan.stopped or new.time_in_force != "good_till_canceled"):
-            self._gone(order, "SelfTradeCancel" if plan.stopped else "", at)
+            self.withdraw(order, "SelfTradeCancel" if plan.stopped else "", at)
         elif order.resting and new.reduce_only:
-            self._gone(order, "ReduceOnlyCancel", at)
+            self.withdraw(order, "ReduceOnlyCancel", at)
         elif order.resting:
-            self._rest(order)
+            self.rest(order)
+            self.await_expiry(order)
             if at <= self._sweeps_until:
                 self._doomed.append(order)
         return Answer(201, bodies.created(order, at))
 
     def cancel(self, order_id: str, exchange_index: int, at: int) -> Answer:
-        """Cancel one; a dead and an unknown order get the same 404 (`orders__cancel_*`).
-
-        An order on another shard than the one asked is unknown there.
-        """
-        order = self.account.orders.get(order_id)
-        if order is None or self.account.shard(order.placed.ticker) != exchange_index:
-            return nested(404, "not_found")
-        market = self.markets.get(order.placed.ticker)
-        if order.placed.ticker in self.account.results or (market is not None and market.over):
-            return nested(400, "market_inactive")
-        if not order.resting:
-            return nested(404, "not_found")
+        """Cancel one, wherever it is on that shard."""
+        try:
+            order = self.standing(order_id, exchange_index)
+        except Refused as e:
+            return e.answer
         reduced = order.remaining
         self.withdraw(order, "", at)
         return Answer(200, bodies.canceled(order_id, reduced, at))
 
-    def cancel_all(self, at: int, takes: int = 0) -> Answer:
-        """Cancel everything that rests: 204; and what is accepted within `takes` µs from now."""
+    def standing(self, order_id: str, exchange_index: int) -> Order:
+        """An order that rests on that shard, and may be changed.
+
+        Raises Refused: a dead and an unknown order get the same 404 (`orders__cancel_*`), and one
+        of another shard is unknown.
+        """
+        order = self.account.orders.get(order_id)
+        if order is None or self.account.shard(order.placed.ticker) != exchange_index:
+            raise Refused(nested(404, "not_found"))
+        market = self.markets.get(order.placed.ticker)
+        if order.placed.ticker in self.account.results or (market is not None and market.over):
+            raise Refused(nested(400, "market_inactive"))
+        if not order.resting:
+            raise Refused(nested(404, "not_found"))
+        return order
+
+    def routed(self, exchange_index: int | None, ticker: str) -> int:
+        """The shard that a request means (FACTS.md section 6.3). Raises Refused.
+
+        None = it names none: then its market's, or 0 without a market. -1 = surely its market's.
+        """
+        if exchange_index is not None and exchange_index >= 0:
+            return exchange_index
+        if exchange_index is not None and not ticker:
+            raise Refused(invalid_order("exchange_index -1 requires a market ticker"))
+        return self.account.shard(ticker)
+
+    def cancel_all(self, at: int) -> Answer:
+        """Cancel everything that rests: 204; and what is accepted shortly after."""
         for order in self.account.resting():
             self.withdraw(order, "", at)
-        self._sweeps_until = at + takes if takes else 0
+        self._sweeps_until = at + self.cancel_all_takes if self.cancel_all_takes else 0
         return Answer(204, None)
 
     def sweep(self, at: int) -> None:
@@ -103,11 +134,18 @@ class Exchange(Floor):
             if order.resting:
                 self.withdraw(order, "", at)
 
+    def pause(self, at: int) -> None:
+        """Trading is paused: cancel the orders that want no pause (FACTS.md section 9)."""
+        for order in self.account.resting():
+            if order.placed.cancel_on_pause:
+                self.withdraw(order, "HaltCancel", at)
+
     def expire(self, at: int) -> None:
         """Cancel the orders whose time is over."""
         while self._expiring and self._expiring[0][0] <= at:
-            order = self.account.orders[heapq.heappop(self._expiring)[1]]
-            if order.resting:
+            when, order_id = heapq.heappop(self._expiring)
+            order = self.account.orders[order_id]
+            if order.resting and order.placed.expires == when:  # it may have another by now
                 self.withdraw(order, "ExpiryCancel", at)
 
     def close_due(self, at: int) -> None:
@@ -148,6 +186,9 @@ class Exchange(Floor):
             on_self=new.on_self.value,
             at=at,
             expires=new.expires,
+            post_only=new.post_only,
+            cancel_on_pause=new.cancel_on_pause,
+            order_group_id=new.order_group_id,
         )
         return Order(n=0, placed=placed, side=new.side, remaining=count)
 
@@ -167,13 +208,13 @@ class Exchange(Floor):
             return nested(400, "open_orders_limit_exceeded")
         return None
 
-    def _trade(self, market: Market, order: Order, plan: Plan, at: int) -> None:
+    def trade(self, market: Market, order: Order, plan: Plan, at: int) -> None:
+        """Let an order that is written down do what was planned."""
         changes = market.book.execute(plan)
-        self._tell_levels(market, changes, order.placed.client_order_id)
+        self.tell_levels(market, changes, order.placed.client_order_id)
         for lot in plan.own:
             self._gone(self.account.orders[lot.order_id], "SelfTradeCancel", at)
-        for take in plan.takes:
-            self._print(market, order.side, take, order, at)
+        self.print_takes(market, order.side, plan.takes, order, at)
 
     def _make_room(self, order: Order) -> None:
         # The public begins anew at each start, and must not stand where our orders still rest.
@@ -184,9 +225,13 @@ class Exchange(Floor):
             if not lot.ours and lot.side is order.side.other and crosses:
                 book.reduce(lot, lot.remaining)
 
-    def _rest(self, order: Order) -> None:
+    def rest(self, order: Order) -> None:
+        """Let an order stand in its book, last in the queue."""
         market = self.markets[order.placed.ticker]
         lot = Lot(order.placed.order_id, True, order.side, order.placed.price, order.remaining)
-        self._tell_levels(market, market.book.add(lot), order.placed.client_order_id)
+        self.tell_levels(market, market.book.add(lot), order.placed.client_order_id)
+
+    def await_expiry(self, order: Order) -> None:
+        """Cancel an order when its time is over, if that ever comes; once for each time."""
         if order.placed.expires:
             heapq.heappush(self._expiring, (order.placed.expires, order.placed.order_id))

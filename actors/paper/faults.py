@@ -5,9 +5,10 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from actors.paper.answers import Answer
+from actors.paper.batch_faults import Manner, spoiled
 from actors.paper.bucket import TierName
 from actors.paper.frames import encode
-from actors.paper.intake import Answer
 from actors.paper.subscription import Channel
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
@@ -52,6 +53,7 @@ class CallFault(Struct, forbid_unknown_fields=True):
 
     method: Literal["", "GET", "POST", "DELETE", "PUT"] = ""  # "" = any
     path: str = ""  # what the path below /trade-api/v2 begins with
+    ends: str = ""  # what it ends with
     skip: Many = 0  # matches that pass first
     times: Many = 1  # matches that are hit then
     when: Literal["before", "after"] = "before"  # the fault comes before or after the execution
@@ -62,6 +64,12 @@ class CallFault(Struct, forbid_unknown_fields=True):
     merge: dict[str, Any] = {}  # members of the true answer that are others; null takes one away
     location: str = ""  # of a 3xx; by default below /paper/redirected
     drip_ms: Wait = 0  # between two bytes of the body
+    batch: Manner = ""  # what is wrong with the members that a batch's true answer has
+
+    def meets(self, method: str, path: str) -> bool:
+        """Whether it is about such a call."""
+        about = self.method in ("", method)
+        return about and path.startswith(self.path) and path.endswith(self.ends)
 
     @property
     def executes(self) -> bool:
@@ -93,10 +101,11 @@ class CallFault(Struct, forbid_unknown_fields=True):
     def _merged(self, truth: Answer | None) -> Answer:
         if truth is None or self.body is not None:
             return Answer(500 if truth is None else truth.status, self.body or {"order": None})
-        if not self.merge or not isinstance(truth.body, dict):
+        if not isinstance(truth.body, dict):
             return truth
-        changed = truth.body | self.merge
-        return Answer(truth.status, {k: v for k, v in changed.items() if v is not None})
+        changed = spoiled(truth.body, self.batch) | self.merge
+        gone = {name for name, value in self.merge.items() if value is None}
+        return Answer(truth.status, {k: v for k, v in changed.items() if k not in gone})
 
 
 def _text(body: Any) -> bytes:
@@ -151,9 +160,11 @@ class Faults(Struct, forbid_unknown_fields=True):
     tier: TierName = "advanced"  # of the budget
     tier_expires_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # from now; 0 = never
     refusals: Literal["both", "object", "string"] = "both"  # the body of a 429; both = in turn
+    uppercase_codes: bool = False  # of refusals whose spelling nobody has seen: MARKET_INACTIVE
     trading_paused: bool = False
     exchange_paused: bool = False
     cancel_all_takes_ms: Wait = 0  # orders accepted so long after a cancel-all go with it
+    transfer_takes_ms: Wait = 0  # how long money is on its way from shard to shard
     read_lag_ms: Wait = 0  # how old the account is that reads show
     history_cutoff_s: Many = TWO_WEEKS_S  # older finished orders are only in /historical/orders
     listing_misses: Annotated[list[str], Meta(max_length=CALLS_MAX)] = []  # either id of an order
@@ -164,7 +175,7 @@ class Faults(Struct, forbid_unknown_fields=True):
     def take(self, method: str, path: str) -> CallFault | None:
         """The fault that hits a call, counted; `path` is below /trade-api/v2."""
         for fault in self.calls:
-            if fault.method not in ("", method) or not path.startswith(fault.path):
+            if not fault.meets(method, path):
                 continue
             if fault.skip:
                 fault.skip -= 1

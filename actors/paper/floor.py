@@ -9,22 +9,25 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from actors.paper import fixed
-from actors.paper.account import Account, taker_fee
+from actors.paper.account import Account
 from actors.paper.collateral import Order
-from actors.paper.entries import Entry, Filled, Gone, LifeEntry, Placed
+from actors.paper.entries import Amended, Entry, Filled, Gone, GroupTriggered, LifeEntry, Placed
 from actors.paper.fixed import CONTRACT
+from actors.paper.groups import Group
 from actors.paper.listing import Listing
 from actors.paper.lives import Lives, made
 from actors.paper.market import CENT, Market
 from actors.paper.matching import Change, Lot, OnSelf, Side, Take, TapeBook, added_up
 from actors.paper.occurrences import (
     BookReplaced,
+    GroupChanged,
     LevelMoved,
     Occurrence,
     OrderFilled,
     OrderMoved,
     Traded,
 )
+from actors.paper.positions import taker_fee
 
 TRADES_KEPT: Final = 20_000  # public prints that GET /markets/trades can still show
 
@@ -48,6 +51,7 @@ class Floor:
         self._entries: list[Entry] = []
         self._occurrences: list[Occurrence] = []
         self._moved: dict[str, Order] = {}  # orders to speak of at the next drain
+        self._matched: dict[str, None] = {}  # groups whose orders were filled just now
         for ticker, entry in self.lives.made.items():
             if ticker not in self.markets:
                 self.markets.add(made(entry))
@@ -78,7 +82,7 @@ class Floor:
             self.lives.apply(entry)
             return
         self.account.apply(entry)
-        if isinstance(entry, Placed | Filled | Gone):
+        if isinstance(entry, Placed | Amended | Filled | Gone):
             self._moved[entry.order_id] = self.account.orders[entry.order_id]
 
     def list_market(self, market: Market) -> bool:
@@ -96,7 +100,7 @@ class Floor:
         lot = market.book.lot(order.placed.order_id) if market else None
         if market is not None and lot is not None:
             changes = market.book.reduce(lot, lot.remaining)
-            self._tell_levels(market, changes, order.placed.client_order_id)
+            self.tell_levels(market, changes, order.placed.client_order_id)
         self._gone(order, reason, at)
 
     def clear(self, market: Market, goes: Callable[[int], bool], reason: str, at: int) -> None:
@@ -109,7 +113,7 @@ class Floor:
                 self.withdraw(self.account.orders[lot.order_id], reason, at)
             else:
                 changes += market.book.reduce(lot, lot.remaining)
-        self._tell_levels(market, added_up(changes))
+        self.tell_levels(market, added_up(changes))
 
     def new_id(self) -> str:
         """A fresh UUID."""
@@ -119,14 +123,14 @@ class Floor:
         """Somebody's post-only order; dropped if it would cross."""
         market = self.markets[ticker]
         if market.open and not market.book.crosses(lot.side, lot.price):
-            self._tell_levels(market, market.book.add(lot))
+            self.tell_levels(market, market.book.add(lot))
 
     def public_withdraw(self, ticker: str, lot_id: str) -> None:
         """Somebody cancels; nothing happens if the lot has traded away."""
         market = self.markets[ticker]
         lot = market.book.lot(lot_id)
         if lot is not None:
-            self._tell_levels(market, market.book.reduce(lot, lot.remaining))
+            self.tell_levels(market, market.book.reduce(lot, lot.remaining))
 
     def public_shrink(self, ticker: str, side: Side, price: int, count: int) -> None:
         """Others cancel so much of what they have at a price, or all of it."""
@@ -136,15 +140,14 @@ class Floor:
                 taken = min(count, lot.remaining)
                 changes += market.book.reduce(lot, taken)
                 count -= taken
-        self._tell_levels(market, added_up(changes))
+        self.tell_levels(market, added_up(changes))
 
     def public_take(self, ticker: str, side: Side, price: int, count: int, at: int) -> None:
         """Somebody's immediate-or-cancel order."""
         market = self.markets[ticker]
         plan = market.book.plan(side, price, count, False, OnSelf.STOP)
-        self._tell_levels(market, market.book.execute(plan))
-        for take in plan.takes:
-            self._print(market, side, take, None, at)
+        self.tell_levels(market, market.book.execute(plan))
+        self.print_takes(market, side, plan.takes, None, at)
 
     def tape_moved(self, ticker: str, side: Side, price: int, delta: int, at: int) -> None:
         """A delta of the capture."""
@@ -156,6 +159,7 @@ class Floor:
         self._occurrences.append(LevelMoved(market, side, price, delta))
         for take in takes:
             self._print(market, take.lot.side.other, take, None, at)
+        self._trip(at)
 
     def tape_replaced(
         self, ticker: str, bids: dict[int, int], asks: dict[int, int], at: int
@@ -169,11 +173,40 @@ class Floor:
         self._occurrences.append(BookReplaced(market))
         for take in takes:
             self._print(market, take.lot.side.other, take, None, at)
+        self._trip(at)
 
     def tape_traded(self, ticker: str, side: Side, price: int, count: int, at: int) -> None:
         """A public trade of the capture."""
         if not self.markets[ticker].over:
             self._print_trade(self.markets[ticker], side, price, count, at)
+
+    def print_takes(
+        self, market: Market, side: Side, takes: list[Take], ours: Order | None, at: int
+    ) -> None:
+        """An incoming order of `side`, ours or somebody's, has traded so: print it."""
+        for take in takes:
+            self._print(market, side, take, ours, at)
+        self._trip(at)
+
+    def empty(self, group: Group, at: int) -> None:
+        """Cancel what rests in an order group."""
+        for order_id in list(group.orders):
+            self.withdraw(self.account.orders[order_id], "", at)
+
+    def trigger(self, group: Group, at: int) -> None:
+        """Cancel what rests in an order group; it takes no more orders until it is reset."""
+        self.empty(group, at)
+        self.book(GroupTriggered(group.group_id, at))
+        self.tell(GroupChanged("triggered", group.group_id))
+
+    def _trip(self, at: int) -> None:
+        # Not before all that an incoming order takes is written down: what is filled then can't
+        # be cancelled any more.
+        for group_id in self._matched:
+            group = self.account.groups.get(group_id)
+            if group is not None and group.exceeded(at):
+                self.trigger(group, at)
+        self._matched.clear()
 
     def _print(self, market: Market, side: Side, take: Take, ours: Order | None, at: int) -> None:
         price, count = take.lot.price, take.count
@@ -197,14 +230,16 @@ class Floor:
 
     def _filled(self, entry: Filled) -> None:
         self.book(entry)
-        self._occurrences.append(OrderFilled(self.account.fills[-1]))
+        fill = self.account.fills[-1]
+        self._occurrences.append(OrderFilled(fill))
+        if fill.order.placed.order_group_id:
+            self._matched[fill.order.placed.order_group_id] = None
 
     def _gone(self, order: Order, reason: str, at: int) -> None:
         self.book(Gone(order.placed.order_id, reason, at))
 
-    def _tell_levels(
-        self, market: Market, changes: list[Change], client_order_id: str = ""
-    ) -> None:
+    def tell_levels(self, market: Market, changes: list[Change], client_order_id: str = "") -> None:
+        """Have subscribers hear how a book changed, and whose order did it if it was ours."""
         for side, price, delta in changes:
             self._occurrences.append(LevelMoved(market, side, price, delta, client_order_id))
 
@@ -221,5 +256,4 @@ class Floor:
         if not isinstance(market.book, TapeBook):
             market.book.add(Lot(self.new_id(), False, side, price, CONTRACT))
             return
-        for take in market.book.move(side, price, CONTRACT):
-            self._print(market, side, take, None, at)
+        self.print_takes(market, side, market.book.move(side, price, CONTRACT), None, at)

@@ -9,12 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from actors.paper import fixed
-from actors.paper.account import Fill, Position
+from actors.paper.account import Fill
 from actors.paper.collateral import Order
 from actors.paper.fixed import contracts, dollars4, dollars6
 from actors.paper.market import Market
 from actors.paper.matching import Side
 from actors.paper.occurrences import LevelMoved, Traded
+from actors.paper.positions import Position
 
 USER_ID: Final = "00000000-0000-0000-0000-000000000000"  # as the captures show it
 
@@ -215,6 +216,8 @@ def order_body(order: Order, exchange_index: int) -> bytes:
     if placed.expires:
         body["expiration_time"] = fixed.rfc3339(placed.expires)
         body["expiration_ts_ms"] = placed.expires // 1_000
+    if placed.order_group_id:
+        body["order_group_id"] = placed.order_group_id
     if order.reason:
         body["last_update_reason"] = order.reason
     return encode(body)

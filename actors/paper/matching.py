@@ -113,6 +113,18 @@ class Book:
     def lot(self, order_id: str) -> Lot | None:
         return self._by_id.get(order_id)
 
+    def queue(self, side: Side) -> Iterator[tuple[Lot, int]]:
+        """The lots of a side, who trades first first, and how much trades before each."""
+        ahead, queues = 0, self._lots[side]
+        for price in sorted(queues, reverse=side is Side.BID):
+            wall = self._wall(side, price)
+            for lot in queues[price].values():
+                yield lot, ahead + wall
+                ahead += lot.remaining
+
+    def _wall(self, side: Side, price: int) -> int:
+        return 0  # every lot is in the queue
+
     def crosses(self, side: Side, price: int) -> bool:
         """Whether an order of `side` at `price` would meet something resting."""
         return next(self._against(side, price), None) is not None
@@ -226,6 +238,13 @@ class TapeBook(Book):
             self.reduce(lot, taken)
             count -= taken
         return takes
+
+    def _wall(self, side: Side, price: int) -> int:
+        return sum(
+            count
+            for level, count in self._tape[side].items()
+            if (level >= price if side is Side.BID else level <= price)
+        )
 
     def _consume(self, take: Take) -> list[Change]:
         return []  # the wall does not shrink

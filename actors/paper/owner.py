@@ -9,11 +9,12 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from actors.paper import bodies
+from actors.paper import money
+from actors.paper.answers import Answer, Refused
 from actors.paper.entries import Moved, Tampered
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import parse_count, parse_dollars
-from actors.paper.intake import Answer, Refused, read_order
+from actors.paper.intake import read_order
 
 CENT: Final = 10_000  # micro-dollars
 ORDER: Final = {  # of an external order, where its body does not say
@@ -105,7 +106,7 @@ def _transfer(exchange: Exchange, body: bytes, sign: int, at: int) -> Answer:
         raise wrong(f"amount: {asked.amount} is not available")
     moved = Moved(exchange.new_id(), sign * amount, shard, at)
     exchange.book(moved)
-    return Answer(200, bodies.transfer(moved))
+    return Answer(200, money.transfer(moved))
 
 
 def tamper(exchange: Exchange, body: bytes, at: int) -> Answer:

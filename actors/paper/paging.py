@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Final, TypeVar
 
+from actors.paper.answers import Answer, Refused
 from actors.paper.faults import Faults
 from actors.paper.fixed import SECOND
-from actors.paper.intake import Answer, Refused
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -71,10 +71,11 @@ def page(
     query: Query,
     call: str,
     most: int = LIMIT_MAX,
+    default: int = 0,
     faults: Faults | None = None,
 ) -> tuple[list[Row], str]:
     """One page of rows that come with the highest number first, and the cursor of the next."""
-    default = LIMIT_DEFAULT if most == LIMIT_MAX else most
+    default = default or (LIMIT_DEFAULT if most == LIMIT_MAX else most)
     limit = number(query, "limit", call, default, most) or default
     last = below(query)
     if last is not None:

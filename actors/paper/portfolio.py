@@ -4,20 +4,17 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from actors.paper import bodies
-from actors.paper.account import Fill, Position
+from actors.paper.account import Fill
+from actors.paper.answers import Answer, nested
 from actors.paper.collateral import Order
-from actors.paper.fixed import SECOND, rfc3339
-from actors.paper.intake import UUID, Answer, nested
+from actors.paper.fixed import SECOND, contracts, rfc3339
+from actors.paper.intake import UUID
+from actors.paper.matching import Side
 from actors.paper.paging import Query, bare, below, page, shard, span, words
+from actors.paper.positions import Position
 from actors.paper.view import View
 
 HISTORY: Final = 90 * 86_400 * SECOND  # how long everything but orders stays listed
-
-
-def balance(view: View, query: Query) -> Answer:
-    """As `auth__balance_ok`."""
-    markets = view.exchange.markets
-    return Answer(200, bodies.balance(view.account, markets, shard(query), view.as_of))
 
 
 def _orders(view: View, query: Query, status: str, historical: bool, at: int) -> Iterator[Order]:
@@ -76,6 +73,65 @@ def order(view: View, order_id: str, at: int) -> Answer:
         return nested(404, "not_found")
     body = bodies.order(found, view.account.shard(found.placed.ticker))
     return Answer(200, {"order": body})
+
+
+def groups(view: View) -> Answer:
+    """GetOrderGroupsResponse of the specification; not paged."""
+    found = view.account.groups
+    rows = [{"id": group_id} | bodies.group(group) for group_id, group in found.items()]
+    return Answer(200, {"order_groups": rows})
+
+
+def group(view: View, group_id: str) -> Answer:
+    """GetOrderGroupResponse of the specification; its orders are those that rest."""
+    found = view.account.groups.get(group_id)
+    if found is None:
+        return nested(404, "not_found")
+    return Answer(200, bodies.group(found) | {"orders": list(found.orders)})
+
+
+def queue_positions(view: View, query: Query) -> Answer:
+    """GetOrderQueuePositionsResponse of the specification: of all that rest, or of some markets.
+
+    An order that only a lagging read still knows stands in no queue.
+    """
+    tickers, events = words(query, "market_tickers"), words(query, "event_ticker")
+    wanted = (
+        ticker
+        for ticker in dict.fromkeys(order.placed.ticker for order in view.account.resting())
+        if (not tickers or ticker in tickers)
+        and (not events or (ticker.rpartition("-")[0] or ticker) in events)
+    )
+    rows = [
+        {"market_ticker": ticker, "order_id": order_id, "queue_position_fp": contracts(ahead)}
+        for ticker in wanted
+        for order_id, ahead in _queue(view, ticker)
+        if view.account.orders[order_id].resting
+    ]
+    return Answer(200, {"queue_positions": rows})
+
+
+def queue_position(view: View, order_id: str) -> Answer:
+    """GetOrderQueuePositionResponse of the specification; 404 if it does not rest."""
+    if not UUID.fullmatch(order_id):
+        return nested(400, "invalid_UUID")
+    found = view.account.orders.get(order_id)
+    if found is not None and found.resting:
+        for other_id, ahead in _queue(view, found.placed.ticker):
+            if other_id == order_id:
+                return Answer(200, {"queue_position_fp": contracts(ahead)})
+    return nested(404, "not_found")
+
+
+def _queue(view: View, ticker: str) -> Iterator[tuple[str, int]]:
+    """Ours in the book of a market, and how much trades before each."""
+    market = view.exchange.markets.get(ticker)
+    if market is None:
+        return
+    for side in Side:
+        for lot, ahead in market.book.queue(side):
+            if lot.ours and lot.order_id in view.account.orders:
+                yield lot.order_id, ahead
 
 
 def fills(view: View, query: Query, historical: bool, at: int) -> Answer:
@@ -155,18 +211,6 @@ def settlements(view: View, query: Query) -> Answer:
     return Answer(
         200, {"cursor": cursor, "settlements": [bodies.settlement(*row) for row in found]}
     )
-
-
-def transfers(view: View, query: Query, word: str) -> Answer:
-    """GetDepositsResponse or GetWithdrawalsResponse of the specification."""
-    rows = [
-        (n, moved)
-        for n, moved in enumerate(view.account.transfers, 1)
-        if (moved.amount > 0) is (word == "deposits")
-    ]
-    rows.reverse()
-    found, cursor = page(rows, lambda row: row[0], query, f"Get{word.title()}")
-    return Answer(200, {"cursor": cursor, word: [bodies.transfer(moved) for _, moved in found]})
 
 
 def cutoff(view: View, at: int) -> Answer:

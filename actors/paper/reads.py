@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Final
 
 from actors.paper import market_bodies as bodies
+from actors.paper.answers import Answer, nested
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import SECOND, rfc3339
-from actors.paper.intake import Answer, nested
 from actors.paper.market import Market
 from actors.paper.paging import Query, bare, below, number, page, span, words
 from actors.paper.view import View

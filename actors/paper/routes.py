@@ -5,12 +5,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.paper import archive, bodies, candles, portfolio, reads
+from actors.paper import archive, bodies, candles, money, portfolio, reads
+from actors.paper.answers import Answer
 from actors.paper.bucket import CHEAP, DEFAULT_COST
 from actors.paper.fixed import rfc3339
-from actors.paper.intake import Answer
-from actors.paper.paging import Query
+from actors.paper.intake import primary
+from actors.paper.paging import Query, number
 from actors.paper.view import View
+
+SUBACCOUNT_MAX: Final = 1 << 20
 
 Read = Callable[[View, str, Query, int], Answer]  # name in the path, query, µs now
 
@@ -33,11 +36,19 @@ def _as_of(view: View, name: str, query: Query, at: int) -> Answer:
 
 
 def _mine(path: str, read: Read, cost: int = DEFAULT_COST) -> Get:
-    return Get(path, read, signed=True, cost=cost)
+    def checked(view: View, name: str, query: Query, at: int) -> Answer:
+        primary(number(query, "subaccount", "", 0, SUBACCOUNT_MAX))
+        return read(view, name, query, at)
+
+    return Get(path, checked, signed=True, cost=cost)
 
 
-# The order is that of the search: the busiest first.
+# The order is that of the search: the busiest first, but a word before any name.
 GETS: Final = (
+    _mine(
+        "/portfolio/orders/queue_positions",
+        lambda view, name, query, at: portfolio.queue_positions(view, query),
+    ),
     _mine(
         "/portfolio/orders/{name}",
         lambda view, name, query, at: portfolio.order(view, name, at),
@@ -51,7 +62,25 @@ GETS: Final = (
         "/portfolio/fills",
         lambda view, name, query, at: portfolio.fills(view, query, False, at),
     ),
-    _mine("/portfolio/balance", lambda view, name, query, at: portfolio.balance(view, query)),
+    _mine(
+        "/portfolio/orders/{name}/queue_position",
+        lambda view, name, query, at: portfolio.queue_position(view, name),
+    ),
+    _mine("/portfolio/order_groups", lambda view, name, query, at: portfolio.groups(view)),
+    _mine(
+        "/portfolio/order_groups/{name}",
+        lambda view, name, query, at: portfolio.group(view, name),
+    ),
+    _mine("/portfolio/balance", lambda view, name, query, at: money.balance(view, query)),
+    _mine("/portfolio/subaccounts/balances", lambda view, name, query, at: money.subaccounts(view)),
+    _mine(
+        "/portfolio/intra_exchange_instance_transfers",
+        lambda view, name, query, at: money.shard_transfers(view, query),
+    ),
+    _mine(
+        "/portfolio/intra_exchange_instance_transfers/{name}",
+        lambda view, name, query, at: money.shard_transfer(view, name),
+    ),
     _mine("/portfolio/positions", lambda view, name, query, at: portfolio.positions(view, query)),
     _mine(
         "/portfolio/settlements",
@@ -59,11 +88,11 @@ GETS: Final = (
     ),
     _mine(
         "/portfolio/deposits",
-        lambda view, name, query, at: portfolio.transfers(view, query, "deposits"),
+        lambda view, name, query, at: money.transfers(view, query, "deposits"),
     ),
     _mine(
         "/portfolio/withdrawals",
-        lambda view, name, query, at: portfolio.transfers(view, query, "withdrawals"),
+        lambda view, name, query, at: money.transfers(view, query, "withdrawals"),
     ),
     _mine(
         "/historical/orders",

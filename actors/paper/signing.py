@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from actors.paper.intake import Answer, Refused, nested
+from actors.paper.answers import Answer, Refused, nested
 from protocol.config import Settings
 from protocol.errors import ConfigError
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
+from actors.paper.answers import Answer
 from actors.paper.entries import CloseMoved, Described, FeeOverridden, Made, Paused, Regridded
 from actors.paper.exchange import Exchange
 from actors.paper.faults import TIME_MAX
 from actors.paper.fixed import DOLLAR, SECOND, parse_count, parse_dollars
-from actors.paper.intake import Answer
 from actors.paper.lives import change, made
 from actors.paper.market import GRIDS, LIFETIME, Market, Step
 from actors.paper.occurrences import EventMade, FeeChanged, GroupChanged, MarketChanged

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from actors.paper.answers import Answer, Refused
 from actors.paper.exchange import Exchange
 from actors.paper.faults import Faults
-from actors.paper.intake import Answer, Refused
 from actors.paper.session import Session
 
 

@@ -12,14 +12,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from actors.paper import bodies
+from actors.paper.answers import Answer, Refused, nested
 from actors.paper.bucket import READ
+from actors.paper.calls import ORDERS, WRITES, Call, Write
 from actors.paper.control import Control
 from actors.paper.core import Core
 from actors.paper.desk import Desk
 from actors.paper.entries import Entry
 from actors.paper.faults import CallFault, honest
-from actors.paper.intake import Answer, OrderCall, Refused, nested
 from actors.paper.paging import Query
 from actors.paper.replies import Cut, Spoiled, response
 from actors.paper.routes import GETS, Get
@@ -31,6 +31,7 @@ from actors.paper.wire import WireLog
 ROOT: Final = "/trade-api/v2"
 SOCKET: Final = "/trade-api/ws/v2"
 BODY_BYTES_MAX: Final = 65_536
+BATCH_BYTES_MAX: Final = 4 << 20  # the largest bucket holds 9,600 cancels of 200 bytes
 SEND_BATCH: Final = 500  # frames in one write to a socket
 
 Run = Callable[[], Awaitable[Answer]]
@@ -65,7 +66,7 @@ class Web:
     def app(self) -> Starlette:
         """The ASGI application."""
         control = Control(self._core, self._desk, self._wire, clocks, self._close_sockets)
-        routes = [*self._orders(), *(self._get(get) for get in GETS), *control.routes()]
+        routes = [*map(self._write, WRITES), *(self._get(get) for get in GETS), *control.routes()]
         errors: Any = {404: _no_route, 405: _no_route}
         return Starlette(
             routes=[*routes, WebSocketRoute(SOCKET, self._socket)], exception_handlers=errors
@@ -86,13 +87,6 @@ class Web:
     def _close_sockets(self) -> None:
         for link, _ in self._links.values():
             link.abort()
-
-    def _orders(self) -> list[Route]:
-        return [
-            Route(bodies.ORDERS, self._order, methods=["POST"]),
-            Route(f"{bodies.ORDERS}/{{order_id}}", self._order, methods=["DELETE"]),
-            Route(bodies.ORDERS, self._order, methods=["DELETE"]),
-        ]
 
     # Reads
 
@@ -126,19 +120,26 @@ class Web:
     async def _faulted(self, fault: CallFault, path: str, run: Run) -> Response:
         return Spoiled(fault.reply(path, await _truth(fault, run)), self._cut)
 
-    # Orders
+    # Writes
 
-    async def _order(self, request: Request) -> Response:
-        body = b""
+    def _write(self, write: Write) -> Route:
+        async def answer(request: Request) -> Response:
+            return await self._written(write, request)
+
+        return Route(f"{ROOT}{write.path}", answer, methods=[write.method])
+
+    async def _written(self, write: Write, request: Request) -> Response:
+        body, most = bytearray(), BATCH_BYTES_MAX if write.each else BODY_BYTES_MAX
         async for piece in request.stream():
             body += piece
-            if len(body) > BODY_BYTES_MAX:
+            if len(body) > most:
                 return response(honest(Answer(413, "request body too large\n")))
         path, method = request.url.path, request.method
-        order_id = request.path_params.get("order_id")
+        name = request.path_params.get("name", "")
         query = f"?{request.url.query}" if request.url.query else ""
-        received = self._desk.receive(method, f"{path}{query}", order_id, body)
-        call = OrderCall(method, order_id, body, request.query_params)
+        order_id = name if name and write.path.startswith(ORDERS) else None
+        received = self._desk.receive(method, f"{path}{query}", order_id, bytes(body))
+        call = Call(write, name, bytes(body), request.query_params)
         fault = self._core.faults.take(method, path.removeprefix(ROOT))
 
         async def run() -> Answer:

@@ -1,4 +1,4 @@
-"""The witness: every order request as it was received, and what was answered.
+"""The witness: every write as it was received, and what was answered.
 
 A line of the journal is one of these structs. A request is written down before it is executed and
 its answer before it is sent, so what the log does not have did not happen, and an answer that is
@@ -16,7 +16,7 @@ REQUESTS_KEPT: Final = 200_000  # in memory, for GET /paper/wire; on disk there 
 
 
 class Received(Struct, frozen=True, tag="received"):
-    """A POST or DELETE under portfolio/events/orders, before anything was decided about it.
+    """A write below /trade-api/v2, before anything was decided about it.
 
     Or whatever came after a redirect.
     """
@@ -60,14 +60,16 @@ class Request(Struct):
         order_id = received.order_id
         if order_id is None and isinstance(answer, dict):
             order_id = answer.get("order_id")
+        body = _parsed(received.body)
         return {
             "n": received.n,
             "at": received.at,
             "method": received.method,
             "path": received.path,
             "client_order_id": received.client_order_id,
+            "client_order_ids": _named(body),
             "order_id": order_id,
-            "body": _parsed(received.body),
+            "body": body,
             "status": None if answered is None else answered.status,
             "answer": answer,
         }
@@ -104,6 +106,14 @@ class WireLog:
         """The requests kept whose number is above `since`, oldest first, `limit` at most."""
         first = max(since - self._forgotten, 0)
         return [request.shown() for request in self._requests[first : first + limit]]
+
+
+def _named(body: Any) -> list[str]:
+    """The client order ids of a request: one, or those of all members of a batch."""
+    members = body.get("orders", [body]) if isinstance(body, dict) else []
+    rows = [row for row in members if isinstance(row, dict)] if isinstance(members, list) else []
+    names = (row.get("client_order_id") for row in rows)
+    return [name for name in names if isinstance(name, str)]
 
 
 def _parsed(text: str) -> Any:

@@ -16,10 +16,7 @@ from tests.engine.running import Engine
 from tests.engine.test_orders import busiest, signed
 
 # What the paper exchange may not have: then it says so, and the word arrives.
-LACKING = {
-    "queue_positions", "queue_position", "order_groups", "order_group", "subaccount_balances",
-    "event_metadata",
-}  # fmt: skip
+LACKING = {"order_group", "event_metadata"}  # there is no such group, and no such page
 YOUNG = {"historical_market", "historical_candlesticks"}  # nothing is in its archive yet
 STILL = {  # they answer the same when they are asked a moment later
     "exchange_schedule", "account_limits", "endpoint_costs", "order", "orders", "fills",

@@ -2,22 +2,30 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from actors.paper import crowd, faults, idle, owner, staff
 from actors.paper.account import Account
+from actors.paper.answers import Answer, Refused
+from actors.paper.calls import ORDERS, WRITES, Call
 from actors.paper.core import Core
 from actors.paper.entries import Entry, LifeEntry
 from actors.paper.exchange import Exchange
 from actors.paper.fixed import SECOND
-from actors.paper.intake import Answer, Refused
 from actors.paper.lives import Lives
+from actors.paper.paging import Query
+from actors.paper.routes import GETS
 from actors.paper.session import Session
 from actors.paper.synthetic import Synthetic
+from actors.paper.wire import Happened, Line
 
 BEGAN = 1_800_000_000 * SECOND  # µs; when the stories begin
 A, B, C = (f"KXIDLE-E00000-M000000{n}" for n in range(3))  # bids 0.10, 0.11, 0.12 and two below
+EMPTY = "KXEMPTY-27JAN01-T5"  # of `bare`: nothing stands in its book
 DEEDS: dict[str, Callable[[Exchange, bytes, int], Answer]] = {
     "settle": owner.settle,
     "external": owner.external,
@@ -62,8 +70,15 @@ class Listener:
 class Quiet:
     """Three markets whose public never moves, and a clock that a story moves."""
 
-    def __init__(self, entries: list[Entry] | None = None, at: int = BEGAN, markets: int = 3):
-        account, lives = Account(), Lives()
+    def __init__(
+        self,
+        entries: list[Entry] | None = None,
+        at: int = BEGAN,
+        markets: int = 3,
+        shards: dict[str, int] | None = None,
+    ):
+        account, lives = Account(shards), Lives()
+        self.shards = shards
         for entry in entries or []:
             if isinstance(entry, LifeEntry):
                 lives.apply(entry)
@@ -101,4 +116,76 @@ class Quiet:
 
     def restarted(self) -> "Quiet":
         """The exchange that comes back from what was written down."""
-        return Quiet(self.journal, self.at)
+        written = msgspec.json.encode(Happened(self.journal))
+        line: Any = msgspec.json.decode(written, type=Line)
+        return Quiet(line.entries, self.at, shards=self.shards)
+
+    def write(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
+        """One of the writes below /trade-api/v2, without its signature."""
+        write, name = found(WRITES, path, method)
+        text = b"" if body is None else json.dumps(body).encode()
+        call = Call(write, name, text, Query(query.items()))
+        answer = self.core.write(call, (self.at - BEGAN) * 1_000, self.at)
+        self.journal += self.core.settle(self.at)
+        return answer
+
+    def get(self, path: str, **query: str) -> Answer:
+        """One of the reads below /trade-api/v2, for nothing."""
+        get, name = found(GETS, path)
+        try:
+            answer: Answer = get.read(self.core.view(self.at), name, Query(query.items()), self.at)
+        except Refused as e:
+            return e.answer
+        return answer
+
+    def order(self, name: str = "", **changes: Any) -> str:
+        """The id of an order that is accepted: by default 10 at 0.05, good till cancelled."""
+        answer = self.write("POST", ORDERS, new(name, **changes))
+        assert answer.status == 201, answer
+        assert isinstance(answer.body, dict)
+        order_id: str = answer.body["order_id"]
+        return order_id
+
+    def shown(self, order_id: str) -> dict[str, Any]:
+        """An order as a read shows it."""
+        body = self.get(f"/portfolio/orders/{order_id}").body
+        assert isinstance(body, dict)
+        found: dict[str, Any] = body["order"]
+        return found
+
+    def sell(self, count: str, price: str = "0.0500") -> None:
+        """Somebody sells into our bids of EMPTY."""
+        got = self.do("public", ticker=EMPTY, side="ask", price=price, count=count)
+        assert "error" not in got, got
+
+
+def bare(**how: Any) -> Quiet:
+    """A quiet exchange with one market more, whose book is empty."""
+    quiet = Quiet(**how)
+    quiet.do("market", ticker=EMPTY)
+    return quiet
+
+
+def new(name: str = "", **changes: Any) -> dict[str, Any]:
+    """The body of a create."""
+    body = {
+        "ticker": EMPTY, "client_order_id": name, "side": "bid",
+        "count": "10.00", "price": "0.0500",
+        "time_in_force": "good_till_canceled", "self_trade_prevention_type": "taker_at_cross",
+    }  # fmt: skip
+    return body | changes
+
+
+def found(table: Any, path: str, method: str = "GET") -> tuple[Any, str]:
+    """The first row whose path fits, as the sockets' side finds it, and the name in it."""
+    for row in table:
+        fits = re.fullmatch(row.path.replace("{name}", "([^/]+)"), path)
+        if fits and getattr(row, "method", "GET") == method:
+            return row, "".join(fits.groups())
+    raise AssertionError(f"no {method} {path}")
+
+
+def error(answer: Answer) -> tuple[int, str]:
+    """Status and code of a refusal."""
+    assert isinstance(answer.body, dict), answer
+    return answer.status, answer.body["error"]["code"]

@@ -76,6 +76,7 @@ def test_what_is_charged_is_what_the_price_list_says(small: Client) -> None:
     assert listed == {
         ("DELETE", ORDERS): 2,
         ("DELETE", f"{ORDERS}/:order_id"): 2,
+        ("DELETE", f"{ORDERS}/batched"): 2,
         ("GET", "/trade-api/v2/portfolio/orders/:order_id"): 2,
     }
     assert costs["default_cost"] == 10

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.paper import archive, candles
-from actors.paper.intake import Answer, Refused
+from actors.paper.answers import Answer, Refused
 from actors.paper.paging import Query
 from actors.paper.portfolio import HISTORY
 from actors.paper.view import View

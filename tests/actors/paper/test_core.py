@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from actors.paper.account import Account
+from actors.paper.answers import Refused
 from actors.paper.bucket import Bucket
 from actors.paper.core import Core
 from actors.paper.exchange import Exchange
 from actors.paper.faults import Faults
 from actors.paper.fixed import SECOND
-from actors.paper.intake import Refused, read_order
+from actors.paper.intake import read_order
 from actors.paper.matching import Side
 from actors.paper.outbox import FRAMES_MAX
 from actors.paper.session import Session
@@ -157,6 +158,12 @@ def test_the_wire_log_shows_what_was_never_answered() -> None:
 
 def test_the_wire_log_can_always_be_shown() -> None:
     log = WireLog()
-    for body in ("no json", "9" * 400, '{"a":"\\ud800xx"}', "[" * 100_000, '{"client_order_id":5}'):
+    odd = ("no json", "9" * 400, '{"a":"\\ud800xx"}', "[" * 100_000, '{"client_order_id":5}')
+    for body in (
+        *odd,
+        '{"orders":5}',
+        '{"orders":[5,{"client_order_id":5},{"client_order_id":"a"}]}',
+    ):
         log.apply(log.receive("POST", "/orders", None, body, 5))
     assert msgspec.json.encode(log.shown())
+    assert [row["client_order_ids"] for row in log.shown()][-3:] == [[], [], ["a"]]

@@ -5,7 +5,7 @@ import tracemalloc
 from typing import Any
 
 from actors.paper import idle, reads
-from actors.paper.intake import Refused
+from actors.paper.answers import Refused
 from actors.paper.listing import Listing
 from actors.paper.matching import Side
 from actors.paper.paging import Query

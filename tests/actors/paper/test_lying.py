@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.paper.account import Account
-from actors.paper.collateral import Order, Resting
+from actors.paper.collateral import More, Order, Resting
 from actors.paper.entries import Gone, Moved, Placed
-from actors.paper.fixed import cost
+from actors.paper.fixed import DOLLAR, cost
 from actors.paper.lag import Lag
 from actors.paper.matching import Side
 
@@ -196,3 +197,8 @@ def test_the_reserve_is_that_of_every_order_by_itself(
             victim.remaining -= part
             orders = [order for order in orders if order.remaining]
         assert resting.reserve(held) == plain_reserve(held, orders)
+        for old in orders[-1:]:  # what it would be if another stood in its place
+            new = Order(0, replace(entry, price=DOLLAR - price * 100), side, 2 * count)
+            less = More(old.side, old.placed.price, -old.remaining)
+            more = More(side, new.placed.price, new.remaining)
+            assert resting.reserve(held, more, less) == plain_reserve(held, [*orders[:-1], new])

@@ -2,11 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 from msgspec.structs import fields
 
+from actors.paper.batch_faults import Manner
+from actors.paper.calls import WRITES
 from actors.paper.control import DEEDS
 from actors.paper.faults import CallFault, Faults, read
 from protocol.config import Paper
@@ -24,6 +27,17 @@ def test_every_setting_and_fault_is_explained(shape: type[msgspec.Struct]) -> No
 
 def test_every_deed_is_explained() -> None:
     assert [name for name in DEEDS if f"/paper/{name}" not in PAGE] == []
+
+
+def test_every_write_and_every_lie_about_a_batch_is_explained() -> None:
+    rows = [
+        write.path.replace("{name}", "{id}").removeprefix("/portfolio/order_groups/{id}")
+        for write in WRITES
+    ]
+    assert [path for path in rows if path and path not in PAGE] == []
+    manners = get_args(Manner)
+    assert len(manners) == 6
+    assert [name for name in manners if name and f"| `{name}` |" not in PAGE] == []
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

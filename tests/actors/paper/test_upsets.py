@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from actors.paper import reads
-from actors.paper.intake import Refused
+from actors.paper.answers import Refused
 from actors.paper.matching import Side
 from actors.paper.paging import Query
 
