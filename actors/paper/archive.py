@@ -4,12 +4,12 @@ FACTS.md section 6.4. Orders and fills of old stand in `portfolio.py`, beside th
 """
 
 from actors.paper import bodies, market_bodies, reads
-from actors.paper.account import Position
 from actors.paper.answers import Answer, nested
 from actors.paper.fixed import SECOND
 from actors.paper.market import Market
 from actors.paper.paging import Query, page, words
 from actors.paper.portfolio import HISTORY
+from actors.paper.positions import Position
 from actors.paper.view import View
 
 
