@@ -127,11 +127,14 @@ class Exposures:
         more = sums_of(order.side, int(order.price), int(order.count))
         return self.market(ticker), self._worst_with(ticker, more)
 
+    @property
+    def open(self) -> int:
+        """How many orders are open or on their way."""
+        return len(self._promises) + (0 if self._account is None else len(self._account.open))
+
     def open_without(self, order: PlaceOrder) -> int:
-        """How many orders are open or on their way, this one apart."""
-        account = self._account
-        count = len(self._promises) + (0 if account is None else len(account.open))
-        return count - self._counted(order)
+        """The same, this one apart."""
+        return self.open - self._counted(order)
 
     def best(self, ticker: str, side: OrderSide) -> Price | None:
         """The highest bid or the lowest ask of ours in a market."""
