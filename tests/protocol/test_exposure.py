@@ -76,7 +76,10 @@ def test_unsettled_orders_are_found_by_market() -> None:
         # A held YES and an ask that closes it: if it does not fill, the position is what is lost
         ([fill(1_000), intended("c1", "ask", 1_000, 600_000)], "5"),
         ([fill(1_000), intended("c1", "bid", 1_000, 400_000)], "9"),
-        ([fill(1_000), intended("c1", "ask", 3_000, 600_000)], "7"),
+        # It closes with a gain first, and then the other 20 contracts can cost what they pay
+        ([fill(1_000), intended("c1", "ask", 3_000, 600_000)], "8"),
+        # It closes with a loss of 3, and then the other 20 can cost 16
+        ([fill(1_000), intended("c1", "ask", 3_000, 200_000)], "19"),
     ],
 )
 def test_the_worst_case_of_a_market(facts: list[AnyFact], dollars: str) -> None:
@@ -142,7 +145,7 @@ QUOTES = st.lists(
 def test_no_way_of_filling_and_settling_costs_more(
     held: list[tuple[Any, int, int]], quotes: list[tuple[Any, int, int]]
 ) -> None:
-    """Try every set of fills and both results: the worst of all is the exposure."""
+    """Try every set of fills and both results: none of all is worse than the exposure."""
     account = Account()
     for i, (side, price, count) in enumerate(held):
         fact = Fill("o", f"t{i}", T, side, Price(price), Count(count), Money(0), True)
@@ -159,7 +162,7 @@ def test_no_way_of_filling_and_settling_costs_more(
             for fills, (side, price, count) in zip(filled, quotes, strict=True):
                 gain += fills * count * ((result - price) if side == "bid" else (price - result))
             worst = max(worst, -gain)
-    assert account.exposure(T) == -(-worst // CONTRACT)
+    assert account.exposure(T) >= -(-worst // CONTRACT)
 
 
 @settings(max_examples=300, deadline=None)
