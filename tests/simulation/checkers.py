@@ -177,6 +177,18 @@ def check_convergence(world: World, truth: Truth) -> None:
     assert paid == {s["ticker"] for s in trading.settlements}, "settlements differ"
 
 
+def check_resting(world: World, truth: Truth) -> None:
+    """What rests is on record as it rests, whoever has amended it; but what changed just now."""
+    open_now = {o.order_id: o for o in truth.account.open_orders()}
+    for order in world.exchange.trading.resting():
+        if order["past"].changed_at > world.now - 5 * SECOND:
+            continue
+        ours = open_now.get(order["order_id"])
+        assert ours is not None, f"{order['order_id']} rests, and is not on record"
+        theirs = order["cents"] * 10_000, order["whole"] - order["filled"]
+        assert (int(ours.price), int(ours.remaining)) == theirs, f"{ours} rests as {theirs}"
+
+
 def check_money(world: World, truth: Truth) -> None:
     """Once nothing rests, the ledger explains the cash to the micro-dollar."""
     trading, account = world.exchange.trading, truth.account

@@ -95,6 +95,8 @@ def strangers(world: World) -> None:
         make = functools.partial(world.exchange.trading.create, id, ticker, terms)
         world.at(world.dice.randint(2 * SECOND, CLOSE), make)
         world.happened["a stranger's order"] += 1
+    for _ in range(world.dice.choice((0, 3))):
+        world.at(world.dice.randint(5 * SECOND, BAD_DAY), world.exchange.trading.amend)
 
 
 def money(world: World) -> None:

@@ -18,6 +18,7 @@ from tests.simulation.checkers import (
     check_halted_by_operators_only,
     check_liveness,
     check_money,
+    check_resting,
     check_taps,
 )
 from tests.simulation.day import (
@@ -48,7 +49,8 @@ TROUBLES = {
     "a lost call landed late", "an order was left out", "a panic was done",
     "the latch was written by another hand", "the latch was not saved",
     "a program spent its tokens", "a lower tier was told early", "a lower tier came unannounced",
-    "a higher tier", "429", "a stranger's order", "the clock jumped",
+    "a higher tier", "429", "a stranger's order", "an order was amended by hand",
+    "the clock jumped",
     "all of a subscription fell silent", "data of a subscription fell silent", "a lie",
     "a link was a black hole", "data was late", "a snapshot was lost", "a market was created",
     "snapshots came unasked: one", "snapshots came unasked: all", "a command failed",
@@ -83,6 +85,7 @@ def live_through(world: World) -> World:
         if now == TRUTH:
             world.faults.tell_the_truth()
         if now == CLOSE + later(world):
+            check_resting(world, watch.truth)
             close(world)
         if HEALED <= now - later(world) < CLOSE:
             check_liveness(world, watch.truth)

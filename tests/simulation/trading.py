@@ -46,6 +46,10 @@ class Past:
     def last(self) -> Any:
         return self._states[-1][1]
 
+    @property
+    def changed_at(self) -> int:
+        return self._states[-1][0]
+
     def put(self, now: int, state: Any) -> None:
         self._states.append((now, state))
 
@@ -127,6 +131,20 @@ class Trading:
         self.changed(order)
         left: int = order["whole"] - order["filled"]
         return left
+
+    def amend(self) -> None:
+        """The account's owner amends an order that rests, by hand."""
+        resting = self.resting()
+        if not resting:
+            return
+        order = self._dice.choice(resting)
+        order["cents"] = self._dice.choice((12, 25, 75, 88))
+        order["whole"] = order["filled"] + self._dice.randint(1, 1_500)
+        left = order["whole"] - order["filled"]
+        terms = (order["ticker"], order["side"], order["cents"], left)
+        self._world.log("made", order["order_id"], terms=terms, external=True)
+        self._world.happened["an order was amended by hand"] += 1
+        self.changed(order)
 
     def cancel_all(self) -> None:
         """It may take orders of the next minute, too (FACTS.md section 6.2)."""
