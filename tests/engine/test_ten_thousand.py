@@ -30,6 +30,7 @@ SEED = 4
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     with Engine(speed=0.1, **{'tier = "advanced"': 'tier = "prestige"'}) as engine:
+        engine.environment["SIDECAR_BRAKES_SELF_CROSS"] = "false"  # clients buy what others sell
         begin(engine)
         yield engine
 
