@@ -237,3 +237,26 @@ def test_functions_fit_a_screen_and_errors_are_not_swallowed(path: Path) -> None
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), "a module begins with one line"
+
+
+CALLED = {  # what sends orders has one way to it, and who may go it
+    "Pass": {"actors/gateway/brakes.py"},
+    "Signer": {"actors/gateway/wire.py", "actors/stream/shell.py"},
+    "self._signer.headers": {"actors/gateway/wire.py", "actors/stream/handshake.py"},
+    "MakeCall": {"actors/gateway/core.py"},
+}
+
+
+def callers(name: str) -> set[str]:
+    """The files in which something of this name is called."""
+    found = set()
+    for path in FILES:
+        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        if any(ast.unparse(call.func) == name for call in calls):
+            found.add(name_of(path))
+    return found
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_no_order_goes_by_another_way_than_past_the_brakes(name: str) -> None:
+    assert callers(name) == CALLED[name]
