@@ -167,10 +167,6 @@ class OpenOrders:
             return None
         return Price(max(prices) if side == "bid" else min(prices))
 
-    def exposure(self, ticker: str, held: Position | None) -> Money:
-        """As `worst_case`, with every open order of the market."""
-        return worst_case(held, self.sums(ticker))
-
     def reduces(self, ticker: str, side: OrderSide, count: int, held: int, key: str) -> bool:
         """Whether an order could only close what is held, even if every open one on its side
         fills first. `key` is its own, if it is among them already."""

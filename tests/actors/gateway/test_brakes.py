@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from actors.gateway.passes import digest_of
 from protocol.brakes import WIDE, Limits
 from protocol.envelope import Letter, Outbox
-from protocol.facts import Fill, OrderAccepted, OrderIntended, OrderUnknown
+from protocol.facts import Fill, OrderAccepted, OrderCanceled, OrderIntended, OrderUnknown
 from protocol.limits import MS, SECOND
 from protocol.machine import Answered, Effect, Heard, Tell
 from protocol.messages import (
@@ -127,6 +127,29 @@ def test_what_a_market_can_lose_counts_what_is_held_rests_and_is_unknown() -> No
         "market_exposure", "12.0000", "12.0100",
     )  # fmt: skip
     assert placed(scene, order("d", "0.80", side="ask")) is None, "it can only make less of it"
+
+
+def test_what_the_answer_says_is_filled_counts_before_the_fill_is_booked() -> None:
+    filled = [
+        intent("r", "KXA-2", "bid", "0.90", "10"),
+        OrderAccepted("r", "x", Count(1_000), Count(0)),
+    ]
+    scene = ready(limits(account_exposure=Money(12_000_000)), *filled)
+    assert refused(placed(scene, order("a", "0.31"))) == ("account_exposure", "12.0000", "12.1000")
+    booked = fill("KXA-2", "bid", "0.90", "10")
+    scene.told_by_stream(replace(booked, order_id="x", client_order_id="r"))
+    assert refused(placed(scene, order("b", "0.31")))[2] == "12.1000", "no more than before"
+    assert placed(scene, order("c", "0.30")) is None
+
+
+def test_what_a_cancel_shows_to_be_filled_counts_before_the_fill_is_booked() -> None:
+    rests = [
+        intent("r", "KXA-2", "bid", "0.90", "10"),
+        OrderAccepted("r", "x", Count(0), Count(1_000)),
+    ]
+    scene = ready(limits(account_exposure=Money(12_000_000)), *rests)
+    scene.told_by_stream(OrderCanceled("x", "r", Count(400)))
+    assert refused(placed(scene, order("a", "0.67"))) == ("account_exposure", "12.0000", "12.1000")
 
 
 def test_what_is_unknown_counts_as_if_it_filled() -> None:
