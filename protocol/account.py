@@ -8,7 +8,7 @@ is older than what the stream already said); the fold ends in the same place.
 from msgspec.structs import replace
 
 from protocol.errors import RemoteProtocolError
-from protocol.exposure import OpenOrders, Sums, worst_case
+from protocol.exposure import Asked, OpenOrders, worst_case
 from protocol.facts import (
     BalanceSeen,
     CashDiffers,
@@ -209,10 +209,10 @@ class Account:
         open_now = {*self.open.tickers(), *self._orders.due.tickers()}
         return open_now.union(self._holdings.positions)
 
-    def at_risk(self, ticker: str, leaving: str = "") -> Sums:
+    def at_risk(self, ticker: str, leaving: str = "") -> Asked:
         """All of a market that may still fill, or has and is not booked; without the open order
         under the key `leaving`."""
-        return self.open.sums(ticker, leaving).plus(self._orders.due.sums(ticker))
+        return self.open.asked(ticker, leaving).plus(self._orders.due.asked(ticker))
 
     def adds_risk(
         self, ticker: str, side: OrderSide, count: Count, client_order_id: str = ""
@@ -225,8 +225,8 @@ class Account:
         """
         if ticker in self._holdings.differs:
             return True
-        held, due = int(self._holdings.position(ticker).position), self._orders.due.sums(ticker)
-        held += due.bids if side == "bid" else -due.asks
+        held, due = int(self._holdings.position(ticker).position), self._orders.due.asked(ticker)
+        held += sum(due.bids.values()) if side == "bid" else -sum(due.asks.values())
         return not self._orders.open.reduces(ticker, side, int(count), held, client_order_id)
 
     # The fold

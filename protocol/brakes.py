@@ -30,9 +30,12 @@ class Brakes(Struct, frozen=True, forbid_unknown_fields=True):
     orders_a_second: int | None = None
     price_band: Price | None = None  # how far through the best price a limit may reach; 1 = any
     same_order_ms: int | None = None  # the same order again within so long is refused; 0 = never
-    self_cross: bool = True  # refuse what would trade with an order of ours
-    fresh_book: bool = True  # refuse where the book is not followed, or not of now
-    money: bool = True  # refuse what the cash of the market's shard can't pay
+    self_cross: bool | None = None  # refuse what would trade with an order of ours
+    fresh_book: bool | None = None  # refuse where the book is not followed, or not of now
+    money: bool | None = None  # refuse what the cash of the market's shard can't pay
+
+
+UNSAID: Final = Brakes()
 
 
 class Limits(Struct, frozen=True):
@@ -93,24 +96,52 @@ def written(value: Any) -> str:
     return str(value).lower() if kind is bool else f"{value}"
 
 
+def said(brakes: Brakes) -> dict[str, Any]:
+    """The limits that are said, by name."""
+    return {name: value for name, value in asdict(brakes).items() if value is not None}
+
+
 def limits(brakes: Brakes, real_money: bool, where: str) -> Limits:
     """The limits that these settings make.
 
     Raises ConfigError for one that is out of range, and, for real money, for those not said.
     """
-    said = {name: value for name, value in asdict(brakes).items() if value is not None}
-    missing = [name for name in NUMBERS if name not in said]
+    told = said(brakes)
+    missing = [name for name in NUMBERS if name not in told]
     if real_money and missing:
         raise ConfigError(
             f"{where}: real money needs every limit said: brakes.{', brakes.'.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} missing (docs/RISK.md)"
         )
     for name, most in _MOST.items():
-        value = said.get(name)
+        value = told.get(name)
         if value is not None and not 0 <= value <= most:
             said_so, range_end = written(value), written(type(value)(most))
             raise ConfigError(f"{where}: brakes.{name} is {said_so}, expected 0 to {range_end}")
-    return replace(WIDE, **said)
+    return replace(WIDE, **told)
+
+
+def tightened(now: Limits, wanted: Brakes, where: str) -> Limits:
+    """The limits with those that are wanted.
+
+    Raises ConfigError for one that is out of range, or that would loosen what holds.
+    """
+    limits(wanted, False, where)
+    new = replace(now, **said(wanted))
+    loosened = looser(now, new)
+    if loosened:
+        raise ConfigError(f"{where}: {loosened}, and that needs a restart (docs/RISK.md)")
+    return new
+
+
+def tightest(settings: Limits, kept: Brakes) -> Limits:
+    """Of each limit in the settings, and as it was tightened in a former life, the tighter one."""
+    found: dict[str, Any] = {}
+    for name, value in said(kept).items():
+        if not looser(replace(settings, **{name: value}), settings):
+            continue
+        found[name] = value
+    return replace(settings, **found)
 
 
 def looser(now: Limits, wanted: Limits) -> str:

@@ -4,7 +4,7 @@ An order may still fill while it rests, while its intent is on record, and while
 became of it. All of them count as if they would fill whole.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from protocol.facts import OrderSide
@@ -12,81 +12,88 @@ from protocol.lifecycle import AT_RISK, UNSETTLED
 from protocol.messages import Order, Position
 from protocol.units import CONTRACT, DOLLAR, Money, Price
 
+Levels = Mapping[int, int]
+"""Hundredths of a contract, by what each contract pays if it fills: micro-dollars, the price for a
+bid and 1 dollar less the price for an ask. No level is empty."""
 
-class Sums(NamedTuple):
-    """Open orders of one market added up. What an order pays if it fills whole is its price for a
-    bid, 1 dollar less its price for an ask."""
 
-    bids: int = 0  # hundredths of a contract
-    asks: int = 0
-    bids_paid: int = 0  # micro-dollars times hundredths: divided once, at the end
-    asks_paid: int = 0
-    bid_top: int = 0  # the dearest of them, micro-dollars a contract
-    ask_top: int = 0
+class Asked(NamedTuple):
+    """What open orders of one market ask for."""
 
-    def plus(self, other: "Sums") -> "Sums":
-        return Sums(
-            self.bids + other.bids,
-            self.asks + other.asks,
-            self.bids_paid + other.bids_paid,
-            self.asks_paid + other.asks_paid,
-            max(self.bid_top, other.bid_top),
-            max(self.ask_top, other.ask_top),
+    bids: Levels = {}
+    asks: Levels = {}
+
+    def with_order(self, side: OrderSide, price: int, count: int) -> "Asked":
+        """One order more; with a negative count, one less."""
+        return self.plus(
+            Asked({price: count}) if side == "bid" else Asked({}, {DOLLAR - price: count})
         )
 
-
-NOTHING_OPEN: Final = Sums()
-
-
-def sums_of(side: OrderSide, price: int, count: int) -> Sums:
-    """One order, as sums."""
-    if side == "bid":
-        return Sums(count, 0, price * count, 0, price, 0)
-    paid = DOLLAR - price
-    return Sums(0, count, 0, paid * count, 0, paid)
+    def plus(self, other: "Asked") -> "Asked":
+        return Asked(_merged(self.bids, other.bids), _merged(self.asks, other.asks))
 
 
-def worst_case(held: Position | None, open: Sums) -> Money:
-    """The most that a market can still cost whichever of the open orders fill, fees apart.
+NOTHING_ASKED: Final = Asked()
 
-    It never grows by a fill. What opens on the side that is held adds to what that cost; what
-    opens on the other side closes first, and only the rest of it costs anything (at most as if
-    that were the dearest of it). What was realized on the way is no exposure any more.
+
+def _merged(one: Levels, other: Levels) -> Levels:
+    if not one or not other:
+        return one or other
+    merged = dict(one)
+    for paid, count in other.items():
+        merged[paid] = merged.get(paid, 0) + count
+        if not merged[paid]:
+            del merged[paid]
+    return merged
+
+
+def worst_case(held: Position | None, asked: Asked) -> Money:
+    """The most that a market can still cost, fees apart, whichever open orders fill and however
+    it ends. It never grows by a fill.
+
+    Either what is held ends worthless, and all that was asked for on its side fills and does,
+    too. Or it ends the other way: then the orders of the other side cost what they pay, less what
+    is held brings. A contract that is closed brings what the closing order pays, where that is
+    less: what it has earned then is realized, and makes up for nothing any more.
     """
     count = 0 if held is None else int(held.position)
     spent = 0 if held is None else int(held.cost) * CONTRACT
-    if count >= 0:
-        same, over = spent + open.bids_paid, open.asks - count
-        other = min(open.asks_paid, over * open.ask_top)
-    else:
-        same, over = spent + open.asks_paid, open.bids + count
-        other = min(open.bids_paid, over * open.bid_top)
+    mine, others = (asked.bids, asked.asks) if count >= 0 else (asked.asks, asked.bids)
+    same = spent + sum(paid * n for paid, n in mine.items())
+    other = sum(paid * n for paid, n in others.items())
+    left = whole = abs(count)
+    brings = whole * DOLLAR - spent  # of all that is held, if it wins
+    for paid in sorted(others) if whole else ():
+        if not left or paid * whole >= brings:
+            break
+        closed = min(others[paid], left)
+        other, left = other - paid * closed, left - closed
+    if left:
+        other -= brings * left // whole
     return Money(max(-(-max(same, other) // CONTRACT), 0))  # rounded up
 
 
 class _Market:
-    """The open orders of one market, by key, and their sums."""
+    """The open orders of one market, by key, and what they ask for."""
 
-    __slots__ = ("asks", "asks_paid", "bids", "bids_paid", "orders", "prices", "unsettled")
+    __slots__ = ("asks", "bids", "levels", "orders", "unsettled")
 
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self.unsettled: dict[str, Order] = {}
-        self.bids = self.asks = self.bids_paid = self.asks_paid = 0  # as in Sums
-        self.prices: dict[OrderSide, dict[int, int]] = {"bid": {}, "ask": {}}  # orders at each
+        self.bids = self.asks = 0  # hundredths of a contract
+        self.levels: dict[OrderSide, dict[int, int]] = {"bid": {}, "ask": {}}  # as in Asked
 
     def add(self, key: str, order: Order, sign: int) -> None:
         count, price = sign * int(order.remaining), int(order.price)
+        levels = self.levels[order.side]
         if order.side == "bid":
-            self.bids += count
-            self.bids_paid += count * price
+            self.bids, paid = self.bids + count, price
         else:
-            self.asks += count
-            self.asks_paid += count * (DOLLAR - price)
-        prices = self.prices[order.side]
-        prices[price] = prices.get(price, 0) + sign
-        if not prices[price]:
-            del prices[price]
+            self.asks, paid = self.asks + count, DOLLAR - price
+        levels[paid] = levels.get(paid, 0) + count
+        if not levels[paid]:
+            del levels[paid]
         if sign > 0:
             self.orders[key] = order
             if order.state in UNSETTLED:
@@ -95,17 +102,11 @@ class _Market:
             del self.orders[key]
             self.unsettled.pop(key, None)
 
-    def sums(self, leaving: str = "") -> Sums:
-        own = self.orders.get(leaving)
-        found = Sums(self.bids, self.asks, self.bids_paid, self.asks_paid)
-        bids, asks = set(self.prices["bid"]), set(self.prices["ask"])
-        if own is not None:
-            more = sums_of(own.side, int(own.price), int(own.remaining))
-            found = Sums(*(all - its for all, its in zip(found, more, strict=True)))
-            if self.prices[own.side][int(own.price)] == 1:  # no other stands where it does
-                (bids if own.side == "bid" else asks).discard(int(own.price))
-        top, bottom = max(bids, default=0), min(asks, default=DOLLAR)
-        return found._replace(bid_top=top, ask_top=DOLLAR - bottom)
+    def asked(self, leaving: str = "") -> Asked:
+        own, found = self.orders.get(leaving), Asked(self.levels["bid"], self.levels["ask"])
+        if own is None:
+            return found
+        return found.with_order(own.side, int(own.price), -int(own.remaining))
 
 
 class OpenOrders:
@@ -154,18 +155,19 @@ class OpenOrders:
         """Markets that have open orders."""
         return self._markets.keys()
 
-    def sums(self, ticker: str, leaving: str = "") -> Sums:
-        """The open orders of a market, added up; all but the one under the key `leaving`."""
+    def asked(self, ticker: str, leaving: str = "") -> Asked:
+        """What the open orders of a market ask for; all but the one under the key `leaving`."""
         market = self._markets.get(ticker)
-        return NOTHING_OPEN if market is None else market.sums(leaving)
+        return NOTHING_ASKED if market is None else market.asked(leaving)
 
     def best(self, ticker: str, side: OrderSide) -> Price | None:
         """The highest bid or the lowest ask among the open orders of a market."""
         market = self._markets.get(ticker)
-        prices = None if market is None else market.prices[side]
-        if not prices:
+        levels = None if market is None else market.levels[side]
+        if not levels:
             return None
-        return Price(max(prices) if side == "bid" else min(prices))
+        paid = max(levels)  # for an ask the dearest is the lowest price
+        return Price(paid if side == "bid" else DOLLAR - paid)
 
     def reduces(self, ticker: str, side: OrderSide, count: int, held: int, key: str) -> bool:
         """Whether an order could only close what is held, even if every open one on its side

@@ -176,6 +176,7 @@ BOOK_LAG_MAX: Final = 1 * SECOND  # what the stream says comes later: the book i
 BOOK_AGAIN: Final = 250 * MS  # an order refused for its book is worth another try after this
 RATE_WINDOW: Final = 1 * SECOND  # of the limit on orders a second
 SAME_ORDERS_KEPT: Final = 20_000  # terms of orders that passed, for the window on the same one
+TIGHTENINGS_MAX: Final = 16  # of the brakes, that wait for the disk
 MONEY_FRESH: Final = 5 * SECOND  # an order is refused by a balance read at most so long ago
 EVIDENCE_MAX: Final = 500  # entries in one answer about an order
 EVIDENCE_LOOKED_MAX: Final = 20_000  # entries looked at for it: their ids may only begin alike

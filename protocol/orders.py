@@ -120,8 +120,8 @@ class Orders:
             "" if known is None else known.order_id,
             fact.ticker,
             fact.side,
-            fact.price,
-            fact.count,
+            fact.price if known is None else known.price,
+            fact.count if known is None else known.count,
             fact.time_in_force,
             "intended" if known is None else known.state,
             NOTHING if known is None else known.filled,
@@ -178,8 +178,11 @@ class Orders:
             )
         order = self._adopt(order, fact.order_id)
         filled = Count(max(order.filled, fact.filled))
-        stale = fact.updated_at < order.updated_at
+        stale, newer = fact.updated_at < order.updated_at, fact.updated_at > order.updated_at
         order = replace(order, filled=filled, updated_at=max(order.updated_at, fact.updated_at))
+        if newer and fact.status == "resting":  # somebody may have amended it
+            whole = Count(max(fact.filled + fact.remaining, filled))
+            order = replace(order, price=fact.price, count=whole)
         if stale or order.state in ENDED:  # a listing may still say resting after a cancel
             return self._keep(self._settle(order, order.state))
         state = lifecycle.after(order.state, lifecycle.seen_as(fact.status))

@@ -86,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     follow = add("follow", _follow, "say what the stream follows, or have it follow more or less")
     follow.add_argument("action", nargs="?", choices=("list", "add", "remove"), default="list")
     follow.add_argument("wish", nargs="*", help="TICKER, event:, series:, *, trade:* or ticker:*")
+    brakes = add("brakes", _brakes, "say which limits hold, or make some of them tighter")
+    brakes.add_argument("limit", nargs="*", help="NAME=VALUE, as in [brakes] (docs/RISK.md)")
     ask = add("ask", _ask, "read something of the exchange, or list what can be read")
     ask.add_argument("read", nargs="?", default="", help="its name in docs/API.md")
     ask.add_argument("parameter", nargs="*", help="NAME=VALUE; a list has commas")
@@ -241,6 +243,12 @@ def _confirm_restore(arguments: argparse.Namespace) -> int:
 
 def _follow(arguments: argparse.Namespace) -> int:
     from supervisor.follow import run
+
+    return run(arguments)
+
+
+def _brakes(arguments: argparse.Namespace) -> int:
+    from supervisor.brakes import run
 
     return run(arguments)
 

@@ -15,6 +15,7 @@ from actors.api import exchange
 from actors.api.bodies import Problem, decoded, unfit
 from actors.api.exchange import AskExchange
 from protocol import topics, wishes
+from protocol.brakes import UNSAID, Brakes, said
 from protocol.facts import OrderSide, TimeInForce
 from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
@@ -90,9 +91,15 @@ class Confirm(Struct, frozen=True):
     confirmed_by: str
 
 
+class SetBrakes(Struct, frozen=True):
+    """Tighter limits; with none said, which there are."""
+
+    brakes: Brakes
+
+
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
-    | SetHalt | PressPanic | Confirm | AskExchange
+    | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
 )  # fmt: skip
 
 
@@ -122,6 +129,7 @@ class _ConfirmBody(Struct, frozen=True, forbid_unknown_fields=True):
 _ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
 _order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit)
 _reason_body = msgspec.json.Decoder(_ReasonBody)
+_brakes_body = msgspec.json.Decoder(Brakes, dec_hook=decode_unit)
 _confirm_body = msgspec.json.Decoder(_ConfirmBody)
 _follow_body = msgspec.json.Decoder(_FollowBody)
 
@@ -277,6 +285,19 @@ def _follow(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> 
     return SetFollow(found.add, found.remove)
 
 
+def _limits(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    return SetBrakes(UNSAID)
+
+
+def _tighten(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    found = decoded(_brakes_body, body, "invalid_brakes")
+    if isinstance(found, Problem):
+        return found
+    if not said(found):
+        return Problem(422, "invalid_brakes", "no limit to tighten is named")
+    return SetBrakes(found)
+
+
 def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
     found = decoded(_confirm_body, body, "invalid_confirmed_by")
     if isinstance(found, Problem):
@@ -298,6 +319,7 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/halt": {"POST": ("trade", _reason(lambda text: SetHalt(True, text)))},
     "/v1/resume": {"POST": ("trade", _reason(lambda text: SetHalt(False, text)))},
     "/v1/panic": {"POST": ("trade", _reason(PressPanic))},
+    "/v1/brakes": {"GET": ("read", _limits), "POST": ("trade", _tighten)},
     "/v1/restore/confirm": {"POST": ("trade", _confirm)},
     **{pattern: {"GET": ("read", exchange.look)} for pattern in exchange.PATTERNS},
 }

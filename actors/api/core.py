@@ -19,6 +19,7 @@ from actors.api.asks import (
     GetStatus,
     Place,
     PressPanic,
+    SetBrakes,
     SetFollow,
     SetHalt,
 )
@@ -54,6 +55,7 @@ from protocol.messages import (
     Panic,
     Resume,
     System,
+    TightenBrakes,
 )
 from protocol.pulse import Identity, Pulse, Vitals
 from protocol.recall import recalled
@@ -185,6 +187,9 @@ class Api:
                 return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
             case AskExchange(inquire=inquire):
                 return self._wait(now, at, id, ask, "gateway", f"inquiry:{id}", inquire)
+            case SetBrakes(brakes=brakes):
+                letter = f"brakes:{id}"
+                return self._wait(now, at, id, ask, "gateway", letter, TightenBrakes(brakes))
             case GetFollow():
                 return self._wait(now, at, id, ask, "stream", f"follow:{id}", Follow())
             case SetFollow(add=add, remove=remove):

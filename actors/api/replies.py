@@ -13,6 +13,7 @@ from protocol.messages import (
     AnyMessage,
     BookAnswer,
     BookedFill,
+    BrakesAnswer,
     CancelAnswer,
     FollowAnswer,
     HaltAnswer,
@@ -77,6 +78,12 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
             return booked(id, ask, body, at)
         case InquiryAnswer():
             return looked(id, body)
+        case BrakesAnswer(saved=False, reason=reason):
+            return refuse(id, Problem(503, "brakes_not_saved", reason, retry_after_ms=1_000))
+        case BrakesAnswer(reason=reason) if reason:
+            return refuse(id, Problem(422, "brakes_refused", reason))
+        case BrakesAnswer():
+            return Reply(id, 200, as_json(body))
         case FollowAnswer(reason=reason) if reason:
             return refuse(id, Problem(422, "follow_refused", reason))
         case FollowAnswer(wishes=wishes, markets=markets, live=live, left_out=left_out):

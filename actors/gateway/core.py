@@ -33,9 +33,11 @@ from actors.gateway.reconcile import KEY, Reconciler
 from actors.gateway.restore import Restores
 from actors.gateway.sweeper import KEY as PANIC
 from actors.gateway.tickets import Tickets
+from actors.gateway.tightening import LimitsSaved, Tightening
 from protocol import topics
 from protocol.account import Meaning
-from protocol.brakes import WIDE, Limits
+from protocol.brakes import UNSAID, WIDE, Limits, tightest
+from protocol.brakes import Brakes as Tightened
 from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import answers
@@ -74,12 +76,14 @@ from protocol.messages import (
     Refused,
     Resume,
     System,
+    TightenBrakes,
 )
 from protocol.pulse import Identity, Pulse, Vitals
 
 
 class Gateway:
-    """The core. `latch` is what the halt latch said at boot, `limits` are those of the brakes."""
+    """The core. `latch` is what the halt latch said at boot, `limits` are those of the
+    brakes by the settings, `kept` is what was tightened in former lives."""
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class Gateway:
         dice: random.Random,
         latch: Latch = NO_LATCH,
         limits: Limits = WIDE,
+        kept: Tightened = UNSAID,
     ) -> None:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
@@ -97,7 +102,10 @@ class Gateway:
         self._markets = Markets(self._desk)
         self._books = Books(self._outbox)
         self._cash = Cash(self._desk, self._wants_balance)
-        self._brakes = Brakes(limits, self._markets, self._exposures, self._books, self._cash)
+        self._brakes = Brakes(
+            tightest(limits, kept), self._markets, self._exposures, self._books, self._cash
+        )
+        self._tightening = Tightening(self._desk, self._brakes, self._exposures, kept)
         self._door = Door(self._desk, tickets, self._markets, self._brakes, self.closed)
         self.orders = Orders(self._desk, tickets, self._markets, self._door)
         self._cancels = Cancels(self._desk, self.orders, self._markets)
@@ -197,6 +205,8 @@ class Gateway:
                 return self._ended(now, cause.at, cause)
             case Proved():
                 return self._inquiries.proved(now, cause.at, cause)
+            case LimitsSaved():
+                return self._tightening.saved(cause)
             case HaltSaved():
                 return self._halts.saved(now, cause.at, cause)
             case LatchSeen(latch=latch):
@@ -276,6 +286,8 @@ class Gateway:
                 return self._inquiries.ask(now, at, asker, letter.body)
             case Halt() | Resume() | Panic():
                 return self._halts.asked(now, at, asker, letter.body)
+            case TightenBrakes(brakes=wanted):
+                return self._tightening.ask(at, asker, wanted)
             case ConfirmRestore(confirmed_by=confirmed_by):
                 return self._restores.confirm(now, at, asker, confirmed_by)
         refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")

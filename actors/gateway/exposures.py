@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from protocol.account import Account, Meaning
-from protocol.exposure import NOTHING_OPEN, OpenOrders, Sums, sums_of, worst_case
+from protocol.exposure import NOTHING_ASKED, Asked, OpenOrders, worst_case
 from protocol.facts import OrderSide
 from protocol.messages import Balance, Order, PlaceOrder
 from protocol.units import Money, Price
@@ -75,7 +75,7 @@ class Exposures:
             self.release(id)
 
     def _sum(self, ticker: str) -> None:
-        before, after = self._worst.get(ticker, 0), int(self._worst_with(ticker, NOTHING_OPEN))
+        before, after = self._worst.get(ticker, 0), int(self._worst_with(ticker, NOTHING_ASKED))
         self.total = Money(self.total + after - before)
         if after and not before:
             insort(self._tickers, ticker)
@@ -86,13 +86,13 @@ class Exposures:
         else:
             self._worst.pop(ticker, None)
 
-    def _worst_with(self, ticker: str, more: Sums, leaving: str = "") -> Money:
+    def _worst_with(self, ticker: str, more: Asked, leaving: str = "") -> Money:
         account = self._account
-        open = self._promises.sums(ticker, leaving).plus(more)
+        asked = self._promises.asked(ticker, leaving).plus(more)
         if account is None:
-            return worst_case(None, open)
+            return worst_case(None, asked)
         held = account.position(ticker)
-        return worst_case(held, open.plus(account.at_risk(ticker, leaving)))
+        return worst_case(held, asked.plus(account.at_risk(ticker, leaving)))
 
     # What is asked of it
 
@@ -122,16 +122,19 @@ class Exposures:
         already, because it was promised or is in the account."""
         ticker = order.ticker
         if self._counted(order):
-            without = self._worst_with(ticker, NOTHING_OPEN, order.client_order_id)
+            without = self._worst_with(ticker, NOTHING_ASKED, order.client_order_id)
             return without, self.market(ticker)
-        more = sums_of(order.side, int(order.price), int(order.count))
+        more = NOTHING_ASKED.with_order(order.side, int(order.price), int(order.count))
         return self.market(ticker), self._worst_with(ticker, more)
 
+    @property
+    def open(self) -> int:
+        """How many orders are open or on their way."""
+        return len(self._promises) + (0 if self._account is None else len(self._account.open))
+
     def open_without(self, order: PlaceOrder) -> int:
-        """How many orders are open or on their way, this one apart."""
-        account = self._account
-        count = len(self._promises) + (0 if account is None else len(account.open))
-        return count - self._counted(order)
+        """The same, this one apart."""
+        return self.open - self._counted(order)
 
     def best(self, ticker: str, side: OrderSide) -> Price | None:
         """The highest bid or the lowest ask of ours in a market."""

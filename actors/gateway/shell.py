@@ -14,6 +14,7 @@ from actors.gateway.desk import MakeCall
 from actors.gateway.halt import SaveHalt
 from actors.gateway.inquiries import Prove, prove
 from actors.gateway.latch import LatchKeeper
+from actors.gateway.tightening import LimitsSaved, SaveLimits
 from actors.gateway.wire import Wire
 from protocol import brakes
 from protocol.config import Settings
@@ -22,6 +23,7 @@ from protocol.machine import Cause, Effect
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
 from protocol.runtime.latch import LatchFile
+from protocol.runtime.limits import LimitsFile
 from protocol.runtime.loop import Loop, wall
 from protocol.runtime.process import generation, next_epoch
 
@@ -29,7 +31,7 @@ from protocol.runtime.process import generation, next_epoch
 async def serve(settings: Settings) -> int:
     """Run until asked to stop. Returns the exit code."""
     limits = brakes.limits(settings.brakes, settings.exchange.environment == "live", "settings")
-    latch = LatchFile(settings.var_dir)
+    latch, tightened = LatchFile(settings.var_dir), LimitsFile(settings.var_dir)
     keeper = LatchKeeper(latch)
     wire = Wire(settings, latch.stopped)
     identity = Identity(
@@ -40,7 +42,9 @@ async def serve(settings: Settings) -> int:
     bus.hear("ledger.pub", ["ledger ", "mark "])
     bus.hear("system.pub", ["system "])
     bus.hear("stream.pub", ["mark "])
-    core = Gateway(identity, time.monotonic_ns(), random.Random(), keeper.known, limits)
+    core = Gateway(
+        identity, time.monotonic_ns(), random.Random(), keeper.known, limits, tightened.read()
+    )
 
     def told(cause: Cause | None) -> None:
         if cause is not None:
@@ -55,6 +59,11 @@ async def serve(settings: Settings) -> int:
             case Prove():
                 proof = prover.submit(lambda: prove(effect, wall()))
                 proof.add_done_callback(lambda done: told(done.result()))
+            case SaveLimits(number=number, limits=wanted):
+                writing = saver.submit(tightened.write, wanted)
+                writing.add_done_callback(
+                    lambda done: told(LimitsSaved(wall(), number, done.result()))
+                )
             case SaveHalt():
                 work = saver.submit(keeper.save, effect)
                 work.add_done_callback(lambda done: told(done.result()))

@@ -21,6 +21,7 @@ from protocol.messages.account import (
 )
 from protocol.messages.commands import (
     AcquireTokens,
+    BrakesAnswer,
     CancelAnswer,
     CancelOrder,
     ConfirmRestore,
@@ -43,6 +44,7 @@ from protocol.messages.commands import (
     ReconcileAnswer,
     RestoreAnswer,
     Resume,
+    TightenBrakes,
     TokensAnswer,
 )
 from protocol.messages.health import (
@@ -138,6 +140,8 @@ AnyMessage = (
     | DoubtRequest
     | DoubtAnswer
     | AcquireTokens
+    | TightenBrakes
+    | BrakesAnswer
     | TokensAnswer
     | ConfirmRestore
     | RestoreAnswer
@@ -160,6 +164,7 @@ AnyMessage = (
 )
 
 __all__ = [
+    "BrakesAnswer",
     "AccountAnswer",
     "AccountRequest",
     "AccountState",
@@ -233,6 +238,7 @@ __all__ = [
     "Resume",
     "Signal",
     "System",
+    "TightenBrakes",
     "TokensAnswer",
     "Trade",
 ]

@@ -4,10 +4,11 @@ from typing import Literal
 
 import msgspec
 
+from protocol.brakes import UNSAID, Brakes, Limits
 from protocol.facts import OrderSide, TimeInForce
 from protocol.messages.account import Order
 from protocol.messages.message import Message
-from protocol.units import Count, Price
+from protocol.units import Count, Money, Price
 
 
 class PlaceOrder(Message, frozen=True):
@@ -98,6 +99,27 @@ class HaltAnswer(Message, frozen=True):
     """Whether trading is halted now, and why; `saved` unless that could not be put on disk."""
 
     halted: bool
+    reason: str = ""
+    saved: bool = True
+
+
+class TightenBrakes(Message, frozen=True):
+    """Asks for tighter limits; with none said, which hold now. They last over restarts."""
+
+    brakes: Brakes = UNSAID
+
+
+class BrakesAnswer(Message, frozen=True):
+    """The limits that hold, and what they are held against.
+
+    `reason` says why nothing was changed. `saved` is false if a change could not be put on disk:
+    then it holds in this life of the gateway only.
+    """
+
+    limits: Limits
+    tightened: tuple[str, ...] = ()  # those that somebody has tightened while it ran
+    exposure: Money = Money(0)  # what the account can lose at worst, fees apart
+    open_orders: int = 0  # resting, unknown and on their way
     reason: str = ""
     saved: bool = True
 

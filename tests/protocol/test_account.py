@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from protocol.account import Account
 from protocol.errors import RemoteProtocolError
@@ -272,3 +273,38 @@ def test_a_restore_means_nothing_for_orders_and_money() -> None:
 def test_whoever_confirms_a_restore_it_is_one_confirmation() -> None:
     assert essence(RestoreConfirmed("r1", "alice")) == essence(RestoreConfirmed("r1", "bob"))
     assert essence(LedgerRestored("r1", 1, 9)) != essence(LedgerRestored("r1", 2, 9))
+
+
+def shown(price: int, filled: int, remaining: int, updated_at: int) -> OrderSeen:
+    return OrderSeen(
+        "o1", "c1", T, "bid", Price(price), "resting", Count(1_000), Count(filled),
+        Count(remaining), updated_at,
+    )  # fmt: skip
+
+
+def test_an_order_that_somebody_amended_has_the_price_and_the_size_that_it_is_shown_with() -> None:
+    before = (intended(), OrderAccepted("c1", "o1", Count(0), Count(1_000)))
+    account = fold(*before, shown(600_000, 0, 1_500, 5))
+    order = account.order("c1")
+    assert order is not None
+    assert (order.price, order.count, order.remaining) == (600_000, 1_500, 1_500)
+    assert account.exposure(T) == 9_000_000
+    late = fold(*before, shown(600_000, 0, 1_500, 5), shown(560_000, 0, 1_000, 4))
+    assert late.order("c1") == replace(order, n=4), "an older sighting changes nothing"
+
+
+def test_an_order_that_was_decreased_is_executed_by_what_is_left_of_it() -> None:
+    account = fold(
+        intended(), OrderAccepted("c1", "o1", Count(0), Count(1_000)),
+        fill("t1", 300), shown(560_000, 300, 100, 5), fill("t2", 100),
+    )  # fmt: skip
+    order = account.order("c1")
+    assert order is not None
+    assert (order.state, order.count, order.filled, order.remaining) == ("executed", 400, 400, 0)
+
+
+def test_an_intent_that_is_told_late_does_not_undo_what_the_exchange_has_shown() -> None:
+    account = fold(shown(600_000, 0, 1_500, 5), intended())
+    order = account.order("c1")
+    assert order is not None
+    assert (order.price, order.count, order.state) == (600_000, 1_500, "resting")

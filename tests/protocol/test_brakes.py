@@ -60,7 +60,7 @@ def test_real_money_without_any_limit() -> None:
         ('order_cost = "1e9"', "'1e9' is not an amount"),
         ('order_cost = "nan"', "'nan' is not an amount"),
         ("orders_per_second = 3", "unknown field `orders_per_second`"),
-        ('self_cross = "no"', "Expected `bool`, got `str` - at `$.brakes.self_cross`"),
+        ('self_cross = "no"', "Expected `bool | null`, got `str` - at `$.brakes.self_cross`"),
     ],
 )
 def test_a_limit_that_can_not_be(line: str, text: str) -> None:

@@ -1,5 +1,7 @@
 """Worst cases kept as orders and fills come, against the same added up anew after each step."""
 
+import math
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import given, settings
@@ -54,10 +56,11 @@ def worst(account: Account, promised: dict[str, PlaceOrder], ticker: str) -> int
     }
     mine, others = ("bid", "ask") if held >= 0 else ("ask", "bid")
     same = spent + sum(p * c for p, c in paid[mine])
-    over = sum(c for _, c in paid[others]) - abs(held)
-    top = max((p for p, _ in paid[others]), default=0)
-    other = min(sum(p * c for p, c in paid[others]), over * top)
-    return max(-(-max(same, other) // 100), 0)
+    one_by_one = sorted(Fraction(p) for p, c in paid[others] for _ in range(c))
+    brings = DOLLAR - Fraction(spent, abs(held)) if held else Fraction(0)
+    closers = [*one_by_one[: abs(held)], *[Fraction(DOLLAR)] * (abs(held) - len(one_by_one))]
+    other = sum(one_by_one) - sum(min(p, brings) for p in closers)
+    return max(math.ceil(max(same, other) / 100), 0)
 
 
 class Story:
