@@ -166,7 +166,7 @@ class Brakes:
             ("account_exposure", self._exposures.beside(order.ticker)),
         ):
             if others + after > getattr(self.limits, name):
-                what = f"with it {name.partition('_')[0]} could lose"
+                what = f"with it the {name.partition('_')[0]} could lose"
                 return self._above(name, "count", Money(others + after), what)
         return None
 
@@ -197,11 +197,13 @@ class Brakes:
     def _remember(self, now: int, order: PlaceOrder) -> None:
         if not self.limits.same_order_ms:
             return
-        terms = _terms(order)
+        terms, over = _terms(order), now - self.limits.same_order_ms * MS
         self._same.pop(terms, None)
         self._same[terms] = now, order.client_order_id
-        if len(self._same) > SAME_ORDERS_KEPT:
-            del self._same[next(iter(self._same))]
+        oldest = next(iter(self._same))
+        while self._same[oldest][0] <= over or len(self._same) > SAME_ORDERS_KEPT:
+            del self._same[oldest]
+            oldest = next(iter(self._same))
 
 
 def _paid_a_contract(order: PlaceOrder) -> Price:

@@ -5,6 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actors.gateway.books import Books
+from actors.gateway.brakes import Brakes
+from actors.gateway.cash import Cash
+from actors.gateway.desk import Desk
+from actors.gateway.exposures import Exposures
+from actors.gateway.markets import Markets
 from actors.gateway.passes import digest_of
 from protocol.brakes import WIDE, Limits
 from protocol.envelope import Letter, Outbox
@@ -240,6 +246,22 @@ def test_the_same_order_again() -> None:
     assert refused(placed(scene, order("d")))[0] == "same_order"
     scene.beat().pass_time(101 * MS)
     assert placed(scene, order("e")) is None
+
+
+def test_the_same_order_is_remembered_for_the_whole_window_at_any_rate() -> None:
+    outbox = Outbox("gateway", 7)
+    desk, exposures, now = Desk(outbox, 0), Exposures(), SECOND
+    wide = limits(same_order_ms=60_000, orders_a_second=1_000)
+    cash = Cash(desk, lambda now: None)
+    brakes = Brakes(wide, Markets(desk), exposures, Books(outbox), cash)
+    for i in range(30_000):
+        now += MS
+        other = replace(order(f"n{i}"), count=Count(100 + i))
+        assert brakes.reserve(now, other) is None
+        exposures.release(other.client_order_id)
+    again = brakes.reserve(now + MS, replace(order("again"), count=Count(100)))
+    assert again is not None, "30 s ago is within 60 s"
+    assert (again.code, again.limit, again.value) == ("same_order", "60000", "30000")
 
 
 # The second look
