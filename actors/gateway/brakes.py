@@ -156,9 +156,7 @@ class Brakes:
 
     def _exposure(self, now: int, order: PlaceOrder) -> Flaw | None:
         """An order that makes nothing worse passes, also where a limit is overdrawn already."""
-        before, after = self._exposures.without_and_with(order)
-        if after <= before:
-            return None
+        after = self._exposures.market_with(order)
         event = self._markets.event(order.ticker)
         for name, others in (
             ("market_exposure", 0),
@@ -166,6 +164,8 @@ class Brakes:
             ("account_exposure", self._exposures.beside(order.ticker)),
         ):
             if others + after > getattr(self.limits, name):
+                if after <= self._exposures.market_without(order):
+                    return None
                 what = f"with it the {name.partition('_')[0]} could lose"
                 return self._above(name, "count", Money(others + after), what)
         return None

@@ -117,15 +117,19 @@ class Exposures:
         among = ticker == event_ticker or ticker.startswith(f"{event_ticker}-")
         return Money(self.event(event_ticker) - (self.market(ticker) if among else 0))
 
-    def without_and_with(self, order: PlaceOrder) -> tuple[Money, Money]:
-        """What the order's market can still cost without it, and with it. It may be counted
-        already, because it was promised or is in the account."""
-        ticker = order.ticker
+    def market_with(self, order: PlaceOrder) -> Money:
+        """What the order's market can still cost with it. It may be counted already, because it
+        was promised or is in the account."""
         if self._counted(order):
-            without = self._worst_with(ticker, NOTHING_ASKED, order.client_order_id)
-            return without, self.market(ticker)
+            return self.market(order.ticker)
         more = NOTHING_ASKED.with_order(order.side, int(order.price), int(order.count))
-        return self.market(ticker), self._worst_with(ticker, more)
+        return self._worst_with(order.ticker, more)
+
+    def market_without(self, order: PlaceOrder) -> Money:
+        """The same without it."""
+        if self._counted(order):
+            return self._worst_with(order.ticker, NOTHING_ASKED, order.client_order_id)
+        return self.market(order.ticker)
 
     @property
     def open(self) -> int:

@@ -146,7 +146,7 @@ class Story:
     def _check(self, order: PlaceOrder) -> None:
         """Without an order and with it: as if it were not there, and as if it were promised."""
         id = order.client_order_id
-        without, with_it = self.exposures.without_and_with(order)
+        without, with_it = self.exposures.market_without(order), self.exposures.market_with(order)
         booked = self.account.order(id)
         others = {k: v for k, v in self.promised.items() if k != id}
         if booked is None:
