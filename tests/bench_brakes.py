@@ -22,7 +22,7 @@ from actors.gateway.passes import Pass
 from protocol.account import Account
 from protocol.brakes import WIDE
 from protocol.envelope import Outbox
-from protocol.exposure import NOTHING_OPEN, sums_of, worst_case
+from protocol.exposure import NOTHING_ASKED, worst_case
 from protocol.facts import Fill, OrderAccepted, OrderIntended
 from protocol.kalshi import calls
 from protocol.kalshi.answers import BalanceBody, MarketRow, PriceRange, ShardBalance
@@ -142,13 +142,13 @@ class Bench:
     def added_up_anew(self, order: PlaceOrder, call: calls.Call) -> object:
         """The exposure alone, as one writes it first: all open orders, twice."""
         for _ in range(2):
-            sums = dict.fromkeys((p.ticker for p in self.account.positions()), NOTHING_OPEN)
+            asked = dict.fromkeys((p.ticker for p in self.account.positions()), NOTHING_ASKED)
             for o in self.account.open_orders():
-                more = sums_of(o.side, int(o.price), int(o.remaining))
-                sums[o.ticker] = sums.get(o.ticker, NOTHING_OPEN).plus(more)
-            more = sums_of(order.side, int(order.price), int(order.count))
-            sums[order.ticker] = sums.get(order.ticker, NOTHING_OPEN).plus(more)
-            total = sum(worst_case(self.account.position(t), s) for t, s in sums.items())
+                before = asked.get(o.ticker, NOTHING_ASKED)
+                asked[o.ticker] = before.with_order(o.side, int(o.price), int(o.remaining))
+            before = asked.get(order.ticker, NOTHING_ASKED)
+            asked[order.ticker] = before.with_order(order.side, int(order.price), int(order.count))
+            total = sum(worst_case(self.account.position(t), a) for t, a in asked.items())
             assert total <= LIMITS.account_exposure
         return call
 
