@@ -8,7 +8,7 @@ is older than what the stream already said); the fold ends in the same place.
 from msgspec.structs import replace
 
 from protocol.errors import RemoteProtocolError
-from protocol.exposure import OpenOrders
+from protocol.exposure import Asked, OpenOrders, worst_case
 from protocol.facts import (
     BalanceSeen,
     CashDiffers,
@@ -200,9 +200,19 @@ class Account:
     def exposure(self, ticker: str) -> Money:
         """The most that a market can still cost if every open order fills, fees apart.
 
-        Resting, intended and unknown orders are open. See `OpenOrders.exposure`.
+        Resting, intended and unknown orders are open. See `worst_case`.
         """
-        return self._orders.open.exposure(ticker, self._holdings.positions.get(ticker))
+        return worst_case(self._holdings.positions.get(ticker), self.at_risk(ticker))
+
+    def tickers_at_risk(self) -> set[str]:
+        """Markets in which something is, or was, held, and all in which something may fill."""
+        open_now = {*self.open.tickers(), *self._orders.due.tickers()}
+        return open_now.union(self._holdings.positions)
+
+    def at_risk(self, ticker: str, leaving: str = "") -> Asked:
+        """All of a market that may still fill, or has and is not booked; without the open order
+        under the key `leaving`."""
+        return self.open.asked(ticker, leaving).plus(self._orders.due.asked(ticker))
 
     def adds_risk(
         self, ticker: str, side: OrderSide, count: Count, client_order_id: str = ""
@@ -215,7 +225,8 @@ class Account:
         """
         if ticker in self._holdings.differs:
             return True
-        held = int(self._holdings.position(ticker).position)
+        held, due = int(self._holdings.position(ticker).position), self._orders.due.asked(ticker)
+        held += sum(due.bids.values()) if side == "bid" else -sum(due.asks.values())
         return not self._orders.open.reduces(ticker, side, int(count), held, client_order_id)
 
     # The fold

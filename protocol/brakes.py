@@ -11,11 +11,15 @@ from msgspec import Struct
 from msgspec.structs import asdict, fields, replace
 
 from protocol.errors import ConfigError
-from protocol.limits import COUNT_MAX, MONEY_MAX, OPEN_ORDERS_MAX
+from protocol.limits import COUNT_MAX, MONEY_MAX, OPEN_ORDERS_MAX, SAME_ORDERS_KEPT
 from protocol.units import DOLLAR, Count, Money, Price, format_count, format_money, format_price
 
 ORDERS_A_SECOND_MAX: Final = 1_000
 SAME_ORDER_MS_MAX: Final = 60_000
+
+assert SAME_ORDERS_KEPT > ORDERS_A_SECOND_MAX * (SAME_ORDER_MS_MAX // 1_000 + 1), (
+    "the same order is known for the whole window at any rate"
+)
 
 
 class Brakes(Struct, frozen=True, forbid_unknown_fields=True):

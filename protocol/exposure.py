@@ -169,10 +169,6 @@ class OpenOrders:
         paid = max(levels)  # for an ask the dearest is the lowest price
         return Price(paid if side == "bid" else DOLLAR - paid)
 
-    def exposure(self, ticker: str, held: Position | None) -> Money:
-        """As `worst_case`, with every open order of the market."""
-        return worst_case(held, self.asked(ticker))
-
     def reduces(self, ticker: str, side: OrderSide, count: int, held: int, key: str) -> bool:
         """Whether an order could only close what is held, even if every open one on its side
         fills first. `key` is its own, if it is among them already."""

@@ -48,9 +48,11 @@ class Orders:
         self.withdrawn = dict(state.withdrawn)
         self.filled_at_cancel = dict(state.filled_at_cancel)
         self.open = OpenOrders()
+        self.due = OpenOrders()  # what was told to be filled, and is not booked: as if open
         for order in state.orders:
             self._orders[key_of(order)] = order
             self.open.put(key_of(order), None, order)
+            self._expect(key_of(order), order)
         self._find_owners()
 
     def get(self, key: str) -> Order | None:
@@ -223,9 +225,22 @@ class Orders:
             order = self._own(key, order)
         self._orders[key] = order
         self.open.put(key, before, order)
+        self._expect(key, order)
         if len(self._orders) > ORDERS_KEPT:
             self._forget()
         return order
+
+    def _expect(self, key: str, order: Order) -> None:
+        """An answer, a sighting or a cancel may tell of fills that are not booked yet: until they
+        are, that part is neither open nor held. Of an order whose intent is on record all fills
+        will come; of others they may lie before the ledger began."""
+        told = max(int(order.filled), int(self.filled_at_cancel.get(order.order_id, 0)))
+        missing = told - int(self.filled_by.get(order.order_id, 0)) if order.body_hash else 0
+        before = self.due.get(order.ticker, key)
+        if missing <= 0 and before is None:
+            return
+        part = replace(order, state="resting", remaining=Count(missing)) if missing > 0 else None
+        self.due.put(key, before, part)
 
     def _own(self, key: str, order: Order) -> Order:
         """Note whose the exchange's id is. Two of ours under one id can't be: it is flagged."""
@@ -263,6 +278,7 @@ class Orders:
         finished = [key for key, order in self._orders.items() if order.state in FINISHED]
         for key in finished[: max(len(self._orders) - ORDERS_KEPT * 9 // 10, 0)]:
             order = self._orders.pop(key)
+            self.due.put(key, self.due.get(order.ticker, key), None)
             self.filled_by.pop(order.order_id, None)
             self.filled_at_cancel.pop(order.order_id, None)
         self._find_owners()

@@ -14,7 +14,14 @@ from typing import Any
 import zmq
 
 from protocol.messages import BookDelta, Trade
-from tests import bench_budget, bench_ledger, bench_limiter, bench_orders, bench_stream
+from tests import (
+    bench_brakes,
+    bench_budget,
+    bench_ledger,
+    bench_limiter,
+    bench_orders,
+    bench_stream,
+)
 from tests.bench_ledger import row, show
 from tests.engine.running import ROOT, Engine
 
@@ -106,7 +113,14 @@ def main() -> None:
         row("frame received to subscriber", frames, "ms", "twice the bare hop"),
         row("memory, PSS of actors and runners", [pss], "MB", "300 MB"),
     ]
-    for part in (bench_stream, bench_orders, bench_budget, bench_limiter, bench_ledger):
+    for part in (
+        bench_stream,
+        bench_orders,
+        bench_budget,
+        bench_limiter,
+        bench_brakes,
+        bench_ledger,
+    ):
         rows += part.measure()
     show(rows)
     print(f"in {time.monotonic() - began:.0f} s")

@@ -156,9 +156,7 @@ class Brakes:
 
     def _exposure(self, now: int, order: PlaceOrder) -> Flaw | None:
         """An order that makes nothing worse passes, also where a limit is overdrawn already."""
-        before, after = self._exposures.without_and_with(order)
-        if after <= before:
-            return None
+        after = self._exposures.market_with(order)
         event = self._markets.event(order.ticker)
         for name, others in (
             ("market_exposure", 0),
@@ -166,7 +164,9 @@ class Brakes:
             ("account_exposure", self._exposures.beside(order.ticker)),
         ):
             if others + after > getattr(self.limits, name):
-                what = f"with it {name.partition('_')[0]} could lose"
+                if after <= self._exposures.market_without(order):
+                    return None
+                what = f"with it the {name.partition('_')[0]} could lose"
                 return self._above(name, "count", Money(others + after), what)
         return None
 
@@ -197,11 +197,13 @@ class Brakes:
     def _remember(self, now: int, order: PlaceOrder) -> None:
         if not self.limits.same_order_ms:
             return
-        terms = _terms(order)
+        terms, over = _terms(order), now - self.limits.same_order_ms * MS
         self._same.pop(terms, None)
         self._same[terms] = now, order.client_order_id
-        if len(self._same) > SAME_ORDERS_KEPT:
-            del self._same[next(iter(self._same))]
+        oldest = next(iter(self._same))
+        while self._same[oldest][0] <= over or len(self._same) > SAME_ORDERS_KEPT:
+            del self._same[oldest]
+            oldest = next(iter(self._same))
 
 
 def _paid_a_contract(order: PlaceOrder) -> Price:

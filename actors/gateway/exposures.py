@@ -1,7 +1,8 @@
 """What each market, each event and the whole account can still cost at worst.
 
 Every resting, intended and unknown order counts as if it filled whole; and so does an order that
-has passed the brakes and is not in the account yet. Sums are kept as orders and fills come, so a
+has passed the brakes and is not in the account yet, and one whose fills were told and are not
+booked yet. Sums are kept as orders and fills come, so a
 question costs the same however many orders there are.
 """
 
@@ -32,11 +33,10 @@ class Exposures:
         """From now on it is this account: all is added up anew."""
         self._account = account
         self._worst, self._tickers, self.total = {}, [], Money(0)
-        held = set() if account is None else {p.ticker for p in account.positions()}
-        rests = set() if account is None else set(account.open.tickers())
+        at_risk = set() if account is None else account.tickers_at_risk()
         for id in list(self._promised):
             self._shown(id)
-        for ticker in held | rests | set(self._promises.tickers()):
+        for ticker in at_risk | set(self._promises.tickers()):
             self._sum(ticker)
 
     def changed(self, account: Account, meanings: Iterable[Meaning]) -> None:
@@ -92,7 +92,7 @@ class Exposures:
         if account is None:
             return worst_case(None, asked)
         held = account.position(ticker)
-        return worst_case(held, asked.plus(account.open.asked(ticker, leaving)))
+        return worst_case(held, asked.plus(account.at_risk(ticker, leaving)))
 
     # What is asked of it
 
@@ -117,15 +117,19 @@ class Exposures:
         among = ticker == event_ticker or ticker.startswith(f"{event_ticker}-")
         return Money(self.event(event_ticker) - (self.market(ticker) if among else 0))
 
-    def without_and_with(self, order: PlaceOrder) -> tuple[Money, Money]:
-        """What the order's market can still cost without it, and with it. It may be counted
-        already, because it was promised or is in the account."""
-        ticker = order.ticker
+    def market_with(self, order: PlaceOrder) -> Money:
+        """What the order's market can still cost with it. It may be counted already, because it
+        was promised or is in the account."""
         if self._counted(order):
-            without = self._worst_with(ticker, NOTHING_ASKED, order.client_order_id)
-            return without, self.market(ticker)
+            return self.market(order.ticker)
         more = NOTHING_ASKED.with_order(order.side, int(order.price), int(order.count))
-        return self.market(ticker), self._worst_with(ticker, more)
+        return self._worst_with(order.ticker, more)
+
+    def market_without(self, order: PlaceOrder) -> Money:
+        """The same without it."""
+        if self._counted(order):
+            return self._worst_with(order.ticker, NOTHING_ASKED, order.client_order_id)
+        return self.market(order.ticker)
 
     @property
     def open(self) -> int:

@@ -13,6 +13,7 @@ from protocol.facts import (
     Fill,
     OrderAbsent,
     OrderAccepted,
+    OrderCanceled,
     OrderIntended,
     OrderSeen,
     OrderUnknown,
@@ -80,6 +81,24 @@ def test_unsettled_orders_are_found_by_market() -> None:
         ([fill(1_000), intended("c1", "ask", 3_000, 600_000)], "8"),
         # It closes with a loss of 3, and then the other 20 can cost 16
         ([fill(1_000), intended("c1", "ask", 3_000, 200_000)], "19"),
+        # Told to be filled, and not booked: neither open nor held, and still at stake
+        ([intended("c1", "bid", 1_000), OrderAccepted("c1", "x", Count(1_000), Count(0))], "5"),
+        (
+            [
+                intended("c1", "bid", 1_000),
+                OrderAccepted("c1", "o", Count(1_000), Count(0)),
+                fill(1_000),
+            ],
+            "5",
+        ),
+        (
+            [
+                intended("c1", "bid", 1_000),
+                rests("c1", 1_000),
+                OrderCanceled("o-c1", "c1", Count(400)),
+            ],
+            "3",
+        ),
     ],
 )
 def test_the_worst_case_of_a_market(facts: list[AnyFact], dollars: str) -> None:
@@ -165,6 +184,13 @@ def test_no_way_of_filling_and_settling_costs_more(
     assert account.exposure(T) >= -(-worst // CONTRACT)
 
 
+def test_what_is_due_reduces_nothing_until_it_is_booked() -> None:
+    account = take(Account(), fill(500), intended("c1", "ask", 300))
+    take(account, OrderAccepted("c1", "x", Count(300), Count(0)))
+    assert not account.adds_risk(T, "ask", Count(200))
+    assert account.adds_risk(T, "ask", Count(201)), "300 of the 500 are sold already"
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ANY_FACT, max_size=30), st.integers(0, 30))
 def test_the_index_is_what_the_orders_make_it(facts: list[AnyFact], cut: int) -> None:
@@ -186,12 +212,22 @@ def test_the_index_is_what_the_orders_make_it(facts: list[AnyFact], cut: int) ->
         for order in orders:
             if order.state in AT_RISK:
                 left[order.side] += order.remaining
-        held = account.position(ticker).position
+        held, due = account.position(ticker).position, due_by_side(account, ticker)
         for side, against in (("bid", -held), ("ask", held)):
-            free = against - left[side]
+            free = against - left[side] - due[side]
             assert account.adds_risk(ticker, side, Count(1)) == (  # type: ignore[arg-type]
                 free < 1 or ticker in account.differs
             )
+
+
+def due_by_side(account: Account, ticker: str) -> dict[str, int]:
+    """What orders with an intent were told to have filled, less what is booked of it."""
+    state, due = account.state(), {"bid": 0, "ask": 0}
+    for order in state.orders:
+        if order.ticker == ticker and order.body_hash:
+            told = max(order.filled, state.filled_at_cancel.get(order.order_id, 0))
+            due[order.side] += max(told - state.filled_by.get(order.order_id, 0), 0)
+    return due
 
 
 # Two of ours under one id of the exchange: it can't be

@@ -5,10 +5,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actors.gateway.books import Books
+from actors.gateway.brakes import Brakes
+from actors.gateway.cash import Cash
+from actors.gateway.desk import Desk
+from actors.gateway.exposures import Exposures
+from actors.gateway.markets import Markets
 from actors.gateway.passes import digest_of
 from protocol.brakes import WIDE, Limits
 from protocol.envelope import Letter, Outbox
-from protocol.facts import Fill, OrderAccepted, OrderIntended, OrderUnknown
+from protocol.facts import Fill, OrderAccepted, OrderCanceled, OrderIntended, OrderUnknown
 from protocol.limits import MS, SECOND
 from protocol.machine import Answered, Effect, Heard, Tell
 from protocol.messages import (
@@ -129,6 +135,29 @@ def test_what_a_market_can_lose_counts_what_is_held_rests_and_is_unknown() -> No
     assert placed(scene, order("d", "0.80", side="ask")) is None, "it can only make less of it"
 
 
+def test_what_the_answer_says_is_filled_counts_before_the_fill_is_booked() -> None:
+    filled = [
+        intent("r", "KXA-2", "bid", "0.90", "10"),
+        OrderAccepted("r", "x", Count(1_000), Count(0)),
+    ]
+    scene = ready(limits(account_exposure=Money(12_000_000)), *filled)
+    assert refused(placed(scene, order("a", "0.31"))) == ("account_exposure", "12.0000", "12.1000")
+    booked = fill("KXA-2", "bid", "0.90", "10")
+    scene.told_by_stream(replace(booked, order_id="x", client_order_id="r"))
+    assert refused(placed(scene, order("b", "0.31")))[2] == "12.1000", "no more than before"
+    assert placed(scene, order("c", "0.30")) is None
+
+
+def test_what_a_cancel_shows_to_be_filled_counts_before_the_fill_is_booked() -> None:
+    rests = [
+        intent("r", "KXA-2", "bid", "0.90", "10"),
+        OrderAccepted("r", "x", Count(0), Count(1_000)),
+    ]
+    scene = ready(limits(account_exposure=Money(12_000_000)), *rests)
+    scene.told_by_stream(OrderCanceled("x", "r", Count(400)))
+    assert refused(placed(scene, order("a", "0.67"))) == ("account_exposure", "12.0000", "12.1000")
+
+
 def test_what_is_unknown_counts_as_if_it_filled() -> None:
     lost = [intent("u", "KXA-2", "bid", "0.90", "10"), OrderUnknown("u", "silence")]
     scene = ready(limits(account_exposure=Money(12_000_000)), *lost)
@@ -217,6 +246,22 @@ def test_the_same_order_again() -> None:
     assert refused(placed(scene, order("d")))[0] == "same_order"
     scene.beat().pass_time(101 * MS)
     assert placed(scene, order("e")) is None
+
+
+def test_the_same_order_is_remembered_for_the_whole_window_at_any_rate() -> None:
+    outbox = Outbox("gateway", 7)
+    desk, exposures, now = Desk(outbox, 0), Exposures(), SECOND
+    wide = limits(same_order_ms=60_000, orders_a_second=1_000)
+    cash = Cash(desk, lambda now: None)
+    brakes = Brakes(wide, Markets(desk), exposures, Books(outbox), cash)
+    for i in range(30_000):
+        now += MS
+        other = replace(order(f"n{i}"), count=Count(100 + i))
+        assert brakes.reserve(now, other) is None
+        exposures.release(other.client_order_id)
+    again = brakes.reserve(now + MS, replace(order("again"), count=Count(100)))
+    assert again is not None, "30 s ago is within 60 s"
+    assert (again.code, again.limit, again.value) == ("same_order", "60000", "30000")
 
 
 # The second look

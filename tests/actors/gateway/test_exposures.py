@@ -35,7 +35,7 @@ steps = st.lists(
     st.tuples(
         st.sampled_from(
             ["promise", "release", "intended", "accepted", "unknown", "denied", "absent", "fill",
-             "canceled", "seen", "settled", "restart"],
+             "canceled", "seen", "settled", "restart", "told"],
         ),
         ids, tickers, sides, prices, counts,
     ),
@@ -49,6 +49,12 @@ def worst(account: Account, promised: dict[str, PlaceOrder], ticker: str) -> int
     held, spent = int(position.position), int(position.cost) * 100
     open_now = [(o.ticker, o.side, o.price, o.remaining) for o in account.open_orders()]
     open_now += [(o.ticker, o.side, o.price, o.count) for o in promised.values()]
+    state = account.state()
+    for o in state.orders:
+        told = max(o.filled, state.filled_at_cancel.get(o.order_id, 0))
+        due = told - state.filled_by.get(o.order_id, 0)
+        if o.body_hash and due > 0:
+            open_now.append((o.ticker, o.side, o.price, Count(due)))
     rests = [(side, int(price), int(count)) for t, side, price, count in open_now if t == ticker]
     paid = {
         "bid": [(p, c) for s, p, c in rests if s == "bid"],
@@ -95,6 +101,9 @@ class Story:
                 )
             case "accepted":
                 self.tell(OrderAccepted(id, f"x{i}", Count(0), order.count))
+            case "told":
+                part = Count(min(count, order.count))
+                self.tell(OrderAccepted(id, f"x{i}", part, Count(order.count - part)))
             case "unknown":
                 self.tell(OrderUnknown(id, "silence"))
             case "denied":
@@ -102,7 +111,7 @@ class Story:
             case "absent":
                 self.tell(OrderAbsent(id, "two listings"))
             case "canceled":
-                self.tell(OrderCanceled(f"x{i}", id, order.count))
+                self.tell(OrderCanceled(f"x{i}", id, Count(min(count, order.count))))
             case "fill":
                 part = Count(min(count, order.count))
                 self.tell(
@@ -137,7 +146,7 @@ class Story:
     def _check(self, order: PlaceOrder) -> None:
         """Without an order and with it: as if it were not there, and as if it were promised."""
         id = order.client_order_id
-        without, with_it = self.exposures.without_and_with(order)
+        without, with_it = self.exposures.market_without(order), self.exposures.market_with(order)
         booked = self.account.order(id)
         others = {k: v for k, v in self.promised.items() if k != id}
         if booked is None:
