@@ -95,6 +95,7 @@ class OrderSeen(Fact, frozen=True):
     filled: Count
     remaining: Count
     updated_at: int  # milliseconds: the exchange's coarsest form, so both roads give one id
+    terms: bool = False  # price and size are to be taken over: it may have been amended
 
 
 class OrderCanceled(Fact, frozen=True):
@@ -234,7 +235,7 @@ AnyFact = (
 # What one road knows and the other does not; it does not make two reports of a fact differ.
 _INCIDENTAL: dict[type, dict[str, object]] = {
     Fill: {"exchange_at": 0, "client_order_id": ""},
-    OrderSeen: {"client_order_id": ""},
+    OrderSeen: {"client_order_id": "", "terms": False},
     OrderIntended: {"asked_by": ""},
     OrderWithdrawn: {"reason": ""},
     OrderDenied: {"reason": ""},

@@ -120,8 +120,8 @@ class Orders:
             "" if known is None else known.order_id,
             fact.ticker,
             fact.side,
-            fact.price if known is None else known.price,
-            fact.count if known is None else known.count,
+            fact.price,
+            fact.count,
             fact.time_in_force,
             "intended" if known is None else known.state,
             NOTHING if known is None else known.filled,
@@ -180,7 +180,7 @@ class Orders:
         filled = Count(max(order.filled, fact.filled))
         stale, newer = fact.updated_at < order.updated_at, fact.updated_at > order.updated_at
         order = replace(order, filled=filled, updated_at=max(order.updated_at, fact.updated_at))
-        if newer and fact.status == "resting":  # somebody may have amended it
+        if fact.terms and newer and fact.status == "resting":
             whole = Count(max(fact.filled + fact.remaining, filled))
             order = replace(order, price=fact.price, count=whole)
         if stale or order.state in ENDED:  # a listing may still say resting after a cancel

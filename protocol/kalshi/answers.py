@@ -61,6 +61,7 @@ class OrderRow(Struct, frozen=True):
             self.status,
             *counts,
             since_1970(self.last_update_time or self.created_time) // 1_000,
+            terms=True,
         )
 
 

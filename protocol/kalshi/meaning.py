@@ -200,6 +200,7 @@ def order_seen(body: UserOrderBody) -> OrderSeen | None:
         status,
         *counts,
         _updated_ms(body),
+        terms=True,
     )
 
 

@@ -278,7 +278,7 @@ def test_whoever_confirms_a_restore_it_is_one_confirmation() -> None:
 def shown(price: int, filled: int, remaining: int, updated_at: int) -> OrderSeen:
     return OrderSeen(
         "o1", "c1", T, "bid", Price(price), "resting", Count(1_000), Count(filled),
-        Count(remaining), updated_at,
+        Count(remaining), updated_at, True,
     )  # fmt: skip
 
 
@@ -301,10 +301,3 @@ def test_an_order_that_was_decreased_is_executed_by_what_is_left_of_it() -> None
     order = account.order("c1")
     assert order is not None
     assert (order.state, order.count, order.filled, order.remaining) == ("executed", 400, 400, 0)
-
-
-def test_an_intent_that_is_told_late_does_not_undo_what_the_exchange_has_shown() -> None:
-    account = fold(shown(600_000, 0, 1_500, 5), intended())
-    order = account.order("c1")
-    assert order is not None
-    assert (order.price, order.count, order.state) == (600_000, 1_500, "resting")

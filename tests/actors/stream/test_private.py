@@ -113,6 +113,7 @@ def test_each_fact_is_told_until_it_is_on_record() -> None:
             Count(100),
             Count(400),
             1_782_873_105_308,
+            True,
         ),
     ]
     letters = scene.letters(Append)
