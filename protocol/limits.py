@@ -149,6 +149,9 @@ PANIC_ANSWER: Final = 3 * SECOND  # whoever asked hears "running" after this, an
 PANIC_FRESH: Final = 5 * SECOND  # asked again so soon after its end, it is the same panic
 HALT_ASKERS_MAX: Final = 64  # who waits for a halt or a panic, and whom we told of it
 LATCH_LOOK: Final = 50 * MS  # how often the halt latch is looked at: others may write it
+ARMING_MIN: Final = 1 * SECOND  # an arming for the real exchange, at least
+ARMING_USUAL: Final = 12 * 60 * MINUTE  # if nobody says for how long
+ARMING_MAX: Final = 24 * 60 * MINUTE
 TOKENS_VALID: Final = 1 * SECOND  # tokens granted to a program are to be spent within this
 ACQUIRES_MAX: Final = 1_000  # programs' wishes for tokens that wait
 REFUSALS_KEPT: Final = 10_000  # orders refused at the door: the same letter gets the same answer
@@ -305,5 +308,6 @@ assert SILENCE_MAX < QUIET_PROBE + PROBE_MAX < 5 * SECOND, "a dead subscription,
 assert LATE_CALM < LATE_MAX < LATE_CURE
 assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert PAUSE_ANSWER < PAUSE_LOOK
+assert ARMING_MIN < ARMING_USUAL < ARMING_MAX
 assert BLOCK_BYTES + LETTER_BYTES_MAX < BLOCK_BYTES_MAX, "what is written can be read"
 assert DRAIN_MAX < 5 * SECOND

@@ -23,6 +23,11 @@ LEDGER_COMMANDS = {
     "adopt": "tell the ledger that the key in the settings is a new one of the same account",
 }
 RECORD = "record the exchange's frames, as they come, into files that can be played again"
+ARMING_COMMANDS = {
+    "register-key": "say of the key in the settings which exchange it is for",
+    "arm": "let orders leave for the real exchange, until a time or the engine's end",
+    "disarm": "let no order leave for the real exchange from now on",
+}
 STOP_COMMANDS = {
     "halt": "no new order from now on, until somebody resumes",
     "resume": "lift a halt",
@@ -104,11 +109,23 @@ def _parser() -> argparse.ArgumentParser:
         stop.add_argument("--reason", required=by_default is None, default=by_default)
         if name == "panic":
             stop.add_argument("--timeout", type=float, default=0.0, help="give up after seconds")
+    _add_arming({name: add(name, _arming, text) for name, text in ARMING_COMMANDS.items()})
     for name, text in {**LEDGER_COMMANDS, "record": RECORD}.items():
         commands.add_parser(name, help=text)  # for the list only: main hands these over
     add("setup", _setup, "make the folders, keys and tokens that the profile needs")
     add("preflight", _preflight, "say what would keep the processes from starting")
     return parser
+
+
+def _add_arming(commands: dict[str, argparse.ArgumentParser]) -> None:
+    for name, command in commands.items():
+        command.set_defaults(name=name)
+    register = commands["register-key"]
+    which = register.add_mutually_exclusive_group(required=True)
+    which.add_argument("--live", dest="environment", action="store_const", const="live")
+    which.add_argument("--demo", dest="environment", action="store_const", const="demo")
+    register.add_argument("key_id", nargs="?", help="typed again (asked for if not)")
+    commands["arm"].add_argument("--for", dest="duration", help="30s, 90m, 12h (12h, at most 24h)")
 
 
 def _module(name: str) -> list[str]:
@@ -152,11 +169,15 @@ def _setup(arguments: argparse.Namespace) -> int:
 def _preflight(arguments: argparse.Namespace) -> int:
     from protocol.errors import ConfigError
     from protocol.runtime.process import LockHeld, load_settings
+    from supervisor.arming import notes
     from supervisor.setup import check
 
     os.umask(0o077)
     try:
-        check(load_settings(), NAMES)
+        settings = load_settings()
+        check(settings, NAMES)
+        for line in notes(settings):
+            print(line)
     except ConfigError as e:
         print(f"sidecar: {e}", file=sys.stderr)
         return MISCONFIGURED
@@ -265,6 +286,12 @@ def _stop(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
+def _arming(arguments: argparse.Namespace) -> int:
+    from supervisor.arming import run
+
+    return run(arguments)
+
+
 def _detail(body: bytes) -> str:
     """What a problem+json says, or the beginning of whatever else it is."""
     try:
@@ -275,12 +302,14 @@ def _detail(body: bytes) -> str:
 
 def _table(status: dict[str, Any]) -> list[str]:
     from supervisor.books import summary
+    from supervisor.page import armed
 
     lines = [f"healthy  {'yes' if status['healthy'] else 'no'}", f"gate     {status['gate']}"]
     lines += [f"         {reason}" for reason in status["reasons"]]
     if status["processes"].get("gateway", {}).get("counters", {}).get("restore_unconfirmed"):
         lines.append("         a restore waits for you: sidecar confirm-restore")
     hold = status["processes"].get("gateway", {}).get("counters", {}).get("hold_ms", 0)
+    lines += [f"         {line}" for line in armed(status["processes"])]
     if hold:
         lines.append(f"         creates are held for {-(-hold // 1000)} s more, after a cancel-all")
     lines += ["", *(f"{'+' if on else '-'} {flag}" for flag, on in status["flags"].items()), ""]

@@ -70,10 +70,12 @@ class Runner(Struct, frozen=True):
 
 
 class RunnersRead(Cause, frozen=True):
-    """The runners' files, by process, and the halt latch."""
+    """The runners' files, by process, the halt latch, and why no order may leave for the real
+    exchange."""
 
     runners: dict[str, Runner]
     latch: Latch = NO_LATCH
+    disarmed: str = ""
 
 
 class Declare(Effect, frozen=True):
@@ -101,6 +103,7 @@ class Supervisor:
         self._others = others
         self._runners: Mapping[str, Runner] = {}
         self._latch = NO_LATCH
+        self._disarmed = ""
         self._followers = Followers()
         self._said: tuple[bool, str, tuple[str, ...], dict[str, bool]] | None = None
         self._gate_at = 0
@@ -110,8 +113,8 @@ class Supervisor:
         match cause:
             case Started() | Elapsed() | Heard() | Answered():
                 pass
-            case RunnersRead(runners=runners, latch=latch):
-                self._runners, self._latch = runners, latch
+            case RunnersRead(runners=runners, latch=latch, disarmed=disarmed):
+                self._runners, self._latch, self._disarmed = runners, latch, disarmed
             case Asked(letter=letter, sender=sender):
                 effects += self._hear(now, cause.at, sender, letter)
             case Stopping():
@@ -220,6 +223,8 @@ class Supervisor:
             reasons.append("read-only: the exchange can't be reached, the ledger is served")
         if self._latch.halted or (present["gateway"] and self._flag("gateway", "halted")):
             reasons.append(f"gateway: halted{_why(self._latch, at)}")
+        if self._disarmed:
+            reasons.append(f"gateway: disarmed: {self._disarmed}")
         return System(
             healthy,
             "closed" if reasons else "open",

@@ -3,6 +3,7 @@
 import html
 from typing import Any
 
+from protocol.latch import moment
 from supervisor.books import summary
 from supervisor.followers import trouble
 
@@ -36,6 +37,7 @@ def render(status: dict[str, Any]) -> str:
     said = list(status["reasons"])
     if status["processes"].get("gateway", {}).get("counters", {}).get("restore_unconfirmed"):
         said.append("a restore waits for you: sidecar confirm-restore")
+    said += armed(status["processes"])
     hold = status["processes"].get("gateway", {}).get("counters", {}).get("hold_ms", 0)
     if hold:
         said.append(f"creates are held for {-(-hold // 1000)} s more, after a cancel-all")
@@ -60,6 +62,12 @@ def render(status: dict[str, Any]) -> str:
 <footer>As of {html.escape(status["as_of"])} · <code>/status.json</code> · <code>/readyz</code>
 </footer></body></html>
 """
+
+
+def armed(processes: dict[str, Any]) -> list[str]:
+    """A line if orders leave for the real exchange: until when."""
+    until = processes.get("gateway", {}).get("counters", {}).get("armed_until", 0)
+    return [f"live is armed until {moment(until * 1_000_000)}"] if until else []
 
 
 def _followers(followers: dict[str, Any]) -> str:

@@ -32,6 +32,7 @@ BACKOFF_MAX_S: Final = 10.0
 GRACE_S: Final = 4.0  # from SIGTERM to SIGKILL; honcho kills at 5
 PARENT_CHECK_S: Final = 1.0
 PR_SET_PDEATHSIG: Final = 1
+BOOT_BYTES: Final = 16
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
@@ -86,7 +87,8 @@ class Runner:
         descriptor = os.open(self._path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        boot = os.urandom(BOOT_BYTES).hex()  # see boot_of in protocol/runtime/process.py
+        os.pwrite(descriptor, f"{os.getpid()}\n{boot}\n".encode(), 0)
         return descriptor
 
     def _spawn(self, lock: int) -> None:

@@ -16,6 +16,7 @@ from protocol.config import Settings
 from protocol.limits import MS, SECOND
 from protocol.machine import Effect
 from protocol.messages import System
+from protocol.runtime.arming import ArmingFiles
 from protocol.runtime.bus import Bus
 from protocol.runtime.http import is_local, listen, server
 from protocol.runtime.latch import LatchFile
@@ -61,7 +62,8 @@ async def _read_runners(settings: Settings, loop: Loop) -> None:
                     runners[name] = msgspec.json.decode(file.read(), type=Runner)
             except (FileNotFoundError, msgspec.DecodeError):
                 continue  # no runner, or none of ours: the heartbeat alone speaks
-        loop.feed(RunnersRead(wall(), runners, latch.read()))
+        disarmed = ArmingFiles(settings).why_not()  # anew: the gateway may have another boot
+        loop.feed(RunnersRead(wall(), runners, latch.read(), disarmed))
         await asyncio.sleep(RUNNERS_INTERVAL / SECOND)
 
 

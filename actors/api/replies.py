@@ -40,7 +40,7 @@ NOT_NOW = frozenset(
     {"halted", "gate_closed", "account_stale", "busy", "stopping", "not_recorded", "unreachable"}
     | {"withdrawn", "rest_not_ready", "restore_unconfirmed", "cancel_all_hold"}
     | {"unresolved_order", "market_not_read", "exchange_paused"}
-    | {"book_not_live", "balance_not_read", "orders_a_second"}
+    | {"book_not_live", "balance_not_read", "orders_a_second", "disarmed"}
 )
 
 

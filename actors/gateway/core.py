@@ -7,6 +7,7 @@ and whatever may leave does, most urgent first.
 import random
 
 from actors.gateway.acquire import Acquires
+from actors.gateway.arming import ArmingSeen, Arms
 from actors.gateway.audits import KEY as AUDIT
 from actors.gateway.audits import Audits
 from actors.gateway.books import Books
@@ -36,6 +37,7 @@ from actors.gateway.tickets import Tickets
 from actors.gateway.tightening import LimitsSaved, Tightening
 from protocol import topics
 from protocol.account import Meaning
+from protocol.arming import Live
 from protocol.brakes import UNSAID, WIDE, Limits, tightest
 from protocol.brakes import Brakes as Tightened
 from protocol.envelope import Envelope, Letter, Outbox
@@ -82,8 +84,11 @@ from protocol.pulse import Identity, Pulse, Vitals
 
 
 class Gateway:
-    """The core. `latch` is what the halt latch said at boot, `limits` are those of the
-    brakes by the settings, `kept` is what was tightened in former lives."""
+    """The core. `latch` is what the halt latch said at boot, `limits` are those of the brakes by
+    the settings, `kept` is what was tightened in former lives.
+
+    `live` says how it stands with orders for the real exchange; None if this is another one.
+    """
 
     def __init__(
         self,
@@ -93,6 +98,7 @@ class Gateway:
         latch: Latch = NO_LATCH,
         limits: Limits = WIDE,
         kept: Tightened = UNSAID,
+        live: Live | None = None,
     ) -> None:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
@@ -118,6 +124,7 @@ class Gateway:
         self._restores = Restores(self._desk)
         self._acquires = Acquires(self._desk)
         self._halts = Halts(self._desk, now, latch)
+        self._arms = Arms(live)
         self._gate = Gate()
         self._stopping = False
         self._alarm_at: int | None = None
@@ -192,7 +199,7 @@ class Gateway:
     def _take(self, now: int, cause: Cause) -> list[Effect]:
         match cause:
             case Started():
-                return self._halts.started(now, cause.at)
+                return [*self._halts.started(now, cause.at), *self._arms.started()]
             case Elapsed():
                 return []
             case Heard(envelope=envelope):
@@ -211,6 +218,8 @@ class Gateway:
                 return self._halts.saved(now, cause.at, cause)
             case LatchSeen(latch=latch):
                 return self._halts.seen(now, cause.at, latch)
+            case ArmingSeen(live=live):
+                return self._arms.seen(live)
             case Stopping():
                 self._stopping = True
                 return []
@@ -237,9 +246,9 @@ class Gateway:
 
     def closed(self, now: int) -> Closed | None:
         """Why no new risk may be taken now; None if it may."""
-        halted = self._halts.closed(now)
-        if halted is not None:
-            return halted
+        stopped = self._stopped(now)
+        if stopped is not None:
+            return stopped
         if self._stopping:
             return "stopping", "the gateway is stopping", 0
         if not self._reads.rest_ready:
@@ -251,6 +260,10 @@ class Gateway:
             return "gate_closed", why, 0
         why = self._desk.ledger.why_not(now)
         return ("account_stale", why, 0) if why else None
+
+    def _stopped(self, now: int) -> Closed | None:
+        """The same, of what the wire asks itself: also what waits for tokens is refused for it."""
+        return self._halts.closed(now) or self._arms.closed()
 
     def _no_tokens(self, now: int) -> tuple[str, str]:
         """Why programs get no tokens now, for reads and for writes; "" if they do."""
@@ -310,7 +323,7 @@ class Gateway:
 
     def _hold_back(self, now: int, at: int) -> list[Effect]:
         """While no order may leave, those that wait for tokens are refused and draw none."""
-        stopped = self._halts.closed(now)
+        stopped = self._stopped(now)
         return [] if stopped is None else self.orders.deny_queued(now, at, *stopped)
 
     def _leave(self, now: int, at: int) -> list[Effect]:
@@ -422,6 +435,6 @@ class Gateway:
         extra |= {"cancels_open": self._cancels.open, "differences": self._reconciler.differences}
         extra["orders_lost"] = len(self._reconciler.lost)
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
-        extra |= self._halts.counters(now)
+        extra |= self._halts.counters(now) | self._arms.counters()
         extra |= self._desk.ledger.counters()
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

@@ -29,6 +29,7 @@ from protocol.machine import Cause, Effect, Report
 from protocol.messages import Halt, HaltAnswer, Panic, PanicAnswer, Refused, Resume
 
 STOPPED = "halted: "  # how a call begins its reason that the latch kept from leaving
+DISARMED = "disarmed: "  # or that nobody has armed
 
 Closed = tuple[str, str, int]  # code, text, and after how many ms it is worth another try
 
@@ -276,11 +277,12 @@ class Halts:
         return effects
 
     def order_ended(self, now: int, ended: Ended) -> Closed | None:
-        """An order's call has ended. Why it was not sent, if the latch kept it."""
+        """An order's call has ended. Why it was not sent, if the latch or the arming kept it."""
         if isinstance(ended, CallFailed) and not ended.sent:
-            if not ended.reason.startswith(STOPPED):
-                return None
-            return "halted", ended.reason.removeprefix(STOPPED), 0
+            for kept in (STOPPED, DISARMED):
+                if ended.reason.startswith(kept):
+                    return kept.removesuffix(": "), ended.reason.removeprefix(kept), 0
+            return None
         self._sweeper.order_ended(now, ended)
         return None
 

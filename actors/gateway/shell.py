@@ -7,6 +7,7 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from actors.gateway.arming import ArmingSeen
 from actors.gateway.books import Listen
 from actors.gateway.callers import Callers
 from actors.gateway.core import Gateway
@@ -21,6 +22,7 @@ from protocol.config import Settings
 from protocol.limits import CALLS_IN_FLIGHT_MAX, LATCH_LOOK, SECOND
 from protocol.machine import Cause, Effect
 from protocol.pulse import Identity
+from protocol.runtime.arming import ArmingFiles
 from protocol.runtime.bus import Bus
 from protocol.runtime.latch import LatchFile
 from protocol.runtime.limits import LimitsFile
@@ -33,6 +35,7 @@ async def serve(settings: Settings) -> int:
     limits = brakes.limits(settings.brakes, settings.exchange.environment == "live", "settings")
     latch, tightened = LatchFile(settings.var_dir), LimitsFile(settings.var_dir)
     keeper = LatchKeeper(latch)
+    arming = ArmingFiles(settings)
     wire = Wire(settings, latch.stopped)
     identity = Identity(
         "gateway", next_epoch(settings.var_dir, "gateway"), os.getpid(), generation()
@@ -42,9 +45,9 @@ async def serve(settings: Settings) -> int:
     bus.hear("ledger.pub", ["ledger ", "mark "])
     bus.hear("system.pub", ["system "])
     bus.hear("stream.pub", ["mark "])
-    core = Gateway(
-        identity, time.monotonic_ns(), random.Random(), keeper.known, limits, tightened.read()
-    )
+    kept, live = tightened.read(), arming.news()
+    now, dice = time.monotonic_ns(), random.Random()
+    core = Gateway(identity, now, dice, keeper.known, limits, kept, live)
 
     def told(cause: Cause | None) -> None:
         if cause is not None:
@@ -70,11 +73,16 @@ async def serve(settings: Settings) -> int:
             case _:
                 raise AssertionError(f"unexpected effect: {effect}")
 
+    def armed() -> Cause | None:
+        live = arming.news()
+        return None if live is None else ArmingSeen(wall(), live)
+
     async def look() -> None:
-        """For what others write into the latch: behind our own saves, on their thread."""
+        """For what others write into the latch, or arm: behind our own saves, on their thread."""
         while True:
-            work = saver.submit(keeper.look)
-            work.add_done_callback(lambda done: told(done.result()))
+            for seen in (armed, keeper.look):
+                work = saver.submit(seen)
+                work.add_done_callback(lambda done: told(done.result()))
             await asyncio.sleep(LATCH_LOOK / SECOND)
             while not work.done():  # a slow disk: one look at a time
                 await asyncio.sleep(LATCH_LOOK / SECOND)

@@ -27,7 +27,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from actors.gateway.desk import CallAnswered, CallFailed
-from actors.gateway.halt import STOPPED
+from actors.gateway.halt import DISARMED, STOPPED
 from actors.gateway.passes import Pass
 from protocol.config import Settings, check_exchange
 from protocol.kalshi.calls import Call
@@ -41,6 +41,7 @@ from protocol.limits import (
     SECOND,
 )
 from protocol.machine import Cause
+from protocol.runtime.arming import ArmingFiles
 from protocol.runtime.loop import wall
 from protocol.runtime.process import read_private
 
@@ -51,13 +52,14 @@ ADDRESSES_KEPT: Final = 32  # made ready for the next call
 
 
 class Stopped(Exception):
-    """The halt latch keeps an order from leaving; the text says why."""
+    """The halt latch or a missing arming keeps an order from leaving; the text says which."""
 
 
 class Wire:
     """Sends signed calls: no redirects, no retries, no proxies, certificates always verified.
 
     `stopped` is asked right before the first byte of an order would leave; it says why it may not.
+    For the real exchange the arming is asked as well, whoever made this wire.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Wire:
         key_file = settings.exchange.key_file
         self._signer = Signer(settings.exchange.key_id, read_private(key_file), key_file)
         self._stopped = stopped
+        self._arming = ArmingFiles(settings)
         self._url = settings.exchange.rest_url
         self._path = urlsplit(self._url).path
         self._patience = (connect_max / SECOND, read_max / SECOND)
@@ -95,18 +98,29 @@ class Wire:
         risky = call.lane == "order" and call.writes  # its market is read in the same lane
         if risky and (passed is None or not passed.covers(call)):
             return CallFailed(wall(), id, UNPASSED, sent=False)
+        disarmed = self._arming.why_not() if risky else ""  # a key of the demo signs nothing here
+        if disarmed:
+            return CallFailed(wall(), id, f"{DISARMED}{disarmed}", sent=False)
         line = self._line()
-        line.begin(self._total_max, self._stopped if risky else str)
+        line.begin(self._total_max, self._barred if risky else str)
         try:
             status, body = self._exchange(line, call)
         except Stopped as e:
             line.hang_up()
-            return CallFailed(wall(), id, f"{STOPPED}{e}", sent=False)
+            return CallFailed(wall(), id, f"{e}", sent=False)
         except Exception as e:  # whatever it is, what counts is whether it may have been sent
             line.hang_up()
             return CallFailed(wall(), id, _brief(e, line.begun), sent=line.begun)
         line.used_at = time.monotonic_ns()
         return CallAnswered(wall(), id, status, body)
+
+    def _barred(self) -> str:
+        """What keeps an order from leaving at this moment, by its name, and why; "" if nothing."""
+        for kept, why in ((STOPPED, self._stopped), (DISARMED, self._arming.why_not)):
+            found = why()
+            if found:
+                return f"{kept}{found}"
+        return ""
 
     def _exchange(self, line: "Line", call: Call) -> tuple[int, bytes]:
         path = self._path + call.path
@@ -170,8 +184,9 @@ class Line:
         """Connect to the first of the host's addresses that answers, within `timeout` each."""
         failed: OSError = OSError("the name has no address")
         for *_, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+            place = str(address[0]), int(address[1])
             try:
-                found = socket.create_connection((str(address[0]), port), self.left(timeout))
+                found = socket.create_connection(place, self.left(timeout))
             except OSError as e:
                 failed = e
                 continue

@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import resource
+import secrets
 import stat
 import sys
 import tempfile
@@ -31,6 +32,8 @@ MISCONFIGURED: Final = 78
 
 KEY_HOLDERS: Final = frozenset({"gateway", "stream", "paper"})
 PR_SET_DUMPABLE: Final = 4  # prctl(2)
+BOOT_BYTES: Final = 16  # of chance in a boot's name
+LOCK_BYTES_MAX: Final = 100  # a pid and a boot's name
 
 Serve = Callable[[Settings], Awaitable[int]]
 
@@ -119,7 +122,8 @@ def private_folder(path: str) -> None:
 def take_lock(path: str) -> int:
     """Hold the instance lock for as long as the returned descriptor lives.
 
-    A runner that already holds it hands its descriptor down in SIDECAR_LOCK_FD. Raises LockHeld.
+    A runner that already holds it hands its descriptor down in SIDECAR_LOCK_FD. Whoever takes it
+    gives this holding a name of its own (`boot_of`). Raises LockHeld.
     """
     inherited = os.environ.pop("SIDECAR_LOCK_FD", None)
     if inherited is not None:
@@ -132,12 +136,26 @@ def take_lock(path: str) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        holder = os.pread(descriptor, 20, 0).partition(b"\n")[0].decode("ascii", "replace").strip()
         os.close(descriptor)
         raise LockHeld(f"another instance holds {path} (pid {holder or 'unknown'})") from None
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n{secrets.token_hex(BOOT_BYTES)}\n".encode(), 0)
     return descriptor
+
+
+def boot_of(lock: str) -> str:
+    """The name of the boot that holds a lock, or held it last; "" if it has none.
+
+    A boot is one holding of the lock: it lasts while a runner restarts its process, and ends with
+    the runner, thus with honcho and with the machine. A process without a runner is a boot itself.
+    """
+    try:
+        with open(lock, "rb") as file:
+            lines = file.read(LOCK_BYTES_MAX).splitlines()
+    except OSError:
+        return ""
+    return lines[1].decode("ascii", "replace") if len(lines) > 1 else ""
 
 
 def next_epoch(var_dir: str, name: str) -> int:

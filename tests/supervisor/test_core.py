@@ -55,6 +55,15 @@ def all_well() -> Scene:
     return scene
 
 
+def test_what_keeps_orders_from_the_real_exchange_closes_the_gate_and_is_said() -> None:
+    scene = all_well()
+    scene.feed(RunnersRead(0, {}, disarmed="not armed: run `sidecar arm`"))
+    assert (scene.system.healthy, scene.system.gate) == (True, "closed")
+    assert scene.system.reasons == ("gateway: disarmed: not armed: run `sidecar arm`",)
+    scene.feed(RunnersRead(0, {}))
+    assert (scene.system.gate, scene.system.reasons) == ("open", ())
+
+
 def test_at_first_nothing_is_known_and_the_gate_is_closed() -> None:
     system = Scene().system
     assert (system.healthy, system.gate) == (False, "closed")

@@ -150,9 +150,12 @@ def wire_to(folder: Path, peer: Peer | int, scheme: str = "http", **options: Any
 
 
 def certificate(folder: Path, address: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
-    """A server's context with a certificate that vouches for itself, and where that lies."""
+    """A server's context with a certificate that vouches for itself, and where that lies.
+
+    `address`: a number or a name.
+    """
     key = generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an exchange")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"exchange {address}")])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
@@ -162,9 +165,7 @@ def certificate(folder: Path, address: str = "127.0.0.1") -> tuple[ssl.SSLContex
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([_named(address)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -174,3 +175,10 @@ def certificate(folder: Path, address: str = "127.0.0.1") -> tuple[ssl.SSLContex
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file, key_file)
     return context, str(file)
+
+
+def _named(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)

@@ -12,12 +12,24 @@ from actors.gateway.desk import CallAnswered, CallFailed, MakeCall
 from actors.gateway.halt import HaltSaved, SaveHalt
 from actors.gateway.inquiries import Prove, prove
 from protocol.account import Account
+from protocol.arming import Live
 from protocol.brakes import WIDE, Limits
 from protocol.envelope import Letter, Outbox
 from protocol.kalshi.calls import Call
 from protocol.latch import NO_LATCH, Latch
 from protocol.limits import MS, SECOND
-from protocol.machine import Answer, Answered, Asked, Cause, Effect, Elapsed, Heard, Started, Tell
+from protocol.machine import (
+    Answer,
+    Answered,
+    Asked,
+    Cause,
+    Effect,
+    Elapsed,
+    Heard,
+    Report,
+    Started,
+    Tell,
+)
 from protocol.messages import (
     AccountAnswer,
     AnyMessage,
@@ -91,10 +103,12 @@ class Scene:
         listing: list[dict[str, Any]] | None = None,
         latch: Latch = NO_LATCH,
         limits: Limits = BLIND,
+        live: Live | None = None,
     ) -> None:
         self.now = SECOND
         latch = Latch(reason=halt) if halt else latch
-        self.core = Gateway(Identity("gateway", 7), self.now, random.Random(1), latch, limits)
+        identity, dice = Identity("gateway", 7), random.Random(1)
+        self.core = Gateway(identity, self.now, dice, latch, limits, live)
         self.writer = Outbox("writer", 3)
         self.supervisor = Outbox("supervisor", 4)
         self.letters = 0
@@ -107,6 +121,7 @@ class Scene:
         self.recalls: list[Letter] = []  # questions about old orders, that the story has to answer
         self.saves: list[SaveHalt] = []  # of the halt latch, that the story has to answer
         self.answers: list[AnyMessage] = []
+        self.logged: list[str] = []
         self.beats: list[AnyMessage] = []
         self.listing = listing or []
         self.hush = False  # the exchange answers no reads
@@ -139,6 +154,8 @@ class Scene:
                 self.saves.append(effect)
             case Answer(letter=letter):
                 self.answers.append(letter.body)
+            case Report(text=text):
+                self.logged.append(text)
 
     # What the surroundings say
 
