@@ -5,7 +5,9 @@ import functools
 import os
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from actors.gateway.arming import ArmingSeen
 from actors.gateway.books import Listen
@@ -34,24 +36,25 @@ async def serve(settings: Settings) -> int:
     """Run until asked to stop. Returns the exit code."""
     limits = brakes.limits(settings.brakes, settings.exchange.environment == "live", "settings")
     latch, tightened = LatchFile(settings.var_dir), LimitsFile(settings.var_dir)
-    keeper = LatchKeeper(latch)
-    arming = ArmingFiles(settings)
+    keeper, arming = LatchKeeper(latch), ArmingFiles(settings)
     wire = Wire(settings, latch.stopped)
     identity = Identity(
         "gateway", next_epoch(settings.var_dir, "gateway"), os.getpid(), generation()
     )
-    bus = Bus(settings)
-    bus.answer_on("gateway.in")
-    bus.hear("ledger.pub", ["ledger ", "mark "])
-    bus.hear("system.pub", ["system "])
-    bus.hear("stream.pub", ["mark "])
-    kept, live = tightened.read(), arming.news()
+    bus = _bus(settings)
     now, dice = time.monotonic_ns(), random.Random()
+    kept, live = tightened.read(), arming.news()
     core = Gateway(identity, now, dice, keeper.known, limits, kept, live)
 
     def told(cause: Cause | None) -> None:
         if cause is not None:
             loop.feed_from_thread(cause)
+
+    def behind(thread: ThreadPoolExecutor, work: Callable[[], Cause | None]) -> Future[Any]:
+        """Have it done, one after the other; what it returns is told."""
+        done = thread.submit(work)
+        done.add_done_callback(lambda done: told(done.result()))
+        return done
 
     def perform(effect: Effect) -> None:
         match effect:
@@ -60,16 +63,12 @@ async def serve(settings: Settings) -> int:
             case Listen(prefix=prefix, on=on):
                 bus.listen(prefix, on)
             case Prove():
-                proof = prover.submit(lambda: prove(effect, wall()))
-                proof.add_done_callback(lambda done: told(done.result()))
+                behind(prover, lambda: prove(effect, wall()))
             case SaveLimits(number=number, limits=wanted):
-                writing = saver.submit(tightened.write, wanted)
-                writing.add_done_callback(
-                    lambda done: told(LimitsSaved(wall(), number, done.result()))
-                )
+                write = functools.partial(tightened.write, wanted)
+                behind(saver, lambda: LimitsSaved(wall(), number, write()))
             case SaveHalt():
-                work = saver.submit(keeper.save, effect)
-                work.add_done_callback(lambda done: told(done.result()))
+                behind(saver, lambda: keeper.save(effect))
             case _:
                 raise AssertionError(f"unexpected effect: {effect}")
 
@@ -80,9 +79,7 @@ async def serve(settings: Settings) -> int:
     async def look() -> None:
         """For what others write into the latch, or arm: behind our own saves, on their thread."""
         while True:
-            for seen in (armed, keeper.look):
-                work = saver.submit(seen)
-                work.add_done_callback(lambda done: told(done.result()))
+            work = [behind(saver, seen) for seen in (armed, keeper.look)][-1]
             await asyncio.sleep(LATCH_LOOK / SECOND)
             while not work.done():  # a slow disk: one look at a time
                 await asyncio.sleep(LATCH_LOOK / SECOND)
@@ -95,3 +92,12 @@ async def serve(settings: Settings) -> int:
             return await loop.run()
         finally:
             looking.cancel()
+
+
+def _bus(settings: Settings) -> Bus:
+    bus = Bus(settings)
+    bus.answer_on("gateway.in")
+    bus.hear("ledger.pub", ["ledger ", "mark "])
+    bus.hear("system.pub", ["system "])
+    bus.hear("stream.pub", ["mark "])
+    return bus

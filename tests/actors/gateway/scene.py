@@ -108,7 +108,7 @@ class Scene:
         self.now = SECOND
         latch = Latch(reason=halt) if halt else latch
         identity, dice = Identity("gateway", 7), random.Random(1)
-        self.core = Gateway(identity, self.now, dice, latch, limits, live)
+        self.core = Gateway(identity, self.now, dice, latch, limits, live=live)
         self.writer = Outbox("writer", 3)
         self.supervisor = Outbox("supervisor", 4)
         self.letters = 0
