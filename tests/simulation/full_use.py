@@ -11,7 +11,10 @@ import random
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from msgspec.structs import replace
+
 from actors.gateway import doubts, reads
+from protocol.brakes import WIDE
 from protocol.envelope import Letter
 from protocol.limits import JITTER, MS, SECOND
 from protocol.messages import AcquireTokens, AnyMessage, MarketsRequest, PlaceOrder, TokensAnswer
@@ -33,6 +36,7 @@ TROUBLES = (
 )  # fmt: skip
 READS, LOANS, WRITES = ("read",), ("lend",), ("place", "cancel", "lend writes")
 SIZES = (2, 10, 80, 160, 250, 500)  # of loans
+UNBRAKED = replace(WIDE, fresh_book=False)  # what is scarce are tokens
 Kind = tuple[int, Callable[[], None]]  # of wishes: how often, and what
 SHORT = (  # bounds for a short day with many deaths, on which no call lands late
     (reads, "LIMITS_INTERVAL", 3 * SECOND),
@@ -117,7 +121,7 @@ class FullUse:
     """Quiet moments, in which buckets fill up, and floods of all kinds of wishes."""
 
     def __init__(self, seed: int) -> None:
-        self.world = World(seed, Faults(call_delay_max=FAST_MAX))
+        self.world = World(seed, Faults(call_delay_max=FAST_MAX), limits=UNBRAKED)
         self.world.exchange.rates.start(0)
         self.road = Road(random.Random(f"{seed}/road"))
         self._programs = Programs(self.world, self.road)
@@ -159,6 +163,8 @@ class FullUse:
             writes = dice.sample(WRITES, dice.randint(0, len(WRITES)))
             self._flood(now, end, *(self._kinds[name] for name in (*wishes, *writes)))
             self.world.at(dice.randint(now, end), event)
+            if "place" in writes:  # orders have left no more than what is kept for these
+                self.world.at(end - 1, self._cancel)
             self.world.at(end, self.world.client.give_up)
             now = end
 
