@@ -30,6 +30,8 @@ class Asked(NamedTuple):
         )
 
     def plus(self, other: "Asked") -> "Asked":
+        if not other.bids and not other.asks:
+            return self
         return Asked(_merged(self.bids, other.bids), _merged(self.asks, other.asks))
 
 
