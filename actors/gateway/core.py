@@ -340,6 +340,8 @@ class Gateway:
                 passed = looked
             if kind == INQUIRY:
                 self._inquiries.left(int(name))
+            if kind == PANIC:
+                self._halts.left(now, at, waiting.call)
             self._desk.counters["calls"] += 1
             effects.append(MakeCall(id, waiting.call, passed))
         return effects

@@ -14,6 +14,7 @@ from msgspec import Struct
 from actors.gateway.desk import Asker, CallFailed, Desk, Ended
 from actors.gateway.sweeper import Sweeper
 from actors.gateway.tickets import Tickets
+from protocol.kalshi.calls import CANCEL_ALL, Call
 from protocol.latch import NO_LATCH, REASON_CHARS_MAX, Latch, joined, unfit_reason
 from protocol.limits import (
     HALT_ASKERS_MAX,
@@ -264,6 +265,11 @@ class Halts:
             self._unsaved = False
             effects += self._save(_Wish("keep", self._latch))
         return effects
+
+    def left(self, now: int, at: int, call: Call) -> None:
+        """A call of a panic leaves, perhaps long after it was wanted: the hold begins now."""
+        if call == CANCEL_ALL:
+            self._hold(now, at)
 
     def ended(self, now: int, at: int, number: str, ended: Ended) -> list[Effect]:
         """A call of a panic has ended."""

@@ -20,7 +20,7 @@ from protocol.limits import (
     SECOND,
     US,
 )
-from protocol.messages import Halt, HaltAnswer, Panic, PanicAnswer, Refused, Resume
+from protocol.messages import CancelOrder, Halt, HaltAnswer, Panic, PanicAnswer, Refused, Resume
 from tests.actors.gateway.scene import Scene, order
 from tests.actors.gateway.test_orders import ROW, sent
 
@@ -365,3 +365,33 @@ def test_what_the_heartbeat_says_of_a_panic() -> None:
     found = {k: beat.counters[k] for k in ("panic_running", "panic_resting")}
     assert found == {"panic_running": 1, "panic_resting": 1}
     assert beat.counters["cancel_alls"] > 0
+
+
+def test_the_hold_begins_when_the_cancel_all_leaves_not_when_it_is_wanted() -> None:
+    """All places in flight are taken for two seconds; then it leaves, and no answer comes."""
+    scene = Scene().ready()
+    for n in range(8):
+        scene.ask(order(f"c{n}"))
+    scene.settle()
+    scene.pass_time(10 * MS)
+    assert len(scene.calls) == 6, "two places are kept for cancels"
+    for n in range(2):
+        scene.reply(
+            201,
+            {"order_id": f"x{n}", "client_order_id": f"c{n}", "fill_count": "0.00",
+             "remaining_count": "10.00", "ts_ms": 1},
+        )  # fmt: skip
+        scene.settle()
+    for n in range(2):
+        scene.ask(CancelOrder(f"c{n}"))
+    assert [c.call.name for c in scene.calls].count("cancel") == 2
+    scene.ask(Panic("fire"), "p")
+    scene.save()
+    scene.beat().pass_time(SECOND).beat().pass_time(SECOND)
+    assert "cancel all" not in [c.call.name for c in scene.made]
+    scene.fail(sent=True)
+    scene.pass_time(10 * MS)
+    [left] = [c for c in scene.calls if c.call.name == "cancel all"]
+    left_at = scene.at
+    scene.pass_time(10 * MS)
+    assert scene.saves[-1].latch.hold_until >= left_at - 10_000 + HOLD_US
