@@ -6,7 +6,7 @@ boot has a random name (`protocol/runtime/process.py`), and an arming names the 
 for: "newer than the boot" then needs no comparison of clocks.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +16,8 @@ from protocol.config import REST_HOSTS, Exchange
 from protocol.errors import RemoteProtocolError
 from protocol.latch import moment
 from protocol.limits import ARMING_MAX, US
+
+T = TypeVar("T")
 
 REGISTER: Final = "run `sidecar register-key --live`"
 ARM: Final = "run `sidecar arm`"
@@ -122,16 +124,17 @@ def _wrong_arming(key_id: str, arming: Arming | Unread | None, boot: str, now: M
 
 def decode_registration(raw: bytes) -> Registration:
     """What a file says. Raises RemoteProtocolError, and never anything else."""
-    try:
-        return msgspec.json.decode(raw, type=Registration)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise RemoteProtocolError(f"{e}") from None
+    return _decoded(raw, Registration)
 
 
 def decode_arming(raw: bytes) -> Arming:
     """What a file says. Raises RemoteProtocolError, and never anything else."""
+    return _decoded(raw, Arming)
+
+
+def _decoded(raw: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(raw, type=Arming)
+        return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise RemoteProtocolError(f"{e}") from None
 

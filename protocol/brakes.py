@@ -140,12 +140,12 @@ def tightened(now: Limits, wanted: Brakes, where: str) -> Limits:
 
 def tightest(settings: Limits, kept: Brakes) -> Limits:
     """Of each limit in the settings, and as it was tightened in a former life, the tighter one."""
-    found: dict[str, Any] = {}
-    for name, value in said(kept).items():
-        if not looser(replace(settings, **{name: value}), settings):
-            continue
-        found[name] = value
-    return replace(settings, **found)
+    tighter = {
+        name: value
+        for name, value in said(kept).items()
+        if looser(replace(settings, **{name: value}), settings)
+    }
+    return replace(settings, **tighter)
 
 
 def looser(now: Limits, wanted: Limits) -> str:

@@ -13,8 +13,12 @@ from protocol.messages import Order, Position
 from protocol.units import CONTRACT, DOLLAR, Money, Price
 
 Levels = Mapping[int, int]
-"""Hundredths of a contract, by what each contract pays if it fills: micro-dollars, the price for a
-bid and 1 dollar less the price for an ask. No level is empty."""
+"""Hundredths of a contract, by what each contract pays (`paid_a_contract`). No level is empty."""
+
+
+def paid_a_contract(side: OrderSide, price: int) -> Price:
+    """What each contract of an order pays if it fills: a bid buys YES, an ask buys NO."""
+    return Price(price if side == "bid" else DOLLAR - price)
 
 
 class Asked(NamedTuple):
@@ -25,9 +29,8 @@ class Asked(NamedTuple):
 
     def with_order(self, side: OrderSide, price: int, count: int) -> "Asked":
         """One order more; with a negative count, one less."""
-        return self.plus(
-            Asked({price: count}) if side == "bid" else Asked({}, {DOLLAR - price: count})
-        )
+        level: dict[int, int] = {paid_a_contract(side, price): count}
+        return self.plus(Asked(level) if side == "bid" else Asked({}, level))
 
     def plus(self, other: "Asked") -> "Asked":
         if not other.bids and not other.asks:
@@ -78,22 +81,16 @@ def worst_case(held: Position | None, asked: Asked) -> Money:
 class _Market:
     """The open orders of one market, by key, and what they ask for."""
 
-    __slots__ = ("asks", "bids", "levels", "orders", "unsettled")
+    __slots__ = ("levels", "orders", "unsettled")
 
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self.unsettled: dict[str, Order] = {}
-        self.bids = self.asks = 0  # hundredths of a contract
         self.levels: dict[OrderSide, dict[int, int]] = {"bid": {}, "ask": {}}  # as in Asked
 
     def add(self, key: str, order: Order, sign: int) -> None:
-        count, price = sign * int(order.remaining), int(order.price)
-        levels = self.levels[order.side]
-        if order.side == "bid":
-            self.bids, paid = self.bids + count, price
-        else:
-            self.asks, paid = self.asks + count, DOLLAR - price
-        levels[paid] = levels.get(paid, 0) + count
+        levels, paid = self.levels[order.side], paid_a_contract(order.side, order.price)
+        levels[paid] = levels.get(paid, 0) + sign * int(order.remaining)
         if not levels[paid]:
             del levels[paid]
         if sign > 0:
@@ -168,8 +165,7 @@ class OpenOrders:
         levels = None if market is None else market.levels[side]
         if not levels:
             return None
-        paid = max(levels)  # for an ask the dearest is the lowest price
-        return Price(paid if side == "bid" else DOLLAR - paid)
+        return paid_a_contract(side, max(levels))  # for an ask the dearest is the lowest price
 
     def reduces(self, ticker: str, side: OrderSide, count: int, held: int, key: str) -> bool:
         """Whether an order could only close what is held, even if every open one on its side
@@ -177,7 +173,7 @@ class OpenOrders:
         against = -held if side == "bid" else held
         market = self._markets.get(ticker)
         if market is not None:
-            against -= market.bids if side == "bid" else market.asks
+            against -= sum(market.levels[side].values())
             own = market.orders.get(key)
             if own is not None and own.side == side:
                 against += int(own.remaining)

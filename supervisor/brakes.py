@@ -4,26 +4,18 @@ Exit codes: 0 done, 1 refused, 2 the gateway does not answer, 78 configuration.
 """
 
 import argparse
-import os
-import secrets
-import sys
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import asdict
 
 from protocol.brakes import Brakes, written
-from protocol.envelope import Letter
-from protocol.errors import ConfigError
-from protocol.messages import BrakesAnswer, Refused, TightenBrakes
-from protocol.runtime.bus import Line
-from protocol.runtime.loop import wall
-from protocol.runtime.process import MISCONFIGURED, load_settings
+from protocol.messages import BrakesAnswer, TightenBrakes
 from protocol.units import decode_unit
+from supervisor import letters
+from supervisor.letters import DONE, REFUSED
 
-DONE: Final = 0
-REFUSED: Final = 1
-UNREACHABLE: Final = 2
+COMMAND: Final = "brakes"
 ANSWER_S: Final = 3.0  # a change is on disk before it is answered
 
 
@@ -32,27 +24,21 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         wanted = _read(arguments.limit)
     except ValueError as e:
-        return _say(e, REFUSED)
-    try:
-        settings = load_settings()
-    except ConfigError as e:
-        return _say(e, MISCONFIGURED)
+        return letters.say(COMMAND, e, REFUSED)
     body = TightenBrakes(wanted)
-    letter = Letter("sidecar", os.getpid(), f"brakes:{secrets.token_hex(8)}", wall(), body)
-    with Line(settings.endpoint("gateway.in")) as line:
-        answer = line.ask(letter, ANSWER_S)
+    answer = letters.ask(COMMAND, "gateway", body, ANSWER_S)
     match answer:
-        case None:
-            return _say("the gateway does not answer", UNREACHABLE)
+        case int():
+            return answer
         case BrakesAnswer(reason=""):
             print("\n".join(_lines(answer)))
             return DONE
         case BrakesAnswer(saved=False, reason=reason):
             text = f"it holds until the gateway ends, and is not on disk: {reason}"
-            return _say(text, REFUSED)
-        case BrakesAnswer(reason=reason) | Refused(reason=reason):
-            return _say(reason, REFUSED)
-    return _say(f"the gateway answered {type(answer).__name__}", REFUSED)
+            return letters.say(COMMAND, text, REFUSED)
+        case BrakesAnswer(reason=reason):
+            return letters.say(COMMAND, reason, REFUSED)
+    return letters.unexpected(COMMAND, "gateway", answer)
 
 
 def _read(said: list[str]) -> Brakes:
@@ -79,8 +65,3 @@ def _lines(found: BrakesAnswer) -> list[str]:
     ]
     now = f"the account can lose {written(found.exposure)}, {found.open_orders} orders are open"
     return [*lines, now]
-
-
-def _say(text: object, code: int) -> int:
-    print(f"brakes: {text}", file=sys.stderr)
-    return code

@@ -42,7 +42,7 @@ PAPER_IO = {f"actors/paper/{name}.py" for name in ("control", "desk", "replies")
 STREAM_IO = {f"actors/stream/{name}.py" for name in ("handshake", "socket", "wishes")}
 SUPERVISOR_IO = {
     f"supervisor/{name}.py"
-    for name in ("arming", "ask", "brakes", "follow", "replay", "stop", "tap")
+    for name in ("arming", "ask", "brakes", "follow", "letters", "replay", "stop", "tap")
 }
 MIGRATIONS = {path.relative_to(ROOT).as_posix() for path in (ROOT / LEDGER).rglob("versions/*.py")}
 # Who of the writer's process may open a file: see database.py. Of the database none of them does:

@@ -41,13 +41,15 @@ class Books:
         self._followed: dict[str, _Followed] = {}  # the last asked for is last
         self._effects: list[Effect] = []
         self._lag = 0  # microseconds, of what was heard last
+        self._look_at: int | None = None  # no follower wants to be looked at before this
 
     def want(self, now: int, ticker: str) -> None:
         """Follow a book from now on, if it is not followed yet."""
         if ticker in self._followed:
             self._followed[ticker] = self._followed.pop(ticker)
             return
-        self._followed[ticker] = _Followed(BookFollower(ticker, self._outbox, now))
+        followed = self._followed[ticker] = _Followed(BookFollower(ticker, self._outbox, now))
+        self._look_by(followed)
         self._effects.append(Listen(f"{topics.book(ticker)} "))
         if len(self._followed) > BOOKS_FOLLOWED_MAX:
             oldest = next(iter(self._followed))
@@ -61,11 +63,14 @@ class Books:
             for followed in self._followed.values():
                 followed.follower.hear(now, envelope)
                 followed.marked = True
+                self._look_by(followed)
             return self._news(self._followed)
         ticker = envelope.topic.partition(".")[2]
-        if ticker not in self._followed:
+        heard = self._followed.get(ticker)
+        if heard is None:
             return []
-        self._followed[ticker].follower.hear(now, envelope)
+        heard.follower.hear(now, envelope)
+        self._look_by(heard)
         return self._news((ticker,))
 
     def answered(self, answer: BookAnswer, id: str) -> list[str]:
@@ -75,6 +80,7 @@ class Books:
         if followed is None:
             return []
         followed.follower.adopt(answer, id)
+        self._look_by(followed)
         told = answer.state == "not followed" and not followed.missing
         followed.missing = answer.state == "not followed"
         return [answer.ticker] if told else self._news((answer.ticker,))
@@ -115,9 +121,18 @@ class Books:
     def due(self, now: int, at: int) -> list[Effect]:
         """Listen, and ask for what is missing."""
         effects, self._effects = self._effects, []
+        if self._look_at is None or now < self._look_at:
+            return effects
+        self._look_at = None
         for followed in self._followed.values():
             effects += followed.follower.due(now, at)
+            self._look_by(followed)
         return effects
 
     def deadline(self) -> int | None:
-        return min((f.follower.deadline() for f in self._followed.values()), default=None)
+        return self._look_at
+
+    def _look_by(self, followed: _Followed) -> None:
+        """Look at all of them again by when this one wants it: not at each at every step."""
+        by = followed.follower.deadline()
+        self._look_at = by if self._look_at is None else min(self._look_at, by)

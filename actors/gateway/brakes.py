@@ -15,10 +15,11 @@ from actors.gateway.exposures import Exposures
 from actors.gateway.markets import Flaw, Markets
 from actors.gateway.passes import Pass, digest_of
 from protocol.brakes import Limits, written
+from protocol.exposure import paid_a_contract
 from protocol.kalshi.calls import Call
 from protocol.limits import BOOK_AGAIN, MS, RATE_WINDOW, SAME_ORDERS_KEPT
 from protocol.messages import PlaceOrder
-from protocol.units import DOLLAR, Money, Price, cost, format_price
+from protocol.units import DOLLAR, Money, cost, format_price
 
 Check = Callable[[int, PlaceOrder], Flaw | None]
 Terms = tuple[str, str, int, int, str]
@@ -53,7 +54,7 @@ class Brakes:
         for. None: all that the brakes measure by is there."""
         if self.limits.money and self._cash.unread(now, order, self._markets.shard(order.ticker)):
             return Flaw("balance_not_read", "", "the balance could not be read in time")
-        if self.limits.fresh_book or self._banded:
+        if self._by_book:
             self._books.want(now, order.ticker)
             if self._books.trouble(order.ticker) is None:
                 text = f"fresh_book: the book of {order.ticker} did not come in time"
@@ -61,13 +62,17 @@ class Brakes:
         return None
 
     def reserve(self, now: int, order: PlaceOrder) -> Flaw | None:
-        """The first look: why an order may not go; None: it may, and counts from now on."""
+        """The first look: why an order may not go; None: it may, and counts from now on.
+
+        It counts while it is looked at, too: so both looks see the same, and it is added up once.
+        """
+        self._exposures.promise(order)
         wrong = self._look(now, order) or self._rate(now, self._passed)
         if wrong is not None:
+            self._exposures.release(order.client_order_id)
             return wrong
         self._passed.append(now)
         self._remember(now, order)
-        self._exposures.promise(order)
         return None
 
     def last_look(self, now: int, order: PlaceOrder, call: Call) -> Flaw | Pass:
@@ -90,7 +95,7 @@ class Brakes:
     def _size(self, now: int, order: PlaceOrder) -> Flaw | None:
         if order.count > self.limits.order_count:
             return self._above("order_count", "count", order.count, "the order")
-        paid = cost(_paid_a_contract(order), int(order.count))
+        paid = cost(paid_a_contract(order.side, order.price), int(order.count))
         if paid > self.limits.order_cost:
             return self._above("order_cost", "count", paid, "the order costs")
         return None
@@ -122,7 +127,7 @@ class Brakes:
         return Flaw("same_order", "", text, -(-left // MS), limit, value)
 
     def _book(self, now: int, order: PlaceOrder) -> Flaw | None:
-        if not self.limits.fresh_book and not self._banded:
+        if not self._by_book:
             return None
         trouble = self._books.trouble(order.ticker)
         if trouble != "":
@@ -153,6 +158,10 @@ class Brakes:
     @property
     def _banded(self) -> bool:
         return self.limits.price_band < DOLLAR
+
+    @property
+    def _by_book(self) -> bool:
+        return self.limits.fresh_book or self._banded
 
     def _exposure(self, now: int, order: PlaceOrder) -> Flaw | None:
         """An order that makes nothing worse passes, also where a limit is overdrawn already."""
@@ -204,10 +213,6 @@ class Brakes:
         while self._same[oldest][0] <= over or len(self._same) > SAME_ORDERS_KEPT:
             del self._same[oldest]
             oldest = next(iter(self._same))
-
-
-def _paid_a_contract(order: PlaceOrder) -> Price:
-    return order.price if order.side == "bid" else Price(DOLLAR - order.price)
 
 
 def _terms(order: PlaceOrder) -> Terms:

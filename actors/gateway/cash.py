@@ -9,10 +9,11 @@ from typing import Final
 
 from actors.gateway.desk import Desk
 from actors.gateway.markets import Flaw
+from protocol.exposure import paid_a_contract
 from protocol.kalshi.answers import BalanceBody
 from protocol.limits import MONEY_FRESH
 from protocol.messages import PlaceOrder
-from protocol.units import DOLLAR, Money, Price, cost, format_money
+from protocol.units import Money, cost, format_money
 
 NEVER: Final = -MONEY_FRESH
 
@@ -69,5 +70,5 @@ class Cash:
         account = self._desk.ledger.account
         held = 0 if account is None else int(account.position(order.ticker).position)
         closes = max(-held if order.side == "bid" else held, 0)
-        price = order.price if order.side == "bid" else Price(DOLLAR - order.price)
-        return cost(price, max(int(order.count) - closes, 0))
+        paid = paid_a_contract(order.side, order.price)
+        return cost(paid, max(int(order.count) - closes, 0))

@@ -107,7 +107,8 @@ class Gateway:
         tickets = Tickets(self._exposures.release)
         self._markets = Markets(self._desk)
         self._books = Books(self._outbox)
-        self._cash = Cash(self._desk, self._wants_balance)
+        self._reads = Reads(self._desk)
+        self._cash = Cash(self._desk, self._reads.refresh_balance)
         self._brakes = Brakes(
             tightest(limits, kept), self._markets, self._exposures, self._books, self._cash
         )
@@ -117,7 +118,6 @@ class Gateway:
         self._cancels = Cancels(self._desk, self.orders, self._markets)
         self._doubts = Doubts(self._desk, self.orders)
         self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
-        self._reads = Reads(self._desk)
         self._lookups = Lookups(self._desk, self._markets)
         self._audits = Audits(self._desk)
         self._inquiries = Inquiries(self._desk)
@@ -405,9 +405,6 @@ class Gateway:
         for fact in self._reconciler.balances(by_shard(balance), at):
             effects += self._desk.append(now, at, fact)
         return effects
-
-    def _wants_balance(self, now: int) -> None:
-        self._reads.refresh_balance(now)
 
     def _alarms(self, at: int) -> list[Effect]:
         """Money that nothing explains: no new risk until somebody has looked."""

@@ -2,8 +2,8 @@
 
 Every resting, intended and unknown order counts as if it filled whole; and so does an order that
 has passed the brakes and is not in the account yet, and one whose fills were told and are not
-booked yet. Sums are kept as orders and fills come, so a
-question costs the same however many orders there are.
+booked yet. Sums are kept as orders and fills come, so a question costs the same however many
+orders there are.
 """
 
 from bisect import bisect_left, insort

@@ -22,7 +22,10 @@ from protocol.limits import CALLS_IN_FLIGHT_MAX, LANE_QUEUE_MAX, MS, TOKENS_VALI
 CANCEL_SLOTS: Final = 2  # calls in flight that only cancels may use, one of them no look-up
 SLOW_SLOTS: Final = 4  # at most so many for all other reads, one for what trading waits for
 CALLERS: Final = {
-    **{"order": "orders", "cancel": "cancels", "poll": "reads", "markets": "reads"},
+    "order": "orders",
+    "cancel": "cancels",
+    "poll": "reads",
+    "markets": "reads",
     "inquiry": "inquiries",
 }
 

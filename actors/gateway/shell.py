@@ -42,9 +42,8 @@ async def serve(settings: Settings) -> int:
         "gateway", next_epoch(settings.var_dir, "gateway"), os.getpid(), generation()
     )
     bus = _bus(settings)
-    now, dice = time.monotonic_ns(), random.Random()
-    kept, live = tightened.read(), arming.news()
-    core = Gateway(identity, now, dice, keeper.known, limits, kept, live)
+    now, kept = time.monotonic_ns(), tightened.read()
+    core = Gateway(identity, now, random.Random(), keeper.known, limits, kept, arming.news())
 
     def told(cause: Cause | None) -> None:
         if cause is not None:
@@ -79,7 +78,8 @@ async def serve(settings: Settings) -> int:
     async def look() -> None:
         """For what others write into the latch, or arm: behind our own saves, on their thread."""
         while True:
-            work = [behind(saver, seen) for seen in (armed, keeper.look)][-1]
+            behind(saver, armed)
+            work = behind(saver, keeper.look)
             await asyncio.sleep(LATCH_LOOK / SECOND)
             while not work.done():  # a slow disk: one look at a time
                 await asyncio.sleep(LATCH_LOOK / SECOND)

@@ -63,8 +63,7 @@ def test_a_limit_is_tightened_by_hand_and_stays_so_when_the_gateway_dies(engine:
     assert answer.json()["limits"]["order_count"] == "4.00"
     pid = engine.pids()["gateway"]
     os.kill(pid, signal.SIGKILL)
-    engine.until(lambda: engine.pids().get("gateway", pid) != pid, GONE_MAX_S, "a new gateway")
-    engine.until_healthy()
+    engine.until_system(lambda s: s.processes["gateway"].pid != pid and s.healthy, GONE_MAX_S)
     assert set(engine.get("/v1/brakes").json()["tightened"]) == {"order_count", "open_orders"}
     refused = engine.order(ticker, count="4.01", **RESTS)
     assert (refused.json()["code"], refused.json()["limit"]) == ("order_count", "4.00")

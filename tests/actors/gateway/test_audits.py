@@ -18,8 +18,8 @@ from protocol.limits import (
 from protocol.messages import AnyMessage, AuditAnswer, AuditRequest, ListedBook, Refused
 from protocol.units import Count, Price
 from tests.actors.gateway.peer import Connection, Peer, answer, wire_to
-from tests.actors.gateway.scene import LIMITS, Scene
-from tests.actors.gateway.test_orders import live
+from tests.actors.gateway.scene import Scene
+from tests.actors.gateway.test_orders import live, scarce
 
 PATH = "/markets/orderbooks"
 A, B = "KXA-1", "KXB-2"
@@ -94,14 +94,7 @@ def test_a_call_that_fails_is_told() -> None:
 
 
 def test_one_without_tokens_is_given_up_in_time_and_never_sent() -> None:
-    scene = Scene()
-    dear = {"method": "GET", "path": PATH, "cost": 300}
-    small = {"refill_rate": 20, "bucket_capacity": 400}
-    scene.instead["/account/endpoint_costs"] = {"default_cost": 10, "endpoint_costs": [dear]}
-    scene.instead["/account/limits"] = {**LIMITS, "read": small}
-    scene.ready()
-    live(scene, 70 * SECOND)  # both have been read twice, and the bucket is full
-    scene.answers.clear()
+    scene = scarce(PATH)
     for _ in range(2):
         scene.ask(AuditRequest((A,)))
     assert len(made(scene)) == 1

@@ -16,7 +16,7 @@ from protocol.limits import (
 )
 from protocol.messages import CancelOrder, Inquire, InquiryAnswer, MarketsRequest
 from tests.actors.gateway.scene import LIMITS, Scene, order
-from tests.actors.gateway.test_orders import MADE, live
+from tests.actors.gateway.test_orders import MADE, live, scarce
 
 PATH = "/portfolio/orders/queue_positions"
 QUEUE = Inquire("queue_positions", {"market_tickers": "KXA-1"})
@@ -28,19 +28,6 @@ def ready() -> Scene:
     """Tokens are there, and what was said before is forgotten."""
     scene = Scene().ready()
     scene.pass_time(SECOND)
-    scene.answers.clear()
-    return scene
-
-
-def scarce() -> Scene:
-    """A read budget of which one call for a queue takes nearly all, and waits 15 s for the next."""
-    scene = Scene()
-    dear = {"method": "GET", "path": PATH, "cost": 300}
-    small = {"refill_rate": 20, "bucket_capacity": 400}
-    scene.instead["/account/endpoint_costs"] = {"default_cost": 10, "endpoint_costs": [dear]}
-    scene.instead["/account/limits"] = {**LIMITS, "read": small}
-    scene.ready()
-    live(scene, 70 * SECOND)  # both have been read twice, and the bucket is full
     scene.answers.clear()
     return scene
 
@@ -187,7 +174,7 @@ def test_a_paused_exchange_says_so_with_a_503_that_is_an_answer() -> None:
 
 
 def test_one_without_tokens_is_given_up_in_time_and_never_sent() -> None:
-    scene = scarce()
+    scene = scarce(PATH)
     scene.ask(QUEUE)
     scene.ask(Inquire("queue_positions"))
     assert len(made(scene)) == 1
@@ -225,7 +212,7 @@ def test_the_same_letter_is_one_read() -> None:
 
 
 def test_a_read_that_waits_is_shared_and_one_that_has_left_is_not() -> None:
-    scene = scarce()
+    scene = scarce(PATH)
     scene.ask(QUEUE)
     for _ in range(3):
         scene.ask(Inquire("queue_positions", {"market_tickers": ("KXA-1",)}))
@@ -240,7 +227,7 @@ def test_a_read_that_waits_is_shared_and_one_that_has_left_is_not() -> None:
 
 
 def test_who_shares_a_read_is_bounded() -> None:
-    scene = scarce()
+    scene = scarce(PATH)
     for _ in range(INQUIRY_ASKERS_MAX + 2):
         scene.ask(QUEUE)
     assert len(made(scene)) == 1
@@ -282,7 +269,7 @@ def test_orders_and_cancels_do_not_wait_behind_reads() -> None:
 
 
 def test_what_the_exchange_s_reconciliation_reads_goes_first() -> None:
-    scene = scarce()
+    scene = scarce(PATH)
     scene.ask(QUEUE)
     scene.ask(Inquire("queue_positions"))  # waits for 300 tokens, longer than it may
     before = len(scene.made)

@@ -26,7 +26,7 @@ from protocol.limits import (
 )
 from protocol.messages import CancelAnswer, CancelOrder, Halt, HaltAnswer, Resume
 from protocol.units import Count, Price
-from tests.actors.gateway.scene import Scene, order
+from tests.actors.gateway.scene import LIMITS, Scene, order
 
 MADE = {
     "order_id": "o1",
@@ -159,6 +159,19 @@ def live(scene: Scene, duration: int) -> list[Any]:
         scene.pass_time(SECOND // 2).beat()
         booked += scene.acknowledge()
     return booked
+
+
+def scarce(path: str) -> Scene:
+    """A read budget of which one call of this path takes nearly all; the next waits for 15 s."""
+    scene = Scene()
+    dear = {"method": "GET", "path": path, "cost": 300}
+    small = {"refill_rate": 20, "bucket_capacity": 400}
+    scene.instead["/account/endpoint_costs"] = {"default_cost": 10, "endpoint_costs": [dear]}
+    scene.instead["/account/limits"] = {**LIMITS, "read": small}
+    scene.ready()
+    live(scene, 70 * SECOND)  # both have been read twice, and the bucket is full
+    scene.answers.clear()
+    return scene
 
 
 ROW = {
