@@ -60,7 +60,9 @@ class Cash:
         return now - self._read_at <= MONEY_FRESH
 
     def _enough(self, order: PlaceOrder, shard: int) -> bool:
-        return self._needed(order) <= self._on(shard)
+        there = self._on(shard)
+        whole = cost(paid_a_contract(order.side, order.price), order.count)
+        return whole <= there or self._needed(order) <= there  # most need no look at what is held
 
     def _on(self, shard: int) -> Money:
         return self._total if self._shards is None else self._shards.get(shard, Money(0))
