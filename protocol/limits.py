@@ -111,6 +111,7 @@ INTENT_ACK_MAX: Final = 2 * SECOND  # then the intent is withdrawn and the clien
 OUTCOME_ACK_MAX: Final = 1 * SECOND  # then the client gets the outcome before it is on disk
 CALLS_IN_FLIGHT_MAX: Final = 8
 LANE_QUEUE_MAX: Final = 1_000  # calls waiting in one lane
+AMENDS_MAX: Final = 200  # amends under way
 CALL_CONNECT_MAX: Final = 5 * SECOND
 CALL_READ_MAX: Final = 10 * SECOND
 RECALL_MAX: Final = 3 * SECOND  # an order that ended long ago is looked up for so long

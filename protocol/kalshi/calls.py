@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from protocol.limits import MARKETS_PAGE, PAGE_LIMIT
-from protocol.messages import PlaceOrder
+from protocol.messages import Order, PlaceOrder
 from protocol.units import Count, Price, encode_unit
 
 Lane = Literal["cancel", "reconcile", "order", "market", "read", "audit"]
@@ -71,6 +71,26 @@ def create(order: PlaceOrder, shard: int = 0) -> Call:
         shard,
     )
     return Call("create", "POST", ORDERS_PATH, "order", (), _encode(body), shard)
+
+
+class _AmendBody(Struct, frozen=True, omit_defaults=True):
+    ticker: str
+    side: str
+    price: Price
+    count: Count
+    client_order_id: str
+    expiration_time: int = 0
+    exchange_index: int = 0
+
+
+def amend(order: Order, price: Price, count: Count, shard: int = 0, expires_at: int = 0) -> Call:
+    """Other terms for an order that rests: `count` is of the whole order, filled ones included.
+    `expires_at` in Unix seconds; 0 leaves it as it was (FACTS.md section 6.2)."""
+    body = _AmendBody(
+        order.ticker, order.side, price, count, order.client_order_id, expires_at, shard
+    )
+    path = f"{ORDERS_PATH}/{_name(order.order_id)}/amend"
+    return Call("amend", "POST", path, "order", (), _encode(body), shard)
 
 
 def cancel(order_id: str, ticker: str, shard: int = 0) -> Call:
