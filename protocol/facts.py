@@ -35,6 +35,8 @@ class OrderIntended(Fact, frozen=True):
     body_hash: str  # SHA-256 of the order's terms: the same id with other terms is refused
     post_only: bool = False
     asked_by: str = ""
+    order_group_id: str = ""  # the exchange's group that it belongs to
+    lease_s: int = 0  # it expires by itself unless we renew it; 0: it does not
 
 
 class OrderWithdrawn(Fact, frozen=True):
@@ -250,6 +252,7 @@ _INCIDENTAL: dict[type, dict[str, object]] = {
 # Fields that a kind of fact did not begin with: last, and each with a default. While they have it,
 # the essence is that of before; ledgers on disk hold it.
 ADDED: dict[type, tuple[str, ...]] = {
+    OrderIntended: ("order_group_id", "lease_s"),
     OrderSeen: ("terms",),
 }
 

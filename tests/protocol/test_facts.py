@@ -118,6 +118,13 @@ def test_the_roads_of_a_sighting_agree() -> None:
     assert essence(msgspec.structs.replace(SEEN, terms=True)) == essence(SEEN)
 
 
+def test_a_term_that_was_added_counts_where_it_is_said() -> None:
+    groups = [msgspec.structs.replace(INTENDED, order_group_id=id) for id in ("g-1", "g-2")]
+    leases = [msgspec.structs.replace(INTENDED, lease_s=seconds) for seconds in (30, 60)]
+    both = msgspec.structs.replace(groups[0], lease_s=30)
+    assert len({essence(fact) for fact in (INTENDED, *groups, *leases, both)}) == 6
+
+
 @pytest.mark.parametrize("kind", get_args(AnyFact), ids=lambda kind: kind.__name__)
 def test_fields_are_added_at_the_end_and_with_a_default(kind: type[AnyFact]) -> None:
     added = ADDED.get(kind, ())
