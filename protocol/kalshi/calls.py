@@ -48,6 +48,7 @@ class _CreateBody(Struct, frozen=True, omit_defaults=True):
     client_order_id: str
     post_only: bool
     exchange_index: int = 0
+    order_group_id: str = ""
 
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
@@ -69,6 +70,7 @@ def create(order: PlaceOrder, shard: int = 0) -> Call:
         order.client_order_id,
         order.post_only,
         shard,
+        order.order_group_id,
     )
     return Call("create", "POST", ORDERS_PATH, "order", (), _encode(body), shard)
 
