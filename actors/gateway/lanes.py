@@ -24,6 +24,7 @@ SLOW_SLOTS: Final = 4  # at most so many for all other reads, one for what tradi
 CALLERS: Final = {
     "order": "orders",
     "amend": "orders",
+    "lease": "orders",
     "cancel": "cancels",
     "poll": "reads",
     "markets": "reads",
