@@ -11,12 +11,29 @@ from typing import Final, NamedTuple
 from protocol.facts import OrderSide
 from protocol.lifecycle import AT_RISK, UNSETTLED
 from protocol.messages import Order, Position
-from protocol.units import CONTRACT, DOLLAR, Money, Price
+from protocol.units import CONTRACT, DOLLAR, Count, Money, Price
 
 
 def paid_a_contract(side: OrderSide, price: int) -> Price:
     """What each contract of an order pays if it fills: a bid buys YES, an ask buys NO."""
     return Price(price if side == "bid" else DOLLAR - price)
+
+
+def paid_at_worst(order: Order) -> Price:
+    """What each contract of an order pays at worst: by its own terms, or by those that a pending
+    amend may have given it."""
+    paid, amend = paid_a_contract(order.side, order.price), order.amend
+    if amend is None or not amend.pending:
+        return paid
+    return max(paid, paid_a_contract(order.side, amend.price))
+
+
+def left_at_worst(order: Order) -> Count:
+    """The most of an order that may still fill, under its own terms or those of a pending amend."""
+    left, amend = order.remaining, order.amend
+    if amend is None or not amend.pending:
+        return left
+    return max(left, Count(amend.count - order.filled))
 
 
 class Levels:
@@ -147,8 +164,8 @@ class _Market:
         self.levels = Asked(Levels(), Levels())
 
     def add(self, key: str, order: Order, sign: int) -> None:
-        paid = paid_a_contract(order.side, order.price)
-        self.levels.of(order.side).add(paid, sign * int(order.remaining))
+        paid, left = int(paid_at_worst(order)), int(left_at_worst(order))
+        self.levels.of(order.side).add(paid, sign * left)
         if sign > 0:
             self.orders[key] = order
             if order.state in UNSETTLED:
@@ -162,7 +179,7 @@ class _Market:
         for key in leaving:
             own = self.orders.get(key)
             if own is not None:
-                found = found.less(own.side, paid_a_contract(own.side, own.price), own.remaining)
+                found = found.less(own.side, paid_at_worst(own), left_at_worst(own))
         return found
 
 
@@ -173,6 +190,8 @@ class OpenOrders:
         self._markets: dict[str, _Market] = {}
         self._count = 0
         self.in_doubt: dict[str, Order] = {}  # intended and unknown ones of all markets, by key
+        self.amending: dict[str, Order] = {}  # those with a pending amend
+        self.leased: dict[str, Order] = {}  # those with a lease
 
     def __iter__(self) -> Iterator[Order]:
         return (order for market in self._markets.values() for order in market.orders.values())
@@ -183,6 +202,8 @@ class OpenOrders:
     def put(self, key: str, before: Order | None, after: Order | None) -> None:
         """An order under this key was `before` and is `after`; None: it is not there."""
         self.in_doubt.pop(key, None)
+        self.amending.pop(key, None)
+        self.leased.pop(key, None)
         if after is not None and after.state in UNSETTLED:
             self.in_doubt[key] = after
         if before is not None and before.state in AT_RISK:
@@ -197,6 +218,10 @@ class OpenOrders:
                 found = self._markets[after.ticker] = _Market()
             found.add(key, after, 1)
             self._count += 1
+            if after.amend is not None and after.amend.pending:
+                self.amending[key] = after
+            if after.lease_s:
+                self.leased[key] = after
 
     def unsettled(self, ticker: str) -> Iterable[Order]:
         """Intended and unknown orders of a market."""
@@ -238,5 +263,5 @@ class OpenOrders:
             against -= market.levels.of(side).count
             own = market.orders.get(key)
             if own is not None and own.side == side:
-                against += int(own.remaining)
+                against += int(left_at_worst(own))
         return 0 < count <= against

@@ -23,6 +23,8 @@ CANCEL_SLOTS: Final = 2  # calls in flight that only cancels may use, one of the
 SLOW_SLOTS: Final = 4  # at most so many for all other reads, one for what trading waits for
 CALLERS: Final = {
     "order": "orders",
+    "amend": "orders",
+    "lease": "orders",
     "cancel": "cancels",
     "poll": "reads",
     "markets": "reads",

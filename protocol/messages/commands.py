@@ -22,6 +22,8 @@ class PlaceOrder(Message, frozen=True):
     time_in_force: TimeInForce
     post_only: bool = False
     minted: bool = False  # the front made the id up: nobody can have used it before
+    order_group_id: str = ""  # the exchange's group that it is to belong to
+    lease_s: int = 0  # it expires by itself unless we renew it; 0: it does not
 
 
 class OrderAnswer(Message, frozen=True):
@@ -40,6 +42,35 @@ class OrderAnswer(Message, frozen=True):
     retry_after_ms: int = 0
     field: str = ""  # of the order, that is wrong
     limit: str = ""  # the most that passes, and what was found, where a brake refuses
+    value: str = ""
+
+
+class AmendOrder(Message, frozen=True):
+    """Asks for other terms of an order that rests. `count` is of the whole order, with what is
+    filled already. The same amend_id with the same terms is answered again, never sent again."""
+
+    client_order_id: str
+    amend_id: str
+    price: Price
+    count: Count
+
+
+class AmendAnswer(Message, frozen=True):
+    """What became of an amend: the words of an OrderAnswer.
+
+    accepted: `order` has the new terms. unknown: it may have them, and counts as the larger of
+    both until that is settled.
+    """
+
+    client_order_id: str
+    amend_id: str
+    outcome: Literal["accepted", "rejected", "unknown", "denied", "conflict", "unavailable"]
+    order: Order | None = None
+    code: str = ""
+    text: str = ""
+    retry_after_ms: int = 0
+    field: str = ""
+    limit: str = ""
     value: str = ""
 
 
