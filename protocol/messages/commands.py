@@ -7,11 +7,11 @@ import msgspec
 from protocol.brakes import UNSAID, Brakes, Limits
 from protocol.facts import OrderSide, TimeInForce
 from protocol.messages.account import Order
-from protocol.messages.message import Message
+from protocol.messages.message import Exact, Message
 from protocol.units import Count, Money, Price
 
 
-class PlaceOrder(Message, frozen=True):
+class PlaceOrder(Exact, frozen=True):
     """Asks for an order. The same id with the same terms is answered again, never sent again."""
 
     client_order_id: str
@@ -45,7 +45,7 @@ class OrderAnswer(Message, frozen=True):
     value: str = ""
 
 
-class AmendOrder(Message, frozen=True):
+class AmendOrder(Exact, frozen=True):
     """Asks for other terms of an order that rests. `count` is of the whole order, with what is
     filled already. The same amend_id with the same terms is answered again, never sent again."""
 
