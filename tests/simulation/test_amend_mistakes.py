@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -122,13 +122,17 @@ def unknown_amends_are_forgotten() -> AbstractContextManager[None]:
 
 @contextmanager
 def leases_are_renewed_while_trading_is_halted() -> Iterator[None]:
-    """Two guards have to fail: right before the first byte the wire looks at the latch itself."""
+    """Three guards have to fail: what waits for tokens is taken back at a halt, and right before
+    the first byte the wire looks at the latch itself."""
     right = Leases.__init__
 
     def init(self: Leases, *args: Any) -> None:
         right(self, *args[:-1], lambda now: None)
 
-    with planted(Leases, "__init__", init), planted(Wire, "_stopped", lambda self: ""):
+    with ExitStack() as stack:
+        stack.enter_context(planted(Leases, "__init__", init))
+        stack.enter_context(planted(Leases, "withdraw", lambda self, now: None))
+        stack.enter_context(planted(Wire, "_stopped", lambda self: ""))
         yield
 
 
