@@ -25,7 +25,7 @@ from protocol.limits import (
     PAGE_MAX,
     WISHES_MAX,
 )
-from protocol.messages import PlaceOrder
+from protocol.messages import DecreaseOrder, PlaceOrder
 from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
 
 Scope = Literal["read", "trade"]
@@ -78,6 +78,10 @@ class Cancel(Struct, frozen=True):
     client_order_id: str
 
 
+class Decrease(Struct, frozen=True):
+    wanted: DecreaseOrder
+
+
 class SetHalt(Struct, frozen=True):
     halted: bool
     reason: str
@@ -99,7 +103,7 @@ class SetBrakes(Struct, frozen=True):
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
-    | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
+    | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes | Decrease
 )  # fmt: skip
 
 
@@ -111,6 +115,10 @@ class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
     time_in_force: TimeInForce = "good_till_canceled"
     client_order_id: str | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
     post_only: bool = False
+
+
+class _DecreaseBody(Struct, frozen=True, forbid_unknown_fields=True):
+    reduce_to: Count
 
 
 class _ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,6 +136,7 @@ class _ConfirmBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 _ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
 _order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit)
+_decrease_body = msgspec.json.Decoder(_DecreaseBody, dec_hook=decode_unit)
 _reason_body = msgspec.json.Decoder(_ReasonBody)
 _brakes_body = msgspec.json.Decoder(Brakes, dec_hook=decode_unit)
 _confirm_body = msgspec.json.Decoder(_ConfirmBody)
@@ -218,6 +227,16 @@ def _evidence(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -
 
 def _cancel(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
     return _named(name) or Cancel(name)
+
+
+def _decrease(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    found = decoded(_decrease_body, body, "invalid_reduce_to")
+    if isinstance(found, Problem):
+        return found
+    if not 0 < found.reduce_to <= COUNT_MAX:
+        detail = "more than 0 contracts; to let nothing rest, cancel the order"
+        return Problem(422, "invalid_reduce_to", detail, "reduce_to")
+    return _named(name) or Decrease(DecreaseOrder(name, found.reduce_to))
 
 
 def _named(id: str) -> Problem | None:
@@ -312,6 +331,7 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/follow": {"GET": ("read", _followed), "POST": ("trade", _follow)},
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
+    "/v1/orders/*/decrease": {"POST": ("trade", _decrease)},
     "/v1/orders/*/evidence": {"GET": ("read", _evidence)},
     "/v1/fills": {"GET": ("read", _list("fills"))},
     "/v1/positions": {"GET": ("read", _list("positions"))},

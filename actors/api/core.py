@@ -1,8 +1,8 @@
 """The front's core: requests in, letters to the engine, answers out.
 
-Nothing is served before the account is rehydrated, but a cancel, a halt, a panic and the word that
-a restore is confirmed, which wait for nothing. Orders are never guessed: without an answer in time
-the word is 202, unknown.
+Nothing is served before the account is rehydrated, but a cancel, a decrease, a halt, a panic and
+the word that a restore is confirmed, which wait for nothing. Orders are never guessed: without an
+answer in time the word is 202, unknown.
 """
 
 from msgspec import Struct
@@ -11,6 +11,7 @@ from actors.api.asks import (
     Ask,
     Cancel,
     Confirm,
+    Decrease,
     GetBook,
     GetEvidence,
     GetFollow,
@@ -47,6 +48,7 @@ from protocol.messages import (
     BookRequest,
     CancelOrder,
     ConfirmRestore,
+    DecreaseOrder,
     DoubtRequest,
     EvidenceAnswer,
     EvidenceRequest,
@@ -165,6 +167,8 @@ class Api:
         match ask:
             case Cancel(client_order_id=name):
                 return self._wait(now, at, id, ask, "gateway", f"cancel:{id}", CancelOrder(name))
+            case Decrease(wanted=wanted):
+                return self._wait(now, at, id, ask, "gateway", f"decrease:{id}", wanted)
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
@@ -209,7 +213,7 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        urgent = isinstance(ask, Cancel | SetHalt | PressPanic)
+        urgent = isinstance(ask, Cancel | Decrease | SetHalt | PressPanic)
         most = REQUESTS_MAX + (URGENT_MAX if urgent else 0)
         if len(self._open) >= most or self._tells.full:
             self._counters["refused"] += 1
@@ -286,7 +290,9 @@ class Api:
                 text = "no answer in time: ask again with the same client_order_id"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, as_json(body), f"/v1/orders/{name}")
-            case Cancel(client_order_id=name):
+            case (
+                Cancel(client_order_id=name) | Decrease(wanted=DecreaseOrder(client_order_id=name))
+            ):
                 text = "no answer in time: ask again"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, as_json(body))

@@ -15,6 +15,7 @@ from protocol.messages import (
     BookedFill,
     BrakesAnswer,
     CancelAnswer,
+    DecreaseAnswer,
     FollowAnswer,
     HaltAnswer,
     InquiryAnswer,
@@ -32,6 +33,14 @@ CANCEL_STATUS = {
     "canceled": 200,
     "gone": 409,
     "not_found": 404,
+    "unknown": 202,
+    "unavailable": 503,
+}
+DECREASE_STATUS = {
+    "decreased": 200,
+    "gone": 409,
+    "not_found": 404,
+    "rejected": 422,
     "unknown": 202,
     "unavailable": 503,
 }
@@ -62,6 +71,11 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
             status = CANCEL_STATUS[outcome]
             if status >= 400:
                 return refuse(id, Problem(status, outcome, text))
+            return Reply(id, status, as_json(body))
+        case DecreaseAnswer(outcome=outcome, code=code, text=text):
+            status = DECREASE_STATUS[outcome]
+            if status >= 400:
+                return refuse(id, Problem(status, code or outcome, text))
             return Reply(id, status, as_json(body))
         case HaltAnswer(halted=True, reason=reason) if not _halts(ask):
             return refuse(id, Problem(409, "still_halted", reason))

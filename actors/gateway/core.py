@@ -14,6 +14,8 @@ from actors.gateway.books import Books
 from actors.gateway.brakes import Brakes
 from actors.gateway.cancels import Cancels
 from actors.gateway.cash import Cash
+from actors.gateway.decreases import KEY as DECREASE
+from actors.gateway.decreases import Decreases
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
@@ -65,6 +67,7 @@ from protocol.messages import (
     BookAnswer,
     CancelOrder,
     ConfirmRestore,
+    DecreaseOrder,
     DoubtRequest,
     EvidenceRequest,
     ExchangeRequest,
@@ -116,6 +119,7 @@ class Gateway:
         self._door = Door(self._desk, tickets, self._markets, self._brakes, self.closed)
         self.orders = Orders(self._desk, tickets, self._markets, self._door)
         self._cancels = Cancels(self._desk, self.orders, self._markets)
+        self._decreases = Decreases(self._desk, self.orders, self._markets)
         self._doubts = Doubts(self._desk, self.orders)
         self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
         self._lookups = Lookups(self._desk, self._markets)
@@ -140,6 +144,7 @@ class Gateway:
         effects += self._reads.due(now, at, self._desk.ledger.account is not None)
         effects += self.orders.due(now, at)
         effects += self._cancels.due(now, at)
+        effects += self._decreases.due(now, at)
         if self._reads.rest_ready:
             effects += self._reconciler.due(now, at, self._halts.halted)
             effects += self._alarms(at)
@@ -173,7 +178,8 @@ class Gateway:
     @property
     def _settled(self) -> bool:
         """Whether nothing is under way that could still become known in this life."""
-        return not (self.orders.tickets.unfinished or self._cancels.unfinished or self._desk.tells)
+        lowered = self._cancels.unfinished or self._decreases.unfinished
+        return not (self.orders.tickets.unfinished or lowered or self._desk.tells)
 
     def deadline(self) -> int | None:
         return self._alarm_at
@@ -185,6 +191,7 @@ class Gateway:
             self._desk.ledger.deadline(),
             self.orders.deadline(),
             self._cancels.deadline(),
+            self._decreases.deadline(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
             self._audits.deadline(),
@@ -278,6 +285,8 @@ class Gateway:
                 return self._door.place(now, at, asker, letter.body, self._restores.unproved)
             case CancelOrder(client_order_id=id):
                 return self._cancels.cancel(now, at, asker, id)
+            case DecreaseOrder():
+                return self._decreases.ask(now, at, asker, letter.body)
             case DoubtRequest(client_order_id=id):
                 doubt = self._doubts.tell(now, at, id, self._reconciler.trouble)
                 return self._desk.answer([asker], doubt, at)
@@ -311,6 +320,7 @@ class Gateway:
         if isinstance(told, Append):
             return [
                 *self.orders.acknowledged(now, at, told.fact, letter.body),
+                *self._decreases.acknowledged(at, told.fact),
                 *self._reconciler.acknowledged(at, told.fact, letter.body),
                 *self._restores.acknowledged(at, told.fact, letter.body),
             ]
@@ -378,6 +388,8 @@ class Gateway:
             return self._halts.ended(now, at, name, ended)
         if kind == "cancel":
             return self._cancels.ended(now, at, name, ended)
+        if kind == DECREASE:
+            return self._decreases.ended(now, at, int(name), ended)
         if kind == KEY:
             return self._reconciler.ended(now, at, ended)
         if kind == LOOKUP:

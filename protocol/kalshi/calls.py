@@ -14,7 +14,7 @@ from protocol.limits import MARKETS_PAGE, PAGE_LIMIT
 from protocol.messages import PlaceOrder
 from protocol.units import Count, Price, encode_unit
 
-Lane = Literal["cancel", "reconcile", "order", "market", "read", "audit"]
+Lane = Literal["cancel", "decrease", "reconcile", "order", "market", "read", "audit"]
 LANES: Final[tuple[Lane, ...]] = get_args(Lane)  # most urgent first
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
@@ -81,6 +81,19 @@ def cancel(order_id: str, ticker: str, shard: int = 0) -> Call:
     query = (("market_ticker", ticker), *shards)
     path = f"{ORDERS_PATH}/{_name(order_id)}"
     return Call("cancel", "DELETE", path, "cancel", query, b"", shard)
+
+
+class _DecreaseBody(Struct, frozen=True, omit_defaults=True):
+    reduce_to: Count
+    market_ticker: str
+    exchange_index: int = 0
+
+
+def decrease(order_id: str, ticker: str, reduce_to: Count, shard: int = 0) -> Call:
+    """Lets no more than `reduce_to` of an order rest; names its market, as a cancel does."""
+    body = _encode(_DecreaseBody(reduce_to, ticker, shard))
+    path = f"{ORDERS_PATH}/{_name(order_id)}/decrease"
+    return Call("decrease", "POST", path, "decrease", (), body, shard)
 
 
 CANCEL_ALL: Final = Call("cancel all", "DELETE", ORDERS_PATH, "cancel")

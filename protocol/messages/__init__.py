@@ -25,6 +25,8 @@ from protocol.messages.commands import (
     CancelAnswer,
     CancelOrder,
     ConfirmRestore,
+    DecreaseAnswer,
+    DecreaseOrder,
     DoubtAnswer,
     DoubtRequest,
     ExchangeAnswer,
@@ -132,6 +134,8 @@ AnyMessage = (
     | OrderAnswer
     | CancelOrder
     | CancelAnswer
+    | DecreaseOrder
+    | DecreaseAnswer
     | Halt
     | Resume
     | HaltAnswer
@@ -188,6 +192,8 @@ __all__ = [
     "CancelOrder",
     "CashBase",
     "ConfirmRestore",
+    "DecreaseAnswer",
+    "DecreaseOrder",
     "DoubtAnswer",
     "DoubtRequest",
     "Entries",

@@ -64,6 +64,28 @@ class CancelAnswer(Message, frozen=True):
     text: str = ""
 
 
+class DecreaseOrder(Message, frozen=True):
+    """Asks that less of an order rests: `reduce_to`, more than 0. Needs no gate, as a cancel."""
+
+    client_order_id: str
+    reduce_to: Count
+
+
+class DecreaseAnswer(Message, frozen=True):
+    """decreased: no more than that rests. gone: it does not rest any more.
+
+    not_found: nobody knows the id. rejected: the exchange refused, or it makes no sense.
+    unknown: no answer that settles it; ask again. unavailable: nothing was sent.
+    """
+
+    client_order_id: str
+    outcome: Literal["decreased", "gone", "not_found", "rejected", "unknown", "unavailable"]
+    remaining: Count = Count(0)  # that rests, as far as it is known
+    code: str = ""
+    text: str = ""
+    order_id: str = ""
+
+
 class Halt(Message, frozen=True):
     """Latches the halt: no new order until somebody resumes. Survives restarts."""
 
