@@ -11,12 +11,14 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from actors.api import exchange
+from actors.api import exchange, groups
 from actors.api.bodies import Problem, decoded, unfit
 from actors.api.exchange import AskExchange
+from actors.api.groups import AskGroup
 from protocol import topics, wishes
 from protocol.brakes import UNSAID, Brakes, said
 from protocol.facts import OrderSide, TimeInForce
+from protocol.kalshi.parameters import GROUP_ID
 from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
     CLIENT_ORDER_ID_CHARS_MAX,
@@ -104,6 +106,7 @@ class SetBrakes(Struct, frozen=True):
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
     | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes | Decrease
+    | AskGroup
 )  # fmt: skip
 
 
@@ -115,6 +118,7 @@ class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
     time_in_force: TimeInForce = "good_till_canceled"
     client_order_id: str | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
     post_only: bool = False
+    order_group_id: str | msgspec.UnsetType = msgspec.UNSET  # "" would not be in none
 
 
 class _DecreaseBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -264,10 +268,15 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
     id, minted = order.client_order_id, False
     if isinstance(id, msgspec.UnsetType):
         id, minted = fresh_id, True
+    group = order.order_group_id
+    if isinstance(group, msgspec.UnsetType):
+        group = ""
+    elif not GROUP_ID.fits(group):
+        return Problem(422, "invalid_order_group_id", GROUP_ID.rule, "order_group_id")
     return _named(id) or Place(
         PlaceOrder(
             id, order.ticker, order.side, order.price, order.count, order.time_in_force,
-            order.post_only, minted=minted,
+            order.post_only, minted=minted, order_group_id=group,
         )
     )  # fmt: skip
 
@@ -333,6 +342,11 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
     "/v1/orders/*/decrease": {"POST": ("trade", _decrease)},
     "/v1/orders/*/evidence": {"GET": ("read", _evidence)},
+    "/v1/groups": {"POST": ("trade", groups.doing("create"))},
+    "/v1/groups/*": {"DELETE": ("trade", groups.delete)},
+    "/v1/groups/*/reset": {"POST": ("trade", groups.doing("reset"))},
+    "/v1/groups/*/trigger": {"POST": ("trade", groups.doing("trigger"))},
+    "/v1/groups/*/limit": {"POST": ("trade", groups.doing("limit"))},
     "/v1/fills": {"GET": ("read", _list("fills"))},
     "/v1/positions": {"GET": ("read", _list("positions"))},
     "/v1/balance": {"GET": ("read", _list("balance"))},

@@ -6,6 +6,7 @@ answer in time the word is 202, unknown.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.api.asks import (
     Ask,
@@ -27,6 +28,7 @@ from actors.api.asks import (
 from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
+from actors.api.groups import AskGroup
 from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
@@ -53,6 +55,7 @@ from protocol.messages import (
     EvidenceAnswer,
     EvidenceRequest,
     Follow,
+    GroupAnswer,
     Halt,
     Panic,
     Resume,
@@ -95,9 +98,10 @@ class _Open(Struct):
 
 
 class Api:
-    """The core."""
+    """The core. Orders that name no group are in `order_group`, "" for none."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, order_group: str = "") -> None:
+        self._order_group = order_group
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._tells = Outstanding(self._outbox)
@@ -169,6 +173,8 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", f"cancel:{id}", CancelOrder(name))
             case Decrease(wanted=wanted):
                 return self._wait(now, at, id, ask, "gateway", f"decrease:{id}", wanted)
+            case AskGroup(wanted=wanted):
+                return self._wait(now, at, id, ask, "gateway", f"group:{id}", wanted)
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
@@ -185,6 +191,8 @@ class Api:
             return [refuse(id, problem)]
         match ask:
             case Place(order=order):
+                if not order.order_group_id:
+                    order = replace(order, order_group_id=self._order_group)
                 letter = f"place:{order.client_order_id}:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, order)
             case GetBook(ticker=ticker):
@@ -296,6 +304,10 @@ class Api:
                 text = "no answer in time: ask again"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, as_json(body))
+            case AskGroup(wanted=wanted):
+                text = "no answer in time: list the groups before you ask again"
+                unsure = GroupAnswer("unknown", wanted.order_group_id, "no_answer", text)
+                return Reply(waiting.id, 202, as_json(unsure))
             case GetEvidence(client_order_id=name) if waiting.found is not None:
                 assert self._ledger.account is not None
                 known = self._ledger.account.order(name)

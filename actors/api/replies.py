@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from actors.api.asks import Ask, GetBook, GetList, GetOrder, Page, SetHalt
 from actors.api.bodies import Problem
+from actors.api.groups import AskGroup, done
 from protocol.account import Account
 from protocol.machine import Effect
 from protocol.messages import (
@@ -17,6 +18,7 @@ from protocol.messages import (
     CancelAnswer,
     DecreaseAnswer,
     FollowAnswer,
+    GroupAnswer,
     HaltAnswer,
     InquiryAnswer,
     Order,
@@ -77,6 +79,11 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
             if status >= 400:
                 return refuse(id, Problem(status, code or outcome, text))
             return Reply(id, status, as_json(body))
+        case GroupAnswer() if isinstance(ask, AskGroup):
+            found = done(ask.wanted, body)
+            return (
+                refuse(id, found) if isinstance(found, Problem) else Reply(id, found, as_json(body))
+            )
         case HaltAnswer(halted=True, reason=reason) if not _halts(ask):
             return refuse(id, Problem(409, "still_halted", reason))
         case HaltAnswer(saved=False, reason=reason):

@@ -21,6 +21,8 @@ from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
 from actors.gateway.exposures import Exposures
 from actors.gateway.gate import Gate
+from actors.gateway.groups import KEY as GROUP
+from actors.gateway.groups import Groups
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
 from actors.gateway.inquiries import KEY as INQUIRY
 from actors.gateway.inquiries import Inquiries, Proved
@@ -73,6 +75,7 @@ from protocol.messages import (
     ExchangeRequest,
     Halt,
     Inquire,
+    ManageGroup,
     MarketsRequest,
     OrderGlimpsed,
     Panic,
@@ -120,6 +123,7 @@ class Gateway:
         self.orders = Orders(self._desk, tickets, self._markets, self._door)
         self._cancels = Cancels(self._desk, self.orders, self._markets)
         self._decreases = Decreases(self._desk, self.orders, self._markets)
+        self._groups = Groups(self._desk)
         self._doubts = Doubts(self._desk, self.orders)
         self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
         self._lookups = Lookups(self._desk, self._markets)
@@ -150,6 +154,7 @@ class Gateway:
             effects += self._alarms(at)
         effects += self._hold_back(now, at)
         effects += self._halts.due(now, at, self.orders.tickets)
+        effects += self._groups.due(now, at, self._halted(now))
         effects += self._audits.due(now, at)
         effects += self._books.due(now, at)
         effects += self._inquiries.due(now, at)
@@ -179,7 +184,8 @@ class Gateway:
     def _settled(self) -> bool:
         """Whether nothing is under way that could still become known in this life."""
         lowered = self._cancels.unfinished or self._decreases.unfinished
-        return not (self.orders.tickets.unfinished or lowered or self._desk.tells)
+        busy = self.orders.tickets.unfinished or lowered or self._groups.unfinished
+        return not (busy or self._desk.tells)
 
     def deadline(self) -> int | None:
         return self._alarm_at
@@ -192,6 +198,7 @@ class Gateway:
             self.orders.deadline(),
             self._cancels.deadline(),
             self._decreases.deadline(),
+            self._groups.deadline(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
             self._audits.deadline(),
@@ -272,6 +279,10 @@ class Gateway:
         """The same, of what the wire asks itself: also what waits for tokens is refused for it."""
         return self._halts.closed(now) or self._arms.closed()
 
+    def _halted(self, now: int) -> Closed | None:
+        """That trading is halted, and why; None if it is not."""
+        return self._halts.closed(now) if self._halts.halted else None
+
     def _no_tokens(self, now: int) -> tuple[str, str]:
         """Why programs get no tokens now, for reads and for writes; "" if they do."""
         if not self._reads.limiter_ready:
@@ -287,6 +298,8 @@ class Gateway:
                 return self._cancels.cancel(now, at, asker, id)
             case DecreaseOrder():
                 return self._decreases.ask(now, at, asker, letter.body)
+            case ManageGroup():
+                return self._groups.ask(now, at, asker, letter.at, letter.body, self._halted(now))
             case DoubtRequest(client_order_id=id):
                 doubt = self._doubts.tell(now, at, id, self._reconciler.trouble)
                 return self._desk.answer([asker], doubt, at)
@@ -390,6 +403,8 @@ class Gateway:
             return self._cancels.ended(now, at, name, ended)
         if kind == DECREASE:
             return self._decreases.ended(now, at, int(name), ended)
+        if kind == GROUP:
+            return self._groups.ended(now, at, int(name), ended)
         if kind == KEY:
             return self._reconciler.ended(now, at, ended)
         if kind == LOOKUP:

@@ -26,6 +26,7 @@ FAST: Final = ("cancel", "decrease", "order")  # what trades, and what trades le
 CALLERS: Final = {
     "order": "orders",
     "decrease": "orders",
+    "group": "groups",
     "cancel": "cancels",
     "poll": "reads",
     "markets": "reads",

@@ -9,6 +9,7 @@ from msgspec import Struct
 from actors.gateway.markets import Flaw
 from protocol import topics
 from protocol.facts import OrderSide, TimeInForce
+from protocol.kalshi.parameters import GROUP_ID
 from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, COUNT_MAX
 from protocol.messages import Order, OrderAnswer, PlaceOrder
 from protocol.units import DOLLAR, Count, Price, encode_unit, format_count
@@ -66,9 +67,8 @@ def flaw(order: PlaceOrder) -> Flaw | None:
         return _wrong("count", f"more than 0, at most {format_count(COUNT_MAX)}")
     if order.post_only and order.time_in_force != "good_till_canceled":
         return _wrong("post_only", "only with good_till_canceled: nothing else rests")
-    if order.order_group_id and not is_client_order_id(order.order_group_id):
-        chars = CLIENT_ORDER_ID_CHARS_MAX
-        return _wrong("order_group_id", f"at most {chars} printable ASCII characters, no space")
+    if order.order_group_id and not GROUP_ID.fits(order.order_group_id):
+        return _wrong("order_group_id", GROUP_ID.rule)
     return None
 
 

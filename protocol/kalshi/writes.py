@@ -1,4 +1,4 @@
-"""How the exchange's answers to a decrease are read.
+"""How the exchange's answers to decreases, and to what is done to order groups, are read.
 
 Leniently, as all answers after a side effect (`answers.py`): what can't be read means unknown.
 """
@@ -6,6 +6,7 @@ Leniently, as all answers after a side effect (`answers.py`): what can't be read
 from msgspec import Raw, Struct
 
 from protocol.kalshi.answers import REJECTIONS, Refusal, refusal
+from protocol.kalshi.parameters import GROUP_ID
 from protocol.kalshi.reading import lenient
 from protocol.units import Count
 
@@ -33,6 +34,36 @@ def decreased(order_id: str, status: int, body: bytes) -> Decreased | Refusal | 
         return "200 for another order"
     rests = lenient(less.remaining_count, Count)
     return Decreased(rests if rests is not None and rests >= 0 else None)
+
+
+class GroupDone(Struct, frozen=True):
+    """It was done. The id is that of a group that was made, "" otherwise."""
+
+    order_group_id: str = ""
+
+
+class _Group(Struct, frozen=True):
+    order_group_id: Raw = Raw(b"null")
+
+
+def group_made(status: int, body: bytes) -> GroupDone | Refusal | str:
+    """What the answer to a create of an order group means. A 201 without an id is unknown."""
+    if status != 201:
+        return refused(status, body)
+    made = lenient(body, _Group)
+    id = None if made is None else lenient(made.order_group_id, str)
+    if id is None or not GROUP_ID.fits(id):
+        return "201 that names no group"
+    return GroupDone(id)
+
+
+def group_changed(status: int, body: bytes) -> GroupDone | Refusal | str:
+    """What the answer to anything else that is done to an order group means."""
+    if status != 200:
+        return refused(status, body)
+    if lenient(body, dict) is None or refusal(body) is not None:
+        return "200 that is not the answer to this"
+    return GroupDone()
 
 
 def refused(status: int, body: bytes) -> Refusal | str:

@@ -31,10 +31,12 @@ from protocol.messages.commands import (
     DoubtRequest,
     ExchangeAnswer,
     ExchangeRequest,
+    GroupAnswer,
     Halt,
     HaltAnswer,
     Inquire,
     InquiryAnswer,
+    ManageGroup,
     MarketsAnswer,
     MarketsRequest,
     OrderAnswer,
@@ -136,6 +138,8 @@ AnyMessage = (
     | CancelAnswer
     | DecreaseOrder
     | DecreaseAnswer
+    | ManageGroup
+    | GroupAnswer
     | Halt
     | Resume
     | HaltAnswer
@@ -211,6 +215,7 @@ __all__ = [
     "FollowerHealth",
     "FollowerReport",
     "GroupChanged",
+    "GroupAnswer",
     "Halt",
     "HaltAnswer",
     "Health",
@@ -219,6 +224,7 @@ __all__ = [
     "InquiryAnswer",
     "Level",
     "ListedBook",
+    "ManageGroup",
     "Mark",
     "MarketChanged",
     "MarketsAnswer",
