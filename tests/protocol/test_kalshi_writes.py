@@ -1,4 +1,4 @@
-"""Answers after a side effect, of decreases and order groups: done, refused for certain, or unknown."""
+"""Answers after a side effect, of decreases and order groups: done, refused, or unknown."""
 
 import pytest
 
