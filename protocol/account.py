@@ -5,6 +5,8 @@ function, so that all agree. Facts may come in any order (a fill before its orde
 is older than what the stream already said); the fold ends in the same place.
 """
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from protocol.errors import RemoteProtocolError
@@ -209,9 +211,9 @@ class Account:
         open_now = {*self.open.tickers(), *self._orders.due.tickers()}
         return open_now.union(self._holdings.positions)
 
-    def at_risk(self, ticker: str, leaving: str = "") -> Asked:
-        """All of a market that may still fill, or has and is not booked; without the open order
-        under the key `leaving`."""
+    def at_risk(self, ticker: str, leaving: Collection[str] = ()) -> Asked:
+        """All of a market that may still fill, or has and is not booked; without the open orders
+        under the keys `leaving`."""
         return self.open.asked(ticker, leaving).plus(self._orders.due.asked(ticker))
 
     def adds_risk(

@@ -4,13 +4,13 @@ An order may still fill while it rests, while its intent is on record, and while
 became of it. All of them count as if they would fill whole.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from protocol.facts import OrderSide
 from protocol.lifecycle import AT_RISK, UNSETTLED
 from protocol.messages import Order, Position
-from protocol.units import CONTRACT, DOLLAR, Money, Price
+from protocol.units import CONTRACT, DOLLAR, Count, Money, Price
 
 Levels = Mapping[int, int]
 """Hundredths of a contract, by what each contract pays (`paid_a_contract`). No level is empty."""
@@ -21,6 +21,23 @@ def paid_a_contract(side: OrderSide, price: int) -> Price:
     return Price(price if side == "bid" else DOLLAR - price)
 
 
+def paid_at_worst(order: Order) -> Price:
+    """What each contract of an order pays at worst: by its own terms, or by those that a pending
+    amend may have given it."""
+    paid, amend = paid_a_contract(order.side, order.price), order.amend
+    if amend is None or not amend.pending:
+        return paid
+    return max(paid, paid_a_contract(order.side, amend.price))
+
+
+def left_at_worst(order: Order) -> Count:
+    """The most of an order that may still fill, under its own terms or those of a pending amend."""
+    left, amend = order.remaining, order.amend
+    if amend is None or not amend.pending:
+        return left
+    return max(left, Count(amend.count - order.filled))
+
+
 class Asked(NamedTuple):
     """What open orders of one market ask for."""
 
@@ -28,8 +45,15 @@ class Asked(NamedTuple):
     asks: Levels = {}
 
     def with_order(self, side: OrderSide, price: int, count: int) -> "Asked":
-        """One order more; with a negative count, one less."""
-        level: dict[int, int] = {paid_a_contract(side, price): count}
+        """One order more."""
+        return self._with_level(side, paid_a_contract(side, price), count)
+
+    def less(self, side: OrderSide, paid: int, count: int) -> "Asked":
+        """So many contracts less at what each pays."""
+        return self._with_level(side, paid, -count)
+
+    def _with_level(self, side: OrderSide, paid: int, count: int) -> "Asked":
+        level: dict[int, int] = {paid: count}
         return self.plus(Asked(level) if side == "bid" else Asked({}, level))
 
     def plus(self, other: "Asked") -> "Asked":
@@ -89,8 +113,8 @@ class _Market:
         self.levels: dict[OrderSide, dict[int, int]] = {"bid": {}, "ask": {}}  # as in Asked
 
     def add(self, key: str, order: Order, sign: int) -> None:
-        levels, paid = self.levels[order.side], paid_a_contract(order.side, order.price)
-        levels[paid] = levels.get(paid, 0) + sign * int(order.remaining)
+        levels, paid = self.levels[order.side], paid_at_worst(order)
+        levels[paid] = levels.get(paid, 0) + sign * int(left_at_worst(order))
         if not levels[paid]:
             del levels[paid]
         if sign > 0:
@@ -101,11 +125,13 @@ class _Market:
             del self.orders[key]
             self.unsettled.pop(key, None)
 
-    def asked(self, leaving: str = "") -> Asked:
-        own, found = self.orders.get(leaving), Asked(self.levels["bid"], self.levels["ask"])
-        if own is None:
-            return found
-        return found.with_order(own.side, int(own.price), -int(own.remaining))
+    def asked(self, leaving: Collection[str] = ()) -> Asked:
+        found = Asked(self.levels["bid"], self.levels["ask"])
+        for key in leaving:
+            own = self.orders.get(key)
+            if own is not None:
+                found = found.less(own.side, paid_at_worst(own), left_at_worst(own))
+        return found
 
 
 class OpenOrders:
@@ -115,6 +141,8 @@ class OpenOrders:
         self._markets: dict[str, _Market] = {}
         self._count = 0
         self.in_doubt: dict[str, Order] = {}  # intended and unknown ones of all markets, by key
+        self.amending: dict[str, Order] = {}  # those with a pending amend
+        self.leased: dict[str, Order] = {}  # those with a lease
 
     def __iter__(self) -> Iterator[Order]:
         return (order for market in self._markets.values() for order in market.orders.values())
@@ -125,6 +153,8 @@ class OpenOrders:
     def put(self, key: str, before: Order | None, after: Order | None) -> None:
         """An order under this key was `before` and is `after`; None: it is not there."""
         self.in_doubt.pop(key, None)
+        self.amending.pop(key, None)
+        self.leased.pop(key, None)
         if after is not None and after.state in UNSETTLED:
             self.in_doubt[key] = after
         if before is not None and before.state in AT_RISK:
@@ -139,6 +169,10 @@ class OpenOrders:
                 found = self._markets[after.ticker] = _Market()
             found.add(key, after, 1)
             self._count += 1
+            if after.amend is not None and after.amend.pending:
+                self.amending[key] = after
+            if after.lease_s:
+                self.leased[key] = after
 
     def unsettled(self, ticker: str) -> Iterable[Order]:
         """Intended and unknown orders of a market."""
@@ -154,8 +188,8 @@ class OpenOrders:
         """Markets that have open orders."""
         return self._markets.keys()
 
-    def asked(self, ticker: str, leaving: str = "") -> Asked:
-        """What the open orders of a market ask for; all but the one under the key `leaving`."""
+    def asked(self, ticker: str, leaving: Collection[str] = ()) -> Asked:
+        """What the open orders of a market ask for; all but those under the keys `leaving`."""
         market = self._markets.get(ticker)
         return NOTHING_ASKED if market is None else market.asked(leaving)
 
@@ -176,5 +210,5 @@ class OpenOrders:
             against -= sum(market.levels[side].values())
             own = market.orders.get(key)
             if own is not None and own.side == side:
-                against += int(own.remaining)
+                against += int(left_at_worst(own))
         return 0 < count <= against

@@ -7,7 +7,7 @@ the same is decided here: `natural_id` names it, `essence` is what has to agree.
 import hashlib
 import operator
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,7 @@ from protocol.units import Count, Money, Price, encode_unit
 
 OrderSide = Literal["bid", "ask"]  # of the YES leg, as V2 orders see it (FACTS.md section 5)
 TimeInForce = Literal["good_till_canceled", "immediate_or_cancel", "fill_or_kill"]
+Outcome = Literal["done", "rejected", "denied", "withdrawn", "unknown", "absent"]  # of an amend
 ExchangeStatus = Literal["resting", "canceled", "executed"]
 
 
@@ -109,6 +110,30 @@ class OrderCanceled(Fact, frozen=True):
     client_order_id: str
     reduced_by: Count
     exchange_at: int = 0  # microseconds
+
+
+class AmendIntended(Fact, frozen=True):
+    """We mean to give an order other terms. Committed before a byte of it may leave."""
+
+    client_order_id: str
+    amend_id: str
+    price: Price
+    count: Count  # of the whole order, what is filled already included
+
+
+class AmendOutcome(Fact, frozen=True):
+    """What became of an amend.
+
+    done: the exchange confirmed it. rejected: refused for certain. denied, withdrawn: never sent.
+    unknown: no answer that settles it, so the larger of old and new counts. absent: the order was
+    read with its old terms when no request of ours could land any more.
+    """
+
+    client_order_id: str
+    amend_id: str
+    outcome: Outcome
+    text: str = ""
+    exchange_at: int = 0  # microseconds, where it is done
 
 
 class Fill(Fact, frozen=True):
@@ -225,6 +250,8 @@ AnyFact = (
     | OrderAbsent
     | OrderSeen
     | OrderCanceled
+    | AmendIntended
+    | AmendOutcome
     | Fill
     | BalanceSeen
     | Reconciled
@@ -236,6 +263,9 @@ AnyFact = (
     | RestoreConfirmed
 )
 
+INTENTS: Final = (OrderIntended, AmendIntended)
+"""What may be sent only by whoever was told that it is news."""
+
 # What one road knows and the other does not; it does not make two reports of a fact differ.
 _INCIDENTAL: dict[type, dict[str, object]] = {
     Fill: {"exchange_at": 0, "client_order_id": ""},
@@ -245,6 +275,7 @@ _INCIDENTAL: dict[type, dict[str, object]] = {
     OrderDenied: {"reason": ""},
     OrderUnknown: {"reason": ""},
     OrderAbsent: {"evidence": ""},
+    AmendOutcome: {"text": ""},
     MoneyMoved: {"moved_at": 0},
     RestoreConfirmed: {"confirmed_by": ""},
 }
@@ -307,6 +338,10 @@ def natural_id(fact: AnyFact) -> str:
             return f"order:{oid}:{at}:{int(f)}:{int(r)}:{status}"
         case OrderCanceled():
             return f"canceled:{fact.order_id}:{fact.exchange_at}"
+        case AmendIntended():
+            return f"amend:{fact.client_order_id} {fact.amend_id}"
+        case AmendOutcome():
+            return f"amend:{fact.client_order_id} {fact.amend_id} {fact.outcome}"
         case Fill():
             return f"fill:{fact.order_id}:{fact.trade_id}"
         case BalanceSeen():

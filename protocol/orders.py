@@ -9,10 +9,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from protocol import lifecycle
+from protocol import amends, lifecycle
 from protocol.errors import RemoteProtocolError
 from protocol.exposure import OpenOrders
 from protocol.facts import (
+    AmendIntended,
+    AmendOutcome,
     Fill,
     OrderAbsent,
     OrderAccepted,
@@ -78,6 +80,8 @@ class Orders:
                 return [self._seen(entry, fact)]
             case OrderCanceled():
                 return self._canceled(fact)
+            case AmendIntended() | AmendOutcome():
+                return self._amended(fact)
             case OrderUnknown(client_order_id=key, reason=reason):
                 return self._concluded(key, "unknown", reason)
             case OrderWithdrawn(client_order_id=key, reason=reason):
@@ -131,6 +135,9 @@ class Orders:
             entry.at,
             0 if known is None else known.updated_at,
             self._n,
+            None if known is None else known.amend,
+            0 if known is None else known.amended_at,
+            fact.lease_s,
         )
         if withdrawn is not None and known is None:  # a withdrawal wins over the late intent
             state = lifecycle.after(order.state, "withdrawn")
@@ -179,21 +186,34 @@ class Orders:
         order = self._adopt(order, fact.order_id)
         filled = Count(max(order.filled, fact.filled))
         stale, newer = fact.updated_at < order.updated_at, fact.updated_at > order.updated_at
+        former = fact.updated_at < order.amended_at  # of terms that it has no more
         order = replace(order, filled=filled, updated_at=max(order.updated_at, fact.updated_at))
-        if fact.terms and newer and fact.status == "resting":
+        if fact.terms and fact.status == "resting" and not (stale or former):
             whole = Count(max(fact.filled + fact.remaining, filled))
-            order = replace(order, price=fact.price, count=whole)
+            order = amends.shown(order, fact.price, whole, newer)
         if stale or order.state in ENDED:  # a listing may still say resting after a cancel
             return self._keep(self._settle(order, order.state))
         state = lifecycle.after(order.state, lifecycle.seen_as(fact.status))
-        return self._keep(self._settle(order, state, fact.remaining))
+        return self._keep(self._settle(order, state, None if former else fact.remaining))
+
+    def _amended(self, fact: AmendIntended | AmendOutcome) -> list[Order]:
+        order = self._orders.get(fact.client_order_id)
+        if order is None:
+            return []
+        if isinstance(fact, AmendIntended):
+            found = amends.intended(order, fact)
+        else:
+            found = amends.resolved(order, fact)
+        return [] if found is None else [self._keep(self._settle(found, found.state))]
 
     def _canceled(self, fact: OrderCanceled) -> list[Order]:
         order = self._orders.get(self._keys.get(fact.order_id, fact.client_order_id))
         if order is None or order.state == "executed":
             return []
         filled = order.count - fact.reduced_by
-        if order.filled < filled <= order.count and len(self.filled_at_cancel) < ORDERS_KEPT:
+        sure = order.amend is None or not order.amend.pending  # of what it was reduced from
+        within = sure and order.filled < filled <= order.count
+        if within and len(self.filled_at_cancel) < ORDERS_KEPT:
             self.filled_at_cancel[fact.order_id] = Count(filled)  # fills are still on their way
         return [self._keep(self._settle(order, lifecycle.after(order.state, "canceled")))]
 
@@ -209,7 +229,7 @@ class Orders:
         return order if filled <= order.filled else replace(order, filled=filled)
 
     def _settle(self, order: Order, state: State, remaining: int | None = None) -> Order:
-        state = lifecycle.counted(state, order.count, order.filled)
+        state = lifecycle.counted(state, amends.whole_at_most(order), order.filled)
         if state in FINISHED:
             remaining = 0
         elif remaining is None or remaining > order.count - order.filled:

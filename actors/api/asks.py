@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from actors.api import exchange, groups
-from actors.api.bodies import Problem, decoded, unfit
+from actors.api.amends import AmendIt, amend
+from actors.api.bodies import Problem, decoded, misnamed, unfit
 from actors.api.exchange import AskExchange
 from actors.api.groups import AskGroup
 from protocol import topics, wishes
@@ -21,7 +22,6 @@ from protocol.facts import OrderSide, TimeInForce
 from protocol.kalshi.parameters import GROUP_ID
 from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
-    CLIENT_ORDER_ID_CHARS_MAX,
     CONFIRMED_BY_CHARS_MAX,
     COUNT_MAX,
     PAGE_MAX,
@@ -105,8 +105,7 @@ class SetBrakes(Struct, frozen=True):
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
-    | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes | Decrease
-    | AskGroup
+    | AmendIt | Decrease | AskGroup | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
 )  # fmt: skip
 
 
@@ -138,7 +137,6 @@ class _ConfirmBody(Struct, frozen=True, forbid_unknown_fields=True):
     confirmed_by: str
 
 
-_ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
 _order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit)
 _decrease_body = msgspec.json.Decoder(_DecreaseBody, dec_hook=decode_unit)
 _reason_body = msgspec.json.Decoder(_ReasonBody)
@@ -222,15 +220,15 @@ def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
 
 
 def _one(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    return _named(name) or GetOrder(name)
+    return misnamed(name) or GetOrder(name)
 
 
 def _evidence(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    return _named(name) or GetEvidence(name)
+    return misnamed(name) or GetEvidence(name)
 
 
 def _cancel(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    return _named(name) or Cancel(name)
+    return misnamed(name) or Cancel(name)
 
 
 def _decrease(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
@@ -240,14 +238,7 @@ def _decrease(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -
     if not 0 < found.reduce_to <= COUNT_MAX:
         detail = "more than 0 contracts; to let nothing rest, cancel the order"
         return Problem(422, "invalid_reduce_to", detail, "reduce_to")
-    return _named(name) or Decrease(DecreaseOrder(name, found.reduce_to))
-
-
-def _named(id: str) -> Problem | None:
-    if _ID.fullmatch(id):
-        return None
-    detail = f"1 to {CLIENT_ORDER_ID_CHARS_MAX} letters, digits or . _ : -"
-    return Problem(422, "invalid_client_order_id", detail, "client_order_id")
+    return misnamed(name) or Decrease(DecreaseOrder(name, found.reduce_to))
 
 
 def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
@@ -273,7 +264,7 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
         group = ""
     elif not GROUP_ID.fits(group):
         return Problem(422, "invalid_order_group_id", GROUP_ID.rule, "order_group_id")
-    return _named(id) or Place(
+    return misnamed(id) or Place(
         PlaceOrder(
             id, order.ticker, order.side, order.price, order.count, order.time_in_force,
             order.post_only, minted=minted, order_group_id=group,
@@ -341,6 +332,7 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
     "/v1/orders/*/decrease": {"POST": ("trade", _decrease)},
+    "/v1/orders/*/amend": {"POST": ("trade", amend)},
     "/v1/orders/*/evidence": {"GET": ("read", _evidence)},
     "/v1/groups": {"POST": ("trade", groups.doing("create"))},
     "/v1/groups/*": {"DELETE": ("trade", groups.delete)},

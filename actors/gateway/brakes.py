@@ -18,10 +18,10 @@ from protocol.brakes import Limits, written
 from protocol.exposure import paid_a_contract
 from protocol.kalshi.calls import Call
 from protocol.limits import BOOK_AGAIN, MS, RATE_WINDOW, SAME_ORDERS_KEPT
-from protocol.messages import PlaceOrder
+from protocol.messages import Amend, Order, PlaceOrder
 from protocol.units import DOLLAR, Money, cost, format_price
 
-Check = Callable[[int, PlaceOrder], Flaw | None]
+Check = Callable[[int, PlaceOrder, Order | None], Flaw | None]
 Terms = tuple[str, str, int, int, str]
 
 
@@ -49,10 +49,11 @@ class Brakes:
             self._money,
         )
 
-    def unread(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def unread(self, now: int, order: PlaceOrder, amended: Order | None = None) -> Flaw | None:
         """What has to be read first, as a refusal for when it does not come in time; it is asked
         for. None: all that the brakes measure by is there."""
-        if self.limits.money and self._cash.unread(now, order, self._markets.shard(order.ticker)):
+        shard = self._markets.shard(order.ticker)
+        if self.limits.money and self._cash.unread(now, order, shard, amended):
             return Flaw("balance_not_read", "", "the balance could not be read in time")
         if self._by_book:
             self._books.want(now, order.ticker)
@@ -75,24 +76,43 @@ class Brakes:
         self._remember(now, order)
         return None
 
-    def last_look(self, now: int, order: PlaceOrder, call: Call) -> Flaw | Pass:
-        """The second look, right before the signature: a pass for this very request."""
-        wrong = self._look(now, order) or self._rate(now, self._left)
+    def reserve_amend(self, now: int, order: Order, amend: Amend) -> Flaw | None:
+        """The same for other terms of an open order: it counts as the larger of both."""
+        wanted = amended_terms(order, amend)
+        self._exposures.promise_amend(order, amend)
+        wrong = self._look(now, wanted, order) or self._rate(now, self._passed)
+        if wrong is not None:
+            self._exposures.release_amend(order.client_order_id)
+            return wrong
+        self._passed.append(now)
+        self._remember(now, wanted)
+        return None
+
+    def last_look(
+        self, now: int, order: PlaceOrder, call: Call, amended: Order | None = None
+    ) -> Flaw | Pass:
+        """The second look, right before the signature: a pass for this very request. `amended` is
+        the open order that it gives other terms to, if it does."""
+        wrong = self._look(now, order, amended) or self._rate(now, self._left)
         if wrong is not None:
             return wrong
         self._left.append(now)
         return Pass(digest_of(call))
 
-    def _look(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def renewal(self, call: Call) -> Pass:
+        """A pass for the renewal of a lease: price and count are those that the order has."""
+        return Pass(digest_of(call))
+
+    def _look(self, now: int, order: PlaceOrder, amended: Order | None = None) -> Flaw | None:
         for check in self._checks:
-            wrong = check(now, order)
+            wrong = check(now, order, amended)
             if wrong is not None:
                 return wrong
         return None
 
     # Each brake
 
-    def _size(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def _size(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
         if order.count > self.limits.order_count:
             return self._above("order_count", "count", order.count, "the order")
         paid = cost(paid_a_contract(order.side, order.price), int(order.count))
@@ -100,7 +120,7 @@ class Brakes:
             return self._above("order_cost", "count", paid, "the order costs")
         return None
 
-    def _self_cross(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def _self_cross(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
         if not self.limits.self_cross:
             return None
         bid = order.side == "bid"
@@ -113,7 +133,7 @@ class Brakes:
         )
         return Flaw("self_cross", "price", text, 0, format_price(ours), format_price(order.price))
 
-    def _same_order(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def _same_order(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
         window = self.limits.same_order_ms * MS
         when, id = self._same.get(_terms(order), (now - window, ""))
         left = when + window - now
@@ -126,7 +146,7 @@ class Brakes:
         limit, value = f"{self.limits.same_order_ms}", f"{(now - when) // MS}"
         return Flaw("same_order", "", text, -(-left // MS), limit, value)
 
-    def _book(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def _book(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
         if not self._by_book:
             return None
         trouble = self._books.trouble(order.ticker)
@@ -163,9 +183,10 @@ class Brakes:
     def _by_book(self) -> bool:
         return self.limits.fresh_book or self._banded
 
-    def _exposure(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def _exposure(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
         """An order that makes nothing worse passes, also where a limit is overdrawn already."""
-        after = self._exposures.market_with(order)
+        found = self._exposures
+        after = found.market_with(order) if amended is None else found.market(order.ticker)
         event = self._markets.event(order.ticker)
         for name, others in (
             ("market_exposure", 0),
@@ -173,22 +194,30 @@ class Brakes:
             ("account_exposure", self._exposures.beside(order.ticker)),
         ):
             if others + after > getattr(self.limits, name):
-                if after <= self._exposures.market_without(order):
+                if after <= self._before(order, amended):
                     return None
                 what = f"with it the {name.partition('_')[0]} could lose"
                 return self._above(name, "count", Money(others + after), what)
         return None
 
-    def _open_orders(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def _before(self, order: PlaceOrder, amended: Order | None) -> Money:
+        """What the market could lose before."""
+        if amended is None:
+            return self._exposures.market_without(order)
+        return self._exposures.market_as_was(amended)
+
+    def _open_orders(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
+        if amended is not None:
+            return None
         found = self._exposures.open_without(order) + 1
         if found > self.limits.open_orders:
             return self._above("open_orders", "", found, "with it")
         return None
 
-    def _money(self, now: int, order: PlaceOrder) -> Flaw | None:
+    def _money(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
         if not self.limits.money:
             return None
-        return self._cash.short(now, order, self._markets.shard(order.ticker))
+        return self._cash.short(now, order, self._markets.shard(order.ticker), amended)
 
     def _rate(self, now: int, times: "collections.deque[int]") -> Flaw | None:
         while times and times[0] <= now - RATE_WINDOW:
@@ -213,6 +242,18 @@ class Brakes:
         while self._same[oldest][0] <= over or len(self._same) > SAME_ORDERS_KEPT:
             del self._same[oldest]
             oldest = next(iter(self._same))
+
+
+def amended_terms(order: Order, amend: Amend) -> PlaceOrder:
+    """An open order as the amend would have it."""
+    return PlaceOrder(
+        order.client_order_id,
+        order.ticker,
+        order.side,
+        amend.price,
+        amend.count,
+        order.time_in_force,
+    )
 
 
 def _terms(order: PlaceOrder) -> Terms:

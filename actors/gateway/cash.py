@@ -10,10 +10,11 @@ from typing import Final
 from actors.gateway.desk import Desk
 from actors.gateway.markets import Flaw
 from protocol.exposure import paid_a_contract
+from protocol.facts import OrderSide
 from protocol.kalshi.answers import BalanceBody
 from protocol.limits import MONEY_FRESH
-from protocol.messages import PlaceOrder
-from protocol.units import Money, cost, format_money
+from protocol.messages import Order, PlaceOrder
+from protocol.units import Count, Money, Price, cost, format_money
 
 NEVER: Final = -MONEY_FRESH
 
@@ -35,18 +36,23 @@ class Cash:
         self._total = Money(sum(shards.values())) if shards else body.balance_dollars
         self._read_at = now
 
-    def unread(self, now: int, order: PlaceOrder, shard: int) -> bool:
-        """Whether a balance that is too old would refuse this order: then it is read anew."""
-        if self._enough(order, shard) or self._fresh(now):
+    def unread(self, now: int, order: PlaceOrder, shard: int, amended: Order | None = None) -> bool:
+        """Whether a balance that is too old would refuse this order: then it is read anew.
+
+        `amended` is the open order that it gives other terms to, if it does.
+        """
+        if self._enough(order, shard, amended) or self._fresh(now):
             return False
         self._refresh(now)
         return True
 
-    def short(self, now: int, order: PlaceOrder, shard: int) -> Flaw | None:
+    def short(
+        self, now: int, order: PlaceOrder, shard: int, amended: Order | None = None
+    ) -> Flaw | None:
         """Why an order can't be paid, by what was read just now."""
-        if self._enough(order, shard) or not self._fresh(now):
+        if self._enough(order, shard, amended) or not self._fresh(now):
             return None
-        needed = self._needed(order)
+        needed = self._needed(order, amended)
         there = self._on(shard)
         limit, value = format_money(there), format_money(needed)
         if self._total >= needed:
@@ -59,16 +65,25 @@ class Cash:
     def _fresh(self, now: int) -> bool:
         return now - self._read_at <= MONEY_FRESH
 
-    def _enough(self, order: PlaceOrder, shard: int) -> bool:
-        return self._needed(order) <= self._on(shard)
+    def _enough(self, order: PlaceOrder, shard: int, amended: Order | None) -> bool:
+        return self._needed(order, amended) <= self._on(shard)
 
     def _on(self, shard: int) -> Money:
         return self._total if self._shards is None else self._shards.get(shard, Money(0))
 
-    def _needed(self, order: PlaceOrder) -> Money:
-        """What the order would pay for contracts that close nothing."""
+    def _needed(self, order: PlaceOrder, amended: Order | None) -> Money:
+        """What the order would pay for contracts that close nothing; an amended one, more than
+        what is kept for it already."""
         account = self._desk.ledger.account
         held = 0 if account is None else int(account.position(order.ticker).position)
         closes = max(-held if order.side == "bid" else held, 0)
-        paid = paid_a_contract(order.side, order.price)
-        return cost(paid, max(int(order.count) - closes, 0))
+        if amended is None:
+            return _opening(order.side, order.price, order.count, closes)
+        left = Count(order.count - amended.filled)
+        wanted = _opening(order.side, order.price, left, closes)
+        kept = _opening(amended.side, amended.price, amended.remaining, closes)
+        return Money(max(wanted - kept, 0))
+
+
+def _opening(side: OrderSide, price: Price, count: Count, closes: int) -> Money:
+    return cost(paid_a_contract(side, price), max(int(count) - closes, 0))

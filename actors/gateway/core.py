@@ -7,6 +7,8 @@ and whatever may leave does, most urgent first.
 import random
 
 from actors.gateway.acquire import Acquires
+from actors.gateway.amends import KEY as AMEND
+from actors.gateway.amends import Amends
 from actors.gateway.arming import ArmingSeen, Arms
 from actors.gateway.audits import KEY as AUDIT
 from actors.gateway.audits import Audits
@@ -23,10 +25,12 @@ from actors.gateway.exposures import Exposures
 from actors.gateway.gate import Gate
 from actors.gateway.groups import KEY as GROUP
 from actors.gateway.groups import Groups
-from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
+from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen, kept_back
 from actors.gateway.inquiries import KEY as INQUIRY
 from actors.gateway.inquiries import Inquiries, Proved
 from actors.gateway.lanes import Waiting
+from actors.gateway.leases import KEY as LEASE
+from actors.gateway.leases import Leases
 from actors.gateway.lookups import KEY as LOOKUP
 from actors.gateway.lookups import Lookups
 from actors.gateway.markets import Markets
@@ -64,6 +68,7 @@ from protocol.machine import (
 )
 from protocol.messages import (
     AcquireTokens,
+    AmendOrder,
     Append,
     AuditRequest,
     BookAnswer,
@@ -122,9 +127,26 @@ class Gateway:
         self._door = Door(self._desk, tickets, self._markets, self._brakes, self.closed)
         self.orders = Orders(self._desk, tickets, self._markets, self._door)
         self._cancels = Cancels(self._desk, self.orders, self._markets)
-        self._decreases = Decreases(self._desk, self.orders, self._markets)
+        self._decreases = Decreases(self._desk, self.orders, self._markets, self._renewing)
         self._groups = Groups(self._desk)
-        self._doubts = Doubts(self._desk, self.orders)
+        self._amends = Amends(
+            self._desk,
+            self._markets,
+            self._door,
+            self._brakes,
+            self._exposures.release_amend,
+            self._renewing,
+        )
+        self._leases = Leases(
+            self._desk,
+            now,
+            self._markets,
+            self._amends,
+            self._brakes,
+            self.closed,
+            self._decreases.unsettled,
+        )
+        self._doubts = Doubts(self._desk, self.orders, self._amends)
         self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
         self._lookups = Lookups(self._desk, self._markets)
         self._audits = Audits(self._desk)
@@ -147,6 +169,8 @@ class Gateway:
         effects = self._slept(now, at) + self._take(now, cause)
         effects += self._reads.due(now, at, self._desk.ledger.account is not None)
         effects += self.orders.due(now, at)
+        effects += self._amends.due(now, at)
+        self._leases.due(now, at)
         effects += self._cancels.due(now, at)
         effects += self._decreases.due(now, at)
         if self._reads.rest_ready:
@@ -177,14 +201,22 @@ class Gateway:
         text = self._gate.slept(now, at)
         if not text:
             return []
-        denied = self.orders.deny_queued(now, at, "gate_closed", text, 0)
-        return [Report(text, grave=True), *denied]
+        return [Report(text, grave=True), *self._deny_queued(now, at, "gate_closed", text, 0)]
+
+    def _deny_queued(self, now: int, at: int, code: str, text: str, wait_ms: int) -> list[Effect]:
+        """Nothing that adds risk and waits for tokens will be sent."""
+        self._leases.withdraw(now)
+        return [
+            *self.orders.deny_queued(now, at, code, text, wait_ms),
+            *self._amends.deny_queued(now, at, code, text, wait_ms),
+        ]
 
     @property
     def _settled(self) -> bool:
         """Whether nothing is under way that could still become known in this life."""
         lowered = self._cancels.unfinished or self._decreases.unfinished
-        busy = self.orders.tickets.unfinished or lowered or self._groups.unfinished
+        raised = self.orders.tickets.unfinished or self._amends.unfinished
+        busy = raised or lowered or self._groups.unfinished
         return not (busy or self._desk.tells)
 
     def deadline(self) -> int | None:
@@ -196,6 +228,8 @@ class Gateway:
             self._desk.tells.deadline(),
             self._desk.ledger.deadline(),
             self.orders.deadline(),
+            self._amends.deadline(),
+            self._leases.deadline(),
             self._cancels.deadline(),
             self._decreases.deadline(),
             self._groups.deadline(),
@@ -256,7 +290,14 @@ class Gateway:
 
     def _go_on(self, now: int, at: int, tickers: list[str]) -> list[Effect]:
         """These books have come: orders may wait for them."""
-        return [effect for ticker in tickers for effect in self._door.go_on(now, at, ticker)]
+        return [effect for ticker in tickers for effect in self._look_again(now, at, ticker)]
+
+    def _look_again(self, now: int, at: int, ticker: str = "", trouble: str = "") -> list[Effect]:
+        """What orders and amends in a market, or in all, wait for has come, or can't be read."""
+        return [
+            *self._door.go_on(now, at, ticker, trouble),
+            *self._amends.go_on(now, at, ticker, trouble),
+        ]
 
     def closed(self, now: int) -> Closed | None:
         """Why no new risk may be taken now; None if it may."""
@@ -279,6 +320,10 @@ class Gateway:
         """The same, of what the wire asks itself: also what waits for tokens is refused for it."""
         return self._halts.closed(now) or self._arms.closed()
 
+    def _renewing(self, now: int, id: str) -> bool:
+        """Whether a renewal of this order's lease may still land."""
+        return self._leases.unsettled(now, id)
+
     def _halted(self, now: int) -> Closed | None:
         """That trading is halted, and why; None if it is not."""
         return self._halts.closed(now) if self._halts.halted else None
@@ -294,6 +339,8 @@ class Gateway:
         match letter.body:
             case PlaceOrder():
                 return self._door.place(now, at, asker, letter.body, self._restores.unproved)
+            case AmendOrder():
+                return self._amends.ask(now, at, asker, letter.body)
             case CancelOrder(client_order_id=id):
                 return self._cancels.cancel(now, at, asker, id)
             case DecreaseOrder():
@@ -333,6 +380,7 @@ class Gateway:
         if isinstance(told, Append):
             return [
                 *self.orders.acknowledged(now, at, told.fact, letter.body),
+                *self._amends.acknowledged(now, at, told.fact, letter.body),
                 *self._decreases.acknowledged(at, told.fact),
                 *self._reconciler.acknowledged(at, told.fact, letter.body),
                 *self._restores.acknowledged(at, told.fact, letter.body),
@@ -347,20 +395,26 @@ class Gateway:
     def _hold_back(self, now: int, at: int) -> list[Effect]:
         """While no order may leave, those that wait for tokens are refused and draw none."""
         stopped = self._stopped(now)
-        return [] if stopped is None else self.orders.deny_queued(now, at, *stopped)
+        return [] if stopped is None else self._deny_queued(now, at, *stopped)
 
     def _leave(self, now: int, at: int) -> list[Effect]:
         effects: list[Effect] = []
         for id, waiting in self._desk.lanes.go(now):
             kind, _, name = waiting.key.partition(":")
             passed = None
-            if kind == "order":
-                looked = self.orders.may_go(now, at, name, waiting.call)
+            if kind in ("order", AMEND):
+                risky = self.orders if kind == "order" else self._amends
+                looked = risky.may_go(now, at, name, waiting.call)
                 if not isinstance(looked, Pass):
                     self._desk.lanes.unsent(id)
                     effects += looked
                     continue
                 passed = looked
+            if kind == LEASE:
+                passed = self._leases.may_go(now, name, waiting.call)
+                if passed is None:
+                    self._desk.lanes.unsent(id)
+                    continue
             if kind == INQUIRY:
                 self._inquiries.left(int(name))
             if kind == PANIC:
@@ -397,6 +451,11 @@ class Gateway:
         if kind == "order":
             self._cancels.wake(now)
             return self.orders.ended(now, at, name, ended, self._halts.order_ended(now, ended))
+        if kind == AMEND:
+            return self._amends.ended(now, at, name, ended, kept_back(ended))
+        if kind == LEASE:
+            self._leases.ended(now, name, ended)
+            return []
         if kind == PANIC:
             return self._halts.ended(now, at, name, ended)
         if kind == "cancel":
@@ -415,7 +474,7 @@ class Gateway:
             return self._inquiries.ended(now, at, int(name), ended)
         if kind == "market":
             trouble = self._markets.ended(now, name, ended)
-            return self._door.go_on(now, at, name, trouble)
+            return self._look_again(now, at, name, trouble)
         assert kind == "poll", key
         body = self._reads.ended(now, name, ended)
         return [] if body is None else self._balance(now, at, body)
@@ -426,7 +485,7 @@ class Gateway:
         except RemoteProtocolError as e:
             return [Report(f"balance: {e}", grave=True)]
         self._cash.learn(now, balance)
-        effects = self._door.go_on(now, at)
+        effects = self._look_again(now, at)
         if self._desk.tells.crowded:
             return effects
         for fact in self._reconciler.balances(by_shard(balance), at):
@@ -461,6 +520,6 @@ class Gateway:
         extra |= {"cancels_open": self._cancels.open, "differences": self._reconciler.differences}
         extra["orders_lost"] = len(self._reconciler.lost)
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
-        extra |= self._halts.counters(now) | self._arms.counters()
+        extra |= self._halts.counters(now) | self._arms.counters() | self._leases.counters(now)
         extra |= self._desk.ledger.counters()
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

@@ -6,6 +6,7 @@ own row is read and told to the ledger, so that what counts there is what the ex
 """
 
 import enum
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from protocol.kalshi import answers, calls, writes
 from protocol.kalshi.answers import OneOrder, OrderRow, Refusal
 from protocol.kalshi.writes import Decreased
 from protocol.limits import (
+    ABSENCE_AFTER,
     CANCEL_ASKERS_MAX,
     CANCEL_RETRY_MIN,
     DECREASE_LOOK_MAX,
@@ -34,6 +36,10 @@ from protocol.units import Count, format_count
 
 KEY: Final = "decrease"
 NOT_FOUND: Final = "not_found"  # the exchange's 404, which proves nothing by itself
+
+
+Renewing = Callable[[int, str], bool]
+"""Of which order the renewal of a lease may still land: it would bring former terms back."""
 
 
 class Step(enum.Enum):
@@ -62,11 +68,13 @@ class Decrease(Struct):
 class Decreases:
     """All decreases under way."""
 
-    def __init__(self, desk: Desk, orders: Orders, markets: Markets) -> None:
+    def __init__(self, desk: Desk, orders: Orders, markets: Markets, renewing: Renewing) -> None:
         self._desk = desk
         self._orders = orders
         self._markets = markets
+        self._renewing = renewing
         self._open: dict[int, Decrease] = {}
+        self._ended: dict[str, tuple[int, Count]] = {}  # of leased orders: until when, what for
         self._number = 0
 
     @property
@@ -149,7 +157,21 @@ class Decreases:
             rests = format_count(order.remaining)
             text = f"reduce_to: {rests} rests, which is less than {format_count(least)}"
             return replace(known, outcome="rejected", code="invalid_reduce_to", text=text)
+        if self._renewing(now, id):
+            text = "a renewal of its lease with the former terms may still land: cancel it instead"
+            return replace(known, outcome="unavailable", code="amend_under_way", text=text)
         return None
+
+    def unsettled(self, now: int, id: str) -> bool:
+        """Whether a decrease of this order is under way, or may still land, or has been done and
+        the account does not show it yet."""
+        if any(one.wanted.client_order_id == id for one in self._open.values()):
+            return True
+        until, least = self._ended.get(id, (now, Count(0)))
+        if now >= until:
+            return False
+        order = self._order(id)
+        return order is not None and order.remaining > least
 
     # What comes of it
 
@@ -162,7 +184,17 @@ class Decreases:
         one.deadline = now + DECREASE_LOOK_MAX
         if one.answer.outcome == "unavailable":
             return self._finish(at, number)
+        if one.answer.outcome != "rejected":
+            self._remember(now, one.wanted)
         return self._look(now, number)
+
+    def _remember(self, now: int, wanted: DecreaseOrder) -> None:
+        """It may still land, or is done and not seen yet: no renewal of a lease may undo it."""
+        account = self._desk.ledger.account
+        leased = {} if account is None else account.open.leased
+        self._ended = {id: known for id, known in self._ended.items() if id in leased}
+        if wanted.client_order_id in leased:
+            self._ended[wanted.client_order_id] = now + ABSENCE_AFTER, wanted.reduce_to
 
     def _look(self, now: int, number: int) -> list[Effect]:
         """Read the order's row."""

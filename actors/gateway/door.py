@@ -1,8 +1,7 @@
 """An order's way in: known or new, right or wrong by itself, by its market and by the account.
 
 Nothing is recorded before all of this has been looked at; whatever is refused here has left no
-trace in the ledger, and the same id may be used again, by another letter. The same letter told
-again gets the same refusal: its asker may have been told that nothing was sent.
+trace in the ledger, and the same id may be used again, by another letter.
 """
 
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from actors.gateway.brakes import Brakes
 from actors.gateway.desk import Asker, Desk
 from actors.gateway.markets import Flaw, Markets, Standing
 from actors.gateway.passes import Pass
+from actors.gateway.refusals import Refusals
 from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import OrderIntended
@@ -21,7 +21,6 @@ from protocol.limits import (
     LANE_QUEUE_MAX,
     MARKET_LOOK_MAX,
     RECALL_MAX,
-    REFUSALS_KEPT,
 )
 from protocol.machine import Effect
 from protocol.messages import EvidenceRequest, Order, OrderAnswer, PlaceOrder
@@ -41,7 +40,7 @@ class Door:
         self._markets = markets
         self._brakes = brakes
         self._closed = closed
-        self._refused: dict[Asker, OrderAnswer] = {}  # the last ones, oldest first
+        self._refusals: Refusals[OrderAnswer] = Refusals(desk)
 
     def place(
         self, now: int, at: int, asker: Asker, order: PlaceOrder, unproved: str
@@ -54,7 +53,7 @@ class Door:
         known = self._known(asker, order, at)
         if known is not None:
             return known
-        refused = self._refused.get(asker)
+        refused = self._refusals.known(asker)
         if refused is not None and refused.client_order_id == order.client_order_id:
             return self._desk.answer([asker], refused, at)
         if self._desk.ledger.account is None:  # a former life may know it: no word is sure
@@ -136,7 +135,7 @@ class Door:
     def never_heard_of(self, at: int, ticket: Ticket, refusal: OrderAnswer) -> list[Effect]:
         """The ledger does not know it, either."""
         self._tickets.close(ticket)
-        return self._say(ticket.askers, refusal, at)
+        return self._refusals.say(ticket.askers, refusal, at)
 
     def turn_away(self, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
         """Refuse an order of which nothing is recorded."""
@@ -217,15 +216,7 @@ class Door:
         return self._desk.append(now, at, intent)
 
     def _refuse(self, askers: list[Asker], order: PlaceOrder, at: int, wrong: Flaw) -> list[Effect]:
-        return self._say(askers, denial(order, wrong), at)
-
-    def _say(self, askers: list[Asker], denied: OrderAnswer, at: int) -> list[Effect]:
-        """Answer, and remember it for copies of the letter that are on their way."""
-        for asker in askers:
-            self._refused[asker] = denied
-        while len(self._refused) > REFUSALS_KEPT:
-            del self._refused[next(iter(self._refused))]
-        return self._desk.answer(askers, denied, at)
+        return self._refusals.say(askers, denial(order, wrong), at)
 
 
 def denial(order: PlaceOrder, wrong: Flaw) -> OrderAnswer:

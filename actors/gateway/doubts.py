@@ -1,17 +1,20 @@
-"""Orders that may or may not be at the exchange, and what would settle them.
+"""Orders that may or may not be at the exchange, amends that may or may not hold, and what would
+settle them.
 
 Seen on the stream or in a listing: it is there. Absent from two complete listings, both of data
-that is later than any request of ours could have landed: it never was. Nothing else settles one,
-and none is ever sent again.
+that is later than any request of ours could have landed: it never was. An amend holds if its terms
+are seen; it never will if two such listings show the order with its former ones. Nothing else
+settles one, and none is ever sent again.
 """
 
 from msgspec import Struct
 
+from actors.gateway.amends import Amends
 from actors.gateway.desk import Desk
 from actors.gateway.orders import Orders
 from actors.gateway.reading import Reading
 from protocol.account import UNSETTLED, Account
-from protocol.facts import OrderAbsent, OrderUnknown
+from protocol.facts import AmendOutcome, OrderAbsent, OrderUnknown
 from protocol.limits import ABSENCE_AFTER, RESOLVE_INTERVAL, SIGNATURE_WINDOW, US
 from protocol.machine import Effect
 from protocol.messages import DoubtAnswer
@@ -32,20 +35,22 @@ class _Doubt(Struct):
 class Doubts:
     """The list of them, by client_order_id."""
 
-    def __init__(self, desk: Desk, orders: Orders) -> None:
+    def __init__(self, desk: Desk, orders: Orders, amends: Amends) -> None:
         self._desk = desk
         self._orders = orders
+        self._amends = amends
         self._open: dict[str, _Doubt] = {}
-        self._looked_at = (-1, -1)
+        self._amending: dict[str, _Doubt] = {}  # orders whose amend nobody knows the outcome of
+        self._looked_at = (-1, -1, -1)
         self._user_data_at = 0
         self.resolve_at: int | None = None
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open) + len(self._amending)
 
     def look(self, now: int, at: int, account: Account) -> list[Effect]:
         """Bring the list up to date; an order that a former life left open becomes unknown."""
-        seen = (account.n, len(self._orders.tickets))
+        seen = (account.n, len(self._orders.tickets), len(self._amends))
         if seen == self._looked_at:
             return []  # nothing can have changed
         self._looked_at = seen
@@ -66,10 +71,30 @@ class Doubts:
         ended_at = self._orders.ended_at
         for id in [id for id in ended_at if id not in self._orders.tickets]:
             del ended_at[id]  # settled by the stream before it came into doubt
-        if not self._open:
+        effects += self._look_at_amends(now, at, account)
+        if not len(self):
             self.resolve_at = None
         elif self.resolve_at is None:
             self.resolve_at = now
+        return effects
+
+    def _look_at_amends(self, now: int, at: int, account: Account) -> list[Effect]:
+        """The same for amends."""
+        effects: list[Effect] = []
+        left = {
+            id: order for id, order in account.open.amending.items()
+            if not self._amends.under_way(id)
+        }  # fmt: skip
+        for id, order in left.items():
+            if id not in self._amending:
+                self._amending[id] = _Doubt(*self._amends.ended_at.pop(id, (now, at)))
+                amend = order.amend
+                if amend is not None and amend.state == "intended":
+                    text = "a former life may have sent it"
+                    fact = AmendOutcome(id, amend.id, "unknown", text)
+                    effects += self._desk.append(now, at, fact)
+        self._amending = {id: doubt for id, doubt in self._amending.items() if id in left}
+        self._amends.forget_ended()
         return effects
 
     def glimpse(self, now: int, id: str) -> None:
@@ -81,7 +106,7 @@ class Doubts:
 
     def begun(self, now: int) -> None:
         """A reading has begun: the next one is due a while later."""
-        self.resolve_at = now + RESOLVE_INTERVAL if self._open else None
+        self.resolve_at = now + RESOLVE_INTERVAL if len(self) else None
 
     def oldest(self, account: Account) -> int:
         """When the oldest of them came into the ledger, microseconds; 0 if there is none."""
@@ -104,6 +129,26 @@ class Doubts:
                         f"of data as of {reading.user_data_at}"
                     )
                     effects += self._desk.append(now, at, OrderAbsent(id, evidence))
+        return effects + self._unchanged(now, at, reading)
+
+    def _unchanged(self, now: int, at: int, reading: Reading) -> list[Effect]:
+        """Count the complete readings that show an order with its former terms."""
+        account = self._desk.ledger.account
+        assert account is not None
+        effects: list[Effect] = []
+        for id, doubt in self._amending.items():
+            order = account.open.amending.get(id)
+            if order is None or order.amend is None or id not in reading.listed:
+                continue
+            if self._proves(doubt, reading):
+                doubt.misses, doubt.missed = doubt.misses + 1, reading.started
+                if doubt.misses >= LISTINGS_NEEDED:
+                    evidence = (
+                        f"{doubt.misses} complete listings show its former terms, the last of them "
+                        f"at {at} of data as of {reading.user_data_at}"
+                    )
+                    fact = AmendOutcome(id, order.amend.id, "absent", evidence)
+                    effects += self._desk.append(now, at, fact)
         return effects
 
     @staticmethod

@@ -9,10 +9,13 @@ orders there are.
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from protocol.account import Account, Meaning
 from protocol.exposure import NOTHING_ASKED, Asked, OpenOrders, worst_case
 from protocol.facts import OrderSide
-from protocol.messages import Balance, Order, PlaceOrder
+from protocol.lifecycle import FINISHED
+from protocol.messages import Amend, Balance, Order, PlaceOrder
 from protocol.units import Money, Price
 
 
@@ -22,6 +25,7 @@ class Exposures:
     def __init__(self) -> None:
         self._account: Account | None = None
         self._promised: dict[str, Order] = {}  # passed the brakes, not in the account yet
+        self._amends: dict[str, Order] = {}  # open orders, with an amend that is promised
         self._promises = OpenOrders()
         self._worst: dict[str, int] = {}  # micro-dollars, by ticker; none of them zero
         self._tickers: list[str] = []  # the same tickers, sorted: an event's lie together
@@ -34,7 +38,7 @@ class Exposures:
         self._account = account
         self._worst, self._tickers, self.total = {}, [], Money(0)
         at_risk = set() if account is None else account.tickers_at_risk()
-        for id in list(self._promised):
+        for id in {*self._promised, *self._amends}:
             self._shown(id)
         for ticker in at_risk | set(self._promises.tickers()):
             self._sum(ticker)
@@ -69,10 +73,34 @@ class Exposures:
             self._promises.put(id, promised, None)
             self._sum(promised.ticker)
 
+    def promise_amend(self, order: Order, amend: Amend) -> None:
+        """An amend of an open order has passed the brakes: from now on it counts as the larger of
+        what it is and what it may become."""
+        id = order.client_order_id
+        self.release_amend(id)
+        self._amends[id] = promised = replace(order, amend=amend)
+        self._promises.put(_amend_key(id), None, promised)
+        self._sum(order.ticker)
+
+    def release_amend(self, id: str) -> None:
+        """The account shows the amend by now, or it never will leave."""
+        promised = self._amends.pop(id, None)
+        if promised is not None:
+            self._promises.put(_amend_key(id), promised, None)
+            self._sum(promised.ticker)
+
     def _shown(self, id: str) -> None:
-        """An order that the account knows counts there, not twice."""
-        if id in self._promised and self._account is not None and self._account.order(id):
-            self.release(id)
+        """What the account knows counts there, not twice."""
+        known = None if self._account is None else self._account.order(id)
+        if known is None:
+            return
+        self.release(id)
+        promised = self._amends.get(id)
+        if promised is None or promised.amend is None:
+            return
+        recorded = known.amend is not None and known.amend.id == promised.amend.id
+        if recorded or known.state in FINISHED:
+            self.release_amend(id)
 
     def _sum(self, ticker: str) -> None:
         before, after = self._worst.get(ticker, 0), int(self._worst_with(ticker, NOTHING_ASKED))
@@ -88,11 +116,12 @@ class Exposures:
 
     def _worst_with(self, ticker: str, more: Asked, leaving: str = "") -> Money:
         account = self._account
-        asked = self._promises.asked(ticker, leaving).plus(more)
+        asked = self._promises.asked(ticker, (leaving, _amend_key(leaving))).plus(more)
         if account is None:
             return worst_case(None, asked)
-        held = account.position(ticker)
-        return worst_case(held, asked.plus(account.at_risk(ticker, leaving)))
+        here = {id for id, order in self._amends.items() if order.ticker == ticker}
+        at_risk = account.at_risk(ticker, {leaving, *here})
+        return worst_case(account.position(ticker), asked.plus(at_risk))
 
     # What is asked of it
 
@@ -131,10 +160,16 @@ class Exposures:
             return self._worst_with(order.ticker, NOTHING_ASKED, order.client_order_id)
         return self.market(order.ticker)
 
+    def market_as_was(self, order: Order) -> Money:
+        """The same with an open order as it is by its own terms, whatever a pending or promised
+        amend may make of it."""
+        own = NOTHING_ASKED.with_order(order.side, int(order.price), int(order.remaining))
+        return self._worst_with(order.ticker, own, order.client_order_id)
+
     @property
     def open(self) -> int:
         """How many orders are open or on their way."""
-        return len(self._promises) + (0 if self._account is None else len(self._account.open))
+        return len(self._promised) + (0 if self._account is None else len(self._account.open))
 
     def open_without(self, order: PlaceOrder) -> int:
         """The same, this one apart."""
@@ -155,3 +190,8 @@ class Exposures:
         id, account = order.client_order_id, self._account
         booked = account is not None and account.open.get(order.ticker, id) is not None
         return id in self._promised or booked
+
+
+def _amend_key(id: str) -> str:
+    """Under which a promised amend stands: no client_order_id has a space."""
+    return f"{id} amend"

@@ -285,10 +285,7 @@ class Halts:
     def order_ended(self, now: int, ended: Ended) -> Closed | None:
         """An order's call has ended. Why it was not sent, if the latch or the arming kept it."""
         if isinstance(ended, CallFailed) and not ended.sent:
-            for kept in (STOPPED, DISARMED):
-                if ended.reason.startswith(kept):
-                    return kept.removesuffix(": "), ended.reason.removeprefix(kept), 0
-            return None
+            return kept_back(ended)
         self._sweeper.order_ended(now, ended)
         return None
 
@@ -338,6 +335,15 @@ class Halts:
             "cancel_alls": state.cancel_alls,
             "hold_ms": max(self._hold_until - now, 0) // MS,
         }
+
+
+def kept_back(ended: Ended) -> Closed | None:
+    """Why a call was not sent, if the latch or the arming kept it at the wire."""
+    if isinstance(ended, CallFailed) and not ended.sent:
+        for kept in (STOPPED, DISARMED):
+            if ended.reason.startswith(kept):
+                return kept.removesuffix(": "), ended.reason.removeprefix(kept), 0
+    return None
 
 
 def _fit(reason: str) -> str:

@@ -25,6 +25,8 @@ SLOW_SLOTS: Final = 4  # at most so many for all other reads, one for what tradi
 FAST: Final = ("cancel", "decrease", "order")  # what trades, and what trades less
 CALLERS: Final = {
     "order": "orders",
+    "amend": "orders",
+    "lease": "orders",
     "decrease": "orders",
     "group": "groups",
     "cancel": "cancels",

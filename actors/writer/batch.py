@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from protocol.account import Account, Meaning
-from protocol.facts import AnyFact, OrderIntended, essence, is_money
+from protocol.facts import INTENTS, AmendIntended, AnyFact, OrderIntended, essence, is_money
 from protocol.ledger import Row, row_of
 from protocol.messages import Entry, Order
 from protocol.units import encode_unit
@@ -105,8 +105,10 @@ def _is_news(fact: AnyFact, meanings: Sequence[Meaning]) -> bool:
     """Whether the teller may act on it: NEW lets an order go.
 
     An intent of an order that is on record already is none: it was withdrawn, or the exchange
-    has shown it.
+    has shown it. Nor is an amend of an order that is not open, or has another one pending.
     """
+    if isinstance(fact, AmendIntended):
+        return bool(meanings)
     if not isinstance(fact, OrderIntended):
         return True
     return all(isinstance(found, Order) and found.state == "intended" for found in meanings)
@@ -118,4 +120,4 @@ def stops_trading(fact: AnyFact, result: Result) -> bool:
     An intent that is not taken is never sent: that is the client's mistake, not the ledger's.
     """
     refused = result.verdict in ("CONFLICT", "REFUSED")
-    return refused and is_money(fact) and not isinstance(fact, OrderIntended)
+    return refused and is_money(fact) and not isinstance(fact, INTENTS)

@@ -29,7 +29,7 @@ from actors.writer.wire import (
 )
 from protocol import topics
 from protocol.envelope import Letter, Outbox
-from protocol.facts import OrderIntended
+from protocol.facts import INTENTS
 from protocol.limits import (
     APPENDS_MAX,
     CHECKPOINT_COMMITS,
@@ -184,7 +184,7 @@ class Writer:
     def _asked(self, at: int, sender: tuple[bytes, ...], letter: Letter) -> list[Effect]:
         match letter.body:
             case Append(fact=fact):
-                return self._append(at, sender, letter, isinstance(fact, OrderIntended))
+                return self._append(at, sender, letter, isinstance(fact, INTENTS))
             case EntriesRequest(since=since, limit=limit):
                 limit = min(max(limit, 1), ENTRIES_MAX)  # to SQLite a negative one is none
                 return self._entries(at, sender, letter.id, max(since, 0), limit)

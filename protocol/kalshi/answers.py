@@ -324,6 +324,33 @@ def canceled(order_id: str, status: int, body: bytes) -> Canceled | Refusal | st
     return Canceled(order_id, reduced if reduced is not None and reduced > 0 else Count(0), ms or 0)
 
 
+class Amended(Struct, frozen=True):
+    """An amend that was done, and when: milliseconds of the exchange."""
+
+    order_id: str
+    ts_ms: int
+
+
+def amended(order_id: str, status: int, body: bytes) -> Amended | Refusal | str:
+    """What the answer to an amend means: done, refused, or why it is unknown.
+
+    A 200 that does not name the order or the moment proves nothing: until 2026-09 such bodies
+    were wrong in rare cases (FACTS.md section 10).
+    """
+    said = refusal(body)
+    if status != 200:
+        if said is not None and status in REJECTIONS:
+            return said
+        return f"status {status}" if said is None else f"status {status}: {said.code}"
+    found = lenient(body, _Gone)
+    if found is None or said is not None:
+        return "200 that is not the answer to an amend"
+    if lenient(found.order_id, str) != order_id:
+        return "200 for another order"
+    ms = lenient(found.ts_ms, Millis)
+    return Amended(order_id, ms) if ms else "200 that does not say when"
+
+
 def market_of(ticker: str) -> str:
     """The ticker itself. Raises RemoteProtocolError if it is none."""
     if not topics.is_ticker(ticker):

@@ -10,6 +10,7 @@ from protocol.messages.account import (
     AccountAnswer,
     AccountRequest,
     AccountState,
+    Amend,
     Balance,
     BookedFill,
     CashBase,
@@ -21,6 +22,8 @@ from protocol.messages.account import (
 )
 from protocol.messages.commands import (
     AcquireTokens,
+    AmendAnswer,
+    AmendOrder,
     BrakesAnswer,
     CancelAnswer,
     CancelOrder,
@@ -134,6 +137,8 @@ AnyMessage = (
     | AccountAnswer
     | PlaceOrder
     | OrderAnswer
+    | AmendOrder
+    | AmendAnswer
     | CancelOrder
     | CancelAnswer
     | DecreaseOrder
@@ -177,6 +182,9 @@ __all__ = [
     "AccountRequest",
     "AccountState",
     "AcquireTokens",
+    "Amend",
+    "AmendAnswer",
+    "AmendOrder",
     "AnyMessage",
     "Append",
     "Appended",

@@ -2,10 +2,27 @@
 
 from typing import Literal
 
-from protocol.facts import OrderSide, TimeInForce
+from msgspec import Struct
+
+from protocol.facts import OrderSide, Outcome, TimeInForce
 from protocol.messages.ledger import Entry
 from protocol.messages.message import Message
 from protocol.units import Count, Money, Price
+
+
+class Amend(Struct, frozen=True, gc=False):
+    """The last amend of an order. While it is intended or unknown, old and new terms may hold."""
+
+    id: str
+    price: Price
+    count: Count  # of the whole order, what is filled already included
+    state: Literal["intended"] | Outcome
+    text: str = ""
+
+    @property
+    def pending(self) -> bool:
+        """Whether nobody knows yet if it holds."""
+        return self.state in ("intended", "unknown")
 
 
 class Order(Message, frozen=True):
@@ -36,6 +53,9 @@ class Order(Message, frozen=True):
     created_at: int = 0
     updated_at: int = 0  # milliseconds, of the exchange
     n: int = 0  # the last entry that changed it
+    amend: Amend | None = None  # the last one
+    amended_at: int = 0  # milliseconds, of the exchange: older sightings tell former terms
+    lease_s: int = 0  # it ends so long after it is renewed last; 0: never by itself
 
 
 class BookedFill(Message, frozen=True):

@@ -45,6 +45,35 @@ class OrderAnswer(Message, frozen=True):
     value: str = ""
 
 
+class AmendOrder(Message, frozen=True):
+    """Asks for other terms of an order that rests. `count` is of the whole order, with what is
+    filled already. The same amend_id with the same terms is answered again, never sent again."""
+
+    client_order_id: str
+    amend_id: str
+    price: Price
+    count: Count
+
+
+class AmendAnswer(Message, frozen=True):
+    """What became of an amend: the words of an OrderAnswer.
+
+    accepted: `order` has the new terms. unknown: it may have them, and counts as the larger of
+    both until that is settled.
+    """
+
+    client_order_id: str
+    amend_id: str
+    outcome: Literal["accepted", "rejected", "unknown", "denied", "conflict", "unavailable"]
+    order: Order | None = None
+    code: str = ""
+    text: str = ""
+    retry_after_ms: int = 0
+    field: str = ""
+    limit: str = ""
+    value: str = ""
+
+
 class CancelOrder(Message, frozen=True):
     """Asks for an order's cancellation. Needs no gate and waits behind no order."""
 

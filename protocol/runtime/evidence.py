@@ -66,6 +66,7 @@ def evidence(connection: Connection, client_order_id: str) -> EvidenceAnswer:
     search = _Search(connection)
     names = [f"{kind}:{client_order_id}" for kind in BY_CLIENT]
     numbers = set(_named(connection, names))
+    numbers.update(search.beginning(f"amend:{client_order_id} "))
     accepted = search.beginning(f"accepted:{client_order_id}:")
     order_ids = {id for (id,) in rows(connection, _ORDER, client_order_id) if id}
     for entry in _read(connection, sorted(accepted)):

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from protocol.account import Account
 from protocol.facts import (
+    AmendIntended,
+    AmendOutcome,
     AnyFact,
     BalanceSeen,
     CashDiffers,
@@ -110,6 +112,18 @@ LATER: tuple[AnyFact, ...] = (
 )  # fmt: skip
 
 
+# And later still: amends and leases.
+AMENDS: tuple[AnyFact, ...] = (
+    msgspec.structs.replace(intended("c12"), lease_s=60),
+    OrderAccepted("c12", "o12", Count(0), Count(1_000)),
+    AmendIntended("c12", "a1", Price(570_000), Count(1_500)),
+    AmendOutcome("c12", "a1", "done", "", AT),
+    AmendIntended("c12", "a2", Price(580_000), Count(1_200)),
+    AmendOutcome("c12", "a2", "unknown", "no answer"),
+    fill("o12", "t12", "bid", 570_000, 1_000),
+)  # fmt: skip
+
+
 def folded(facts: Iterable[AnyFact] = FACTS) -> tuple[list[bytes], AccountState]:
     account = Account()
     derived = []
@@ -156,7 +170,7 @@ def any_fact(i: int, dice: random.Random) -> AnyFact:
 
 
 def test_every_kind_of_fact_is_in_the_list() -> None:
-    assert {type(fact) for fact in (*FACTS, *LATER)} == set(AnyFact.__args__)
+    assert {type(fact) for fact in (*FACTS, *LATER, *AMENDS)} == set(AnyFact.__args__)
 
 
 def test_the_fold_is_what_it_was() -> None:
@@ -171,14 +185,18 @@ def test_the_fold_is_what_it_was() -> None:
         digest(derived[len(FACTS) :])
         == "daf6e64bdb89ea3313d9f2d8f87ed77b8a5eb43ee5afaf58899e8fab36e9f688"
     )
+    derived, _ = folded((*FACTS, *LATER, *AMENDS))
+    assert digest(derived[len(FACTS) + len(LATER) :]) == (
+        "2e677be54415a0498bebcc5fb3c840a75349817f7bb5ea9362aa43c4c80433c7"
+    )
 
 
 def test_a_snapshot_is_what_it_was() -> None:
     """If this changes, SNAPSHOT_FORMAT must be raised: an older snapshot means something else."""
-    _, state = folded((*FACTS, *LATER))
+    _, state = folded((*FACTS, *LATER, *AMENDS))
     text = msgspec.json.Encoder(enc_hook=encode_unit).encode(state)
     assert (SNAPSHOT_FORMAT, hashlib.sha256(text).hexdigest()) == (
-        2, "ed05d6990d58c250b59b30e701276fdb041dd8ac7bcba07b1bf1726f381d8f70",
+        3, "8569dd52501f50f4b5fc39a82651487a953593d0a6db4196050c8f3f8a942f5a",
     )  # fmt: skip
 
 

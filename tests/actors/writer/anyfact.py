@@ -6,6 +6,8 @@ An exchange's id has one owner, as on the exchange; otherwise all may come in an
 from hypothesis import strategies as st
 
 from protocol.facts import (
+    AmendIntended,
+    AmendOutcome,
     AnyFact,
     CashDiffers,
     Fill,
@@ -97,6 +99,15 @@ ANY_FACT: st.SearchStrategy[AnyFact] = st.one_of(
     st.builds(OrderDenied, OURS, st.just("gate")),
     st.builds(OrderWithdrawn, OURS, st.just("late")),
     st.builds(OrderRejected, OURS, st.just(400), st.just("bad")),
+    st.builds(
+        AmendIntended, OURS, st.sampled_from(["m1", "m2"]), PRICES,
+        st.sampled_from([500, 1_500]).map(Count),
+    ),
+    st.builds(
+        AmendOutcome, OURS, st.sampled_from(["m1", "m2"]),
+        st.sampled_from(["done", "rejected", "denied", "withdrawn", "unknown", "absent"]),
+        st.just(""), st.sampled_from([0, 2_000]),
+    ),
     st.builds(balance, st.integers(1, 5), st.integers(-(10**9), 10**9)),
     st.builds(Reconciled, st.just(1), st.integers(1, 3), st.just(5), st.just(0), st.just(0)),
     SETTLED,
