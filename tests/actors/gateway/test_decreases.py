@@ -8,15 +8,19 @@ import pytest
 from actors.gateway.allowance import WRITE
 from protocol.facts import OrderAccepted, OrderCanceled, OrderIntended, OrderSeen
 from protocol.limits import (
+    ABSENCE_AFTER,
     CANCEL_ASKERS_MAX,
     DECREASE_LOOK_MAX,
     DECREASES_MAX,
+    LEASE_AGAIN,
     QUEUED_MAX,
     SECOND,
 )
 from protocol.messages import DecreaseAnswer, DecreaseOrder
 from protocol.units import Count
 from tests.actors.gateway.scene import Scene, order, rfc
+from tests.actors.gateway.test_amends import live
+from tests.actors.gateway.test_leases import LEASE, placed
 from tests.actors.gateway.test_orders import ROW
 
 THREE = DecreaseOrder("c1", Count(300))
@@ -294,3 +298,77 @@ def test_there_is_a_bound_on_those_under_way() -> None:
         scene.ask(DecreaseOrder(id, Count(300)))
     assert (last(scene).outcome, last(scene).code) == ("unavailable", "busy")
     assert len(told(scene)) == 1
+
+
+# Orders with a lease: a renewal names the whole count, and would bring back what was taken off
+
+
+def leased() -> Scene:
+    """The renewal of an order's lease is due in a moment."""
+    scene = placed()
+    shows(scene, "10.00")
+    live(scene, (LEASE // 2 - 1) * SECOND)
+    return scene
+
+
+def shown(scene: Scene, remaining: str) -> None:
+    """By every read of the exchange."""
+    shows(scene, remaining)
+    row = scene.instead["/portfolio/orders/o1"]["order"] | {"yes_price_dollars": "0.5000"}
+    scene.instead["/portfolio/orders/o1"], scene.listing = {"order": row}, [row]
+
+
+def renewed(scene: Scene) -> list[str]:
+    """The counts that renewals have named."""
+    calls = [made.call for made in scene.made if made.call.path.endswith("/amend")]
+    return [json.loads(call.body)["count"] for call in calls]
+
+
+def test_no_renewal_crosses_a_decrease_and_the_next_one_names_what_is_left() -> None:
+    scene = leased()
+    scene.ask(THREE)
+    live(scene, 2 * LEASE_AGAIN)
+    assert renewed(scene) == []
+    shown(scene, "3.00")
+    scene.reply(200, DONE)
+    scene.settle()
+    assert in_ledger(scene) == ("resting", 300, 300)
+    live(scene, LEASE_AGAIN + SECOND)
+    assert renewed(scene) == ["3.00"]
+
+
+def test_while_a_decrease_may_still_land_nothing_is_renewed() -> None:
+    scene = leased()
+    shown(scene, "10.00")
+    scene.ask(THREE)
+    scene.fail(sent=True)
+    live(scene, ABSENCE_AFTER - SECOND)
+    assert last(scene).outcome == "unknown"
+    assert renewed(scene) == []
+    live(scene, LEASE_AGAIN + 2 * SECOND)
+    assert renewed(scene) == ["10.00"]
+
+
+def test_what_was_done_but_is_not_seen_is_not_undone() -> None:
+    scene = leased()
+    shown(scene, "10.00")
+    scene.ask(THREE)
+    scene.reply(200, DONE)
+    live(scene, 10 * SECOND)
+    assert last(scene).outcome == "decreased"
+    assert renewed(scene) == []
+    shown(scene, "3.00")
+    live(scene, 60 * SECOND)
+    assert set(renewed(scene)) == {"3.00"}
+
+
+def test_while_a_renewal_may_still_land_nothing_is_decreased() -> None:
+    scene = leased()
+    live(scene, 2 * SECOND)
+    assert renewed(scene) == ["10.00"]
+    scene.ask(THREE)
+    assert (last(scene).outcome, last(scene).code) == ("unavailable", "amend_under_way")
+    scene.fail(sent=True)
+    scene.ask(THREE)
+    assert (last(scene).outcome, last(scene).code) == ("unavailable", "amend_under_way")
+    assert "decrease" not in [made.call.name for made in scene.made]
