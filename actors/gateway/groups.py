@@ -94,7 +94,7 @@ class Groups:
         if wanted.action not in ALWAYS and halted is not None:
             return _halted(wanted, halted)
         assert self._began_at is not None, "nothing is asked before the start"
-        if wanted.action == "create" and written_at < self._began_at:
+        if wanted.action == "create" and 0 < written_at < self._began_at:
             return GroupAnswer("unknown", code="repeat", text=f"asked of a former life: {PERHAPS}")
         return None
 

@@ -119,7 +119,7 @@ def test_the_same_letter_is_done_once() -> None:
 
 def test_what_a_former_life_was_asked_may_have_been_done() -> None:
     scene = Scene().ready()
-    old = Letter("api", 1, "old", 0, CREATE)
+    old = Letter("api", 1, "old", SECOND // 2_000, CREATE)
     scene.feed(Asked(scene.at, (b"api",), old))
     assert (last(scene).state, last(scene).code) == ("unknown", "repeat")
     assert scene.calls == []
