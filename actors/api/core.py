@@ -1,17 +1,19 @@
 """The front's core: requests in, letters to the engine, answers out.
 
-Nothing is served before the account is rehydrated, but a cancel, a halt, a panic and the word that
-a restore is confirmed, which wait for nothing. Orders are never guessed: without an answer in time
-the word is 202, unknown.
+Nothing is served before the account is rehydrated, but a cancel, a decrease, a halt, a panic and
+the word that a restore is confirmed, which wait for nothing. Orders are never guessed: without an
+answer in time the word is 202, unknown.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
     Cancel,
     Confirm,
+    Decrease,
     GetBook,
     GetEvidence,
     GetFollow,
@@ -27,6 +29,7 @@ from actors.api.asks import (
 from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
+from actors.api.groups import AskGroup
 from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
@@ -48,10 +51,12 @@ from protocol.messages import (
     BookRequest,
     CancelOrder,
     ConfirmRestore,
+    DecreaseOrder,
     DoubtRequest,
     EvidenceAnswer,
     EvidenceRequest,
     Follow,
+    GroupAnswer,
     Halt,
     Panic,
     Resume,
@@ -94,9 +99,10 @@ class _Open(Struct):
 
 
 class Api:
-    """The core."""
+    """The core. Orders that name no group are in `order_group`, "" for none."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, order_group: str = "") -> None:
+        self._order_group = order_group
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._tells = Outstanding(self._outbox)
@@ -166,6 +172,10 @@ class Api:
         match ask:
             case Cancel(client_order_id=name):
                 return self._wait(now, at, id, ask, "gateway", f"cancel:{id}", CancelOrder(name))
+            case Decrease(wanted=wanted):
+                return self._wait(now, at, id, ask, "gateway", f"decrease:{id}", wanted)
+            case AskGroup(wanted=wanted):
+                return self._wait(now, at, id, ask, "gateway", f"group:{id}", wanted)
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
@@ -182,6 +192,8 @@ class Api:
             return [refuse(id, problem)]
         match ask:
             case Place(order=order):
+                if not order.order_group_id:
+                    order = replace(order, order_group_id=self._order_group)
                 letter = f"place:{order.client_order_id}:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, order)
             case AmendIt():
@@ -220,7 +232,7 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        urgent = isinstance(ask, Cancel | SetHalt | PressPanic)
+        urgent = isinstance(ask, Cancel | Decrease | SetHalt | PressPanic)
         most = REQUESTS_MAX + (URGENT_MAX if urgent else 0)
         if len(self._open) >= most or self._tells.full:
             self._counters["refused"] += 1
@@ -301,10 +313,16 @@ class Api:
                 text = "no answer in time: ask again with the same amend_id"
                 body = {"client_order_id": name, "amend_id": amend_id, "outcome": "unknown"}
                 return Reply(waiting.id, 202, as_json(body | {"text": text}), f"/v1/orders/{name}")
-            case Cancel(client_order_id=name):
+            case (
+                Cancel(client_order_id=name) | Decrease(wanted=DecreaseOrder(client_order_id=name))
+            ):
                 text = "no answer in time: ask again"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, as_json(body))
+            case AskGroup(wanted=wanted):
+                text = "no answer in time: list the groups before you ask again"
+                unsure = GroupAnswer("unknown", wanted.order_group_id, "no_answer", text)
+                return Reply(waiting.id, 202, as_json(unsure))
             case GetEvidence(client_order_id=name) if waiting.found is not None:
                 assert self._ledger.account is not None
                 known = self._ledger.account.order(name)

@@ -28,14 +28,18 @@ from protocol.messages.commands import (
     CancelAnswer,
     CancelOrder,
     ConfirmRestore,
+    DecreaseAnswer,
+    DecreaseOrder,
     DoubtAnswer,
     DoubtRequest,
     ExchangeAnswer,
     ExchangeRequest,
+    GroupAnswer,
     Halt,
     HaltAnswer,
     Inquire,
     InquiryAnswer,
+    ManageGroup,
     MarketsAnswer,
     MarketsRequest,
     OrderAnswer,
@@ -137,6 +141,10 @@ AnyMessage = (
     | AmendAnswer
     | CancelOrder
     | CancelAnswer
+    | DecreaseOrder
+    | DecreaseAnswer
+    | ManageGroup
+    | GroupAnswer
     | Halt
     | Resume
     | HaltAnswer
@@ -196,6 +204,8 @@ __all__ = [
     "CancelOrder",
     "CashBase",
     "ConfirmRestore",
+    "DecreaseAnswer",
+    "DecreaseOrder",
     "DoubtAnswer",
     "DoubtRequest",
     "Entries",
@@ -213,6 +223,7 @@ __all__ = [
     "FollowerHealth",
     "FollowerReport",
     "GroupChanged",
+    "GroupAnswer",
     "Halt",
     "HaltAnswer",
     "Health",
@@ -221,6 +232,7 @@ __all__ = [
     "InquiryAnswer",
     "Level",
     "ListedBook",
+    "ManageGroup",
     "Mark",
     "MarketChanged",
     "MarketsAnswer",
