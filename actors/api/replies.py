@@ -31,7 +31,7 @@ from protocol.messages import (
 )
 from protocol.units import encode_unit, format_money
 
-ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409}
+ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409, "over": 409}
 NOT_OPEN = {"order_not_found": 404, "order_not_open": 409, "amend_under_way": 409}
 CANCEL_STATUS = {
     "canceled": 200,

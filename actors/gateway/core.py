@@ -390,7 +390,9 @@ class Gateway:
                 *self._restores.acknowledged(at, told.fact, letter.body),
             ]
         if isinstance(told, EvidenceRequest):
-            return self.orders.recalled(at, told.client_order_id, letter.body)
+            amend = letter.id.startswith("recall amend:")
+            recalling = self._amends if amend else self.orders
+            return recalling.recalled(at, told.client_order_id, letter.body)
         if isinstance(letter.body, BookAnswer):
             return self._go_on(now, at, self._books.answered(letter.body, letter.id))
         self._changed(self._desk.ledger.answered(now, letter.body))

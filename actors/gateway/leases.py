@@ -91,7 +91,7 @@ class Leases:
             return
         shard = self._markets.shard(order.ticker)
         until = expires_at(at, order.lease_s)
-        call = calls.amend(order, order.price, order.count, shard, until)
+        call = calls.renew(order, shard, until)
         if self._desk.lanes.submit(f"{KEY}:{order.client_order_id}", call):
             lease.asked_at = now
 

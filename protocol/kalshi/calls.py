@@ -101,6 +101,12 @@ def amend(order: Order, price: Price, count: Count, shard: int = 0, expires_at: 
     return Call("amend", "POST", path, "order", (), _encode(body), shard)
 
 
+def renew(order: Order, shard: int, expires_at: int) -> Call:
+    """A later expiry for an order that rests, and nothing else: it keeps its place in the queue."""
+    call = amend(order, order.price, order.count, shard, expires_at)
+    return msgspec.structs.replace(call, name="renew")
+
+
 def amended_to(call: Call) -> tuple[Price, Count]:
     """The price and the whole count that an amend of ours asks for."""
     body = _decode_amend(call.body)

@@ -59,12 +59,12 @@ class AmendAnswer(Message, frozen=True):
     """What became of an amend: the words of an OrderAnswer.
 
     accepted: `order` has the new terms. unknown: it may have them, and counts as the larger of
-    both until that is settled.
+    both until that is settled. over: the order ended first, and nothing says whether it had them.
     """
 
     client_order_id: str
     amend_id: str
-    outcome: Literal["accepted", "rejected", "unknown", "denied", "conflict", "unavailable"]
+    outcome: Literal["accepted", "rejected", "unknown", "denied", "conflict", "unavailable", "over"]
     order: Order | None = None
     code: str = ""
     text: str = ""

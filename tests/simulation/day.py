@@ -2,7 +2,7 @@
 
 import functools
 
-from protocol.limits import MS, SECOND, SIGNATURE_WINDOW
+from protocol.limits import LEASE_S_MIN, MS, SECOND, SIGNATURE_WINDOW
 from protocol.messages import AcquireTokens, Halt, Panic, PlaceOrder, Resume
 from protocol.units import Count, Price
 from tests.simulation.faults import JUMP_MAX
@@ -42,6 +42,7 @@ def schedule_market(world: World) -> None:
 def schedule_orders(world: World) -> None:
     spread = world.dice.choice((200 * MS, 2 * SECOND, BAD_DAY - 3 * SECOND))
     until = max(world.dice.choice((BAD_DAY, world.dice.randint(8, 30) * SECOND)), spread + SECOND)
+    leased = world.dice.choice((0.0, 0.0, 0.5))
     for i in range(world.dice.randint(0, world.dice.choice((30, ORDERS_MAX)))):
         side, tif = world.dice.choice(
             (
@@ -54,12 +55,28 @@ def schedule_orders(world: World) -> None:
         if side == "ask":
             cents = 100 - cents
         price = Price(555_000 if cents in (45, 55) else cents * 10_000)  # that one is refused
-        order = PlaceOrder(f"c{i}", world.dice.choice(TICKERS), side, price, Count(1_000), tif)
+        rests = tif == "good_till_canceled"
+        order = PlaceOrder(
+            f"c{i}", world.dice.choice(TICKERS), side, price, Count(1_000), tif,
+            lease_s=LEASE_S_MIN if rests and world.dice.random() < leased else 0,
+        )  # fmt: skip
         when = until - world.dice.randint(1, spread)
         world.at(when, functools.partial(world.client.post, order))
+        if rests and world.dice.random() < 0.3:
+            schedule_amends(world, order, when)
         if world.dice.random() < 0.3:
             later = when + world.dice.randint(1, 10) * SECOND
             world.at(later, functools.partial(world.client.cancel, f"c{i}"))
+
+
+def schedule_amends(world: World, order: PlaceOrder, since: int) -> None:
+    """An order is given other terms, now and then, before the bad day is over."""
+    id, prices = order.client_order_id, (10, 20, 30) if order.side == "bid" else (70, 80, 90)
+    for _ in range(world.dice.randint(1, 4)):
+        cents = world.dice.choice(prices)
+        whole = world.dice.choice((300, 700, 1_000, 1_500, 2_500))
+        when = min(since + world.dice.randint(100, 12_000) * MS, BAD_DAY)
+        world.at(when, functools.partial(world.client.amend, id, cents, whole))
 
 
 def schedule_deaths(world: World) -> None:

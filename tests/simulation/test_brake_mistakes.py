@@ -107,7 +107,7 @@ def an_ask_costs_next_to_nothing() -> AbstractContextManager[None]:
 
 
 def the_exposure_is_not_looked_at() -> AbstractContextManager[None]:
-    return planted(Brakes, "_exposure", lambda self, now, order: None)
+    return planted(Brakes, "_exposure", lambda self, now, order, amended: None)
 
 
 MISTAKES: list[Mistake] = [

@@ -8,6 +8,7 @@ from actors.gateway.halt import STOPPED
 from actors.gateway.passes import Pass
 from protocol.kalshi.calls import ORDERS_PATH, Call
 from protocol.limits import ABSENCE_AFTER, MS, SECOND
+from tests.simulation.amending import amend_id, terms_of
 from tests.simulation.rates import budget_of, cost_of
 
 if TYPE_CHECKING:
@@ -109,14 +110,23 @@ class Wire:
         if not call.writes:
             return
         what, name = "cancel", call.path.rpartition("/")[2]
-        new = True
-        if call.method == "POST":
+        new, lease, until = True, 0, 0
+        if call.name in ("amend", "renew"):
+            id, cents, whole, until = terms_of(call)
+            what, name = call.name, f"{id} {amend_id(cents, whole)}"
+            lease = self._world.client.orders[id].lease_s
+            if what == "amend":
+                new = self._world.bus.released.get(f"amend:{name}") == process.life
+        elif call.method == "POST":
             what, name = "create", json.loads(call.body)["client_order_id"]
             new = self._world.bus.released.get(f"intent:{name}") == process.life
+            lease = self._world.client.orders[name].lease_s
+            until = json.loads(call.body).get("expiration_time", 0)
         elif call.path == ORDERS_PATH:
             what, name = "cancel all", ""
         budget, cost = budget_of(call), cost_of(call)
         world = self._world
         world.log(
-            "left", name, call=what, new=new, budget=budget, cost=cost, excused=world.clock_jumps
-        )
+            "left", name, call=what, new=new, budget=budget, cost=cost, excused=world.clock_jumps,
+            lease=lease, lasts=until * 1_000_000 - world.wall if until else 0,
+        )  # fmt: skip
