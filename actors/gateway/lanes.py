@@ -24,7 +24,9 @@ SLOW_SLOTS: Final = 4  # at most so many for all other reads, one for what tradi
 CALLERS: Final = {
     "order": "orders",
     "amend": "orders",
+    "batch": "orders",
     "cancel": "cancels",
+    "cancels": "cancels",
     "poll": "reads",
     "markets": "reads",
     "inquiry": "inquiries",

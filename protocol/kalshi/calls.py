@@ -18,6 +18,7 @@ Lane = Literal["cancel", "reconcile", "order", "market", "read", "audit"]
 LANES: Final[tuple[Lane, ...]] = get_args(Lane)  # most urgent first
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
+BATCHED_PATH: Final = f"{ORDERS_PATH}/batched"
 
 
 class Call(Struct, frozen=True):
@@ -59,7 +60,11 @@ def create(order: PlaceOrder, shard: int = 0) -> Call:
     `shard` >= 1 is named, which saves the exchange the look-up and draws on that shard's budget;
     0 leaves the routing to the exchange (section 6.3).
     """
-    body = _CreateBody(
+    return Call("create", "POST", ORDERS_PATH, "order", (), _encode(_wanted(order, shard)), shard)
+
+
+def _wanted(order: PlaceOrder, shard: int) -> _CreateBody:
+    return _CreateBody(
         order.ticker,
         order.side,
         order.count,
@@ -70,7 +75,17 @@ def create(order: PlaceOrder, shard: int = 0) -> Call:
         order.post_only,
         shard,
     )
-    return Call("create", "POST", ORDERS_PATH, "order", (), _encode(body), shard)
+
+
+class _CreateBodies(Struct, frozen=True):
+    orders: tuple[_CreateBody, ...]
+
+
+def create_batch(orders: Iterable[tuple[PlaceOrder, int]]) -> Call:
+    """Several at once, each with its shard. They draw on the budget of all, together."""
+    bodies = _CreateBodies(tuple(_wanted(order, shard) for order, shard in orders))
+    body, items = _encode(bodies), len(bodies.orders)
+    return Call("batch create", "POST", BATCHED_PATH, "order", (), body, items=items)
 
 
 class _AmendBody(Struct, frozen=True, omit_defaults=True):
@@ -99,6 +114,23 @@ def cancel(order_id: str, ticker: str, shard: int = 0) -> Call:
     query = (("market_ticker", ticker), *shards)
     path = f"{ORDERS_PATH}/{_name(order_id)}"
     return Call("cancel", "DELETE", path, "cancel", query, b"", shard)
+
+
+class _CancelBody(Struct, frozen=True, omit_defaults=True):
+    order_id: str
+    market_ticker: str
+    exchange_index: int = 0
+
+
+class _CancelBodies(Struct, frozen=True):
+    orders: tuple[_CancelBody, ...]
+
+
+def cancel_batch(orders: Iterable[tuple[str, str, int]]) -> Call:
+    """Several at once, each by its order_id, its market and its shard (FACTS.md section 6.2)."""
+    bodies = _CancelBodies(tuple(_CancelBody(*named) for named in orders))
+    body, items = _encode(bodies), len(bodies.orders)
+    return Call("batch cancel", "DELETE", BATCHED_PATH, "cancel", (), body, items=items)
 
 
 CANCEL_ALL: Final = Call("cancel all", "DELETE", ORDERS_PATH, "cancel")

@@ -24,8 +24,11 @@ from protocol.messages.commands import (
     AcquireTokens,
     AmendAnswer,
     AmendOrder,
+    BatchAnswer,
     BrakesAnswer,
     CancelAnswer,
+    CancelBatch,
+    CancelBatchAnswer,
     CancelOrder,
     ConfirmRestore,
     DoubtAnswer,
@@ -42,6 +45,7 @@ from protocol.messages.commands import (
     OrderGlimpsed,
     Panic,
     PanicAnswer,
+    PlaceBatch,
     PlaceOrder,
     Reconcile,
     ReconcileAnswer,
@@ -135,8 +139,12 @@ AnyMessage = (
     | OrderAnswer
     | AmendOrder
     | AmendAnswer
+    | PlaceBatch
+    | BatchAnswer
     | CancelOrder
     | CancelAnswer
+    | CancelBatch
+    | CancelBatchAnswer
     | Halt
     | Resume
     | HaltAnswer
@@ -183,6 +191,7 @@ __all__ = [
     "AuditAnswer",
     "AuditRequest",
     "Balance",
+    "BatchAnswer",
     "BookAnswer",
     "BookDelta",
     "BookFresh",
@@ -193,6 +202,8 @@ __all__ = [
     "BookStale",
     "BookedFill",
     "CancelAnswer",
+    "CancelBatch",
+    "CancelBatchAnswer",
     "CancelOrder",
     "CashBase",
     "ConfirmRestore",
@@ -232,6 +243,7 @@ __all__ = [
     "OrderGlimpsed",
     "Panic",
     "PanicAnswer",
+    "PlaceBatch",
     "PlaceOrder",
     "Position",
     "PositionReported",
