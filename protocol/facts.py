@@ -5,6 +5,8 @@ the same is decided here: `natural_id` names it, `essence` is what has to agree.
 """
 
 import hashlib
+import operator
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -34,6 +36,8 @@ class OrderIntended(Fact, frozen=True):
     body_hash: str  # SHA-256 of the order's terms: the same id with other terms is refused
     post_only: bool = False
     asked_by: str = ""
+    order_group_id: str = ""  # the exchange's group that it belongs to
+    lease_s: int = 0  # it expires by itself unless we renew it; 0: it does not
 
 
 class OrderWithdrawn(Fact, frozen=True):
@@ -276,6 +280,40 @@ _INCIDENTAL: dict[type, dict[str, object]] = {
     RestoreConfirmed: {"confirmed_by": ""},
 }
 
+# Fields that a kind of fact did not begin with: last, and each with a default. While they have it,
+# the essence is that of before; ledgers on disk hold it.
+ADDED: dict[type, tuple[str, ...]] = {
+    OrderIntended: ("order_group_id", "lease_s"),
+    OrderSeen: ("terms",),
+}
+
+
+class _Essential(Struct, frozen=True):
+    """What of a kind of fact has to agree: the fields that it began with, in their order, those
+    that are incidental with one value for all; then what was added, if it says something."""
+
+    shape: Callable[..., Struct]
+    pick: Callable[[tuple[object, ...]], tuple[object, ...]]  # from the fact's values and these:
+    incidental: tuple[object, ...]
+    added: tuple[tuple[int, str, object], ...]  # place, name, and the default
+
+
+def _essential(kind: type) -> _Essential:
+    fields = msgspec.structs.fields(kind)
+    incidental, added = _INCIDENTAL.get(kind, {}), ADDED.get(kind, ())
+    names = [field.name for field in fields if field.name not in added]
+    same = {name: len(fields) + at for at, name in enumerate(incidental)}
+    pick = operator.itemgetter(*(same.get(name, at) for at, name in enumerate(names)))
+    shape = msgspec.defstruct(kind.__name__, names, tag=kind.__name__, gc=False)
+    late = [
+        (at, field.name, field.default)
+        for at, field in enumerate(fields)
+        if field.name in added and field.name not in incidental
+    ]
+    return _Essential(shape, pick, tuple(incidental.values()), tuple(late))
+
+
+_ESSENTIAL = {kind: _essential(kind) for kind in _INCIDENTAL.keys() | ADDED.keys()}
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
 
@@ -329,11 +367,15 @@ def essence(fact: AnyFact, body: bytes = b"") -> bytes:
 
     `body` is the fact in JSON, if the caller has it: most facts agree as a whole or not at all.
     """
-    incidental = _INCIDENTAL.get(type(fact))
-    if incidental is None:
+    kept = _ESSENTIAL.get(type(fact))
+    if kept is None:
         return hashlib.sha256(body or _encode(fact)).digest()
-    kept = msgspec.structs.replace(fact, **incidental)
-    return hashlib.sha256(_encode(kept)).digest()
+    values = msgspec.structs.astuple(fact)
+    found = hashlib.sha256(_encode(kept.shape(*kept.pick(values + kept.incidental))))
+    for at, name, default in kept.added:
+        if values[at] != default:
+            found.update(_encode({name: values[at]}))
+    return found.digest()
 
 
 def is_money(fact: AnyFact) -> bool:

@@ -19,7 +19,7 @@ from protocol.units import decode_unit, encode_unit
 
 GENESIS: Final = bytes(32)  # stands before the first entry
 DIGEST_BYTES: Final = 16  # of one derived row
-SNAPSHOT_FORMAT: Final = 2  # raised whenever AccountState, or what the fold means by it, changes
+SNAPSHOT_FORMAT: Final = 3  # raised whenever AccountState, or what the fold means by it, changes
 
 Key = tuple[Any, ...]
 Row = tuple[str, Key, tuple[Any, ...]]  # table, key, values; the last value is the entry's number

@@ -137,6 +137,7 @@ class Orders:
             self._n,
             None if known is None else known.amend,
             0 if known is None else known.amended_at,
+            fact.lease_s,
         )
         if withdrawn is not None and known is None:  # a withdrawal wins over the late intent
             state = lifecycle.after(order.state, "withdrawn")

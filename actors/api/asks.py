@@ -12,14 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from actors.api import exchange
-from actors.api.bodies import Problem, decoded, unfit
+from actors.api.amends import AmendIt, amend
+from actors.api.bodies import Problem, decoded, misnamed, unfit
 from actors.api.exchange import AskExchange
 from protocol import topics, wishes
 from protocol.brakes import UNSAID, Brakes, said
 from protocol.facts import OrderSide, TimeInForce
 from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
-    CLIENT_ORDER_ID_CHARS_MAX,
     CONFIRMED_BY_CHARS_MAX,
     COUNT_MAX,
     PAGE_MAX,
@@ -99,7 +99,7 @@ class SetBrakes(Struct, frozen=True):
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
-    | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
+    | AmendIt | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
 )  # fmt: skip
 
 
@@ -126,7 +126,6 @@ class _ConfirmBody(Struct, frozen=True, forbid_unknown_fields=True):
     confirmed_by: str
 
 
-_ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
 _order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit)
 _reason_body = msgspec.json.Decoder(_ReasonBody)
 _brakes_body = msgspec.json.Decoder(Brakes, dec_hook=decode_unit)
@@ -209,22 +208,15 @@ def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
 
 
 def _one(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    return _named(name) or GetOrder(name)
+    return misnamed(name) or GetOrder(name)
 
 
 def _evidence(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    return _named(name) or GetEvidence(name)
+    return misnamed(name) or GetEvidence(name)
 
 
 def _cancel(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
-    return _named(name) or Cancel(name)
-
-
-def _named(id: str) -> Problem | None:
-    if _ID.fullmatch(id):
-        return None
-    detail = f"1 to {CLIENT_ORDER_ID_CHARS_MAX} letters, digits or . _ : -"
-    return Problem(422, "invalid_client_order_id", detail, "client_order_id")
+    return misnamed(name) or Cancel(name)
 
 
 def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
@@ -245,7 +237,7 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
     id, minted = order.client_order_id, False
     if isinstance(id, msgspec.UnsetType):
         id, minted = fresh_id, True
-    return _named(id) or Place(
+    return misnamed(id) or Place(
         PlaceOrder(
             id, order.ticker, order.side, order.price, order.count, order.time_in_force,
             order.post_only, minted=minted,
@@ -312,6 +304,7 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/follow": {"GET": ("read", _followed), "POST": ("trade", _follow)},
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
+    "/v1/orders/*/amend": {"POST": ("trade", amend)},
     "/v1/orders/*/evidence": {"GET": ("read", _evidence)},
     "/v1/fills": {"GET": ("read", _list("fills"))},
     "/v1/positions": {"GET": ("read", _list("positions"))},

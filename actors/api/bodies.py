@@ -7,6 +7,9 @@ from typing import TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX
+
+_ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
 T = TypeVar("T")
 
 
@@ -40,6 +43,14 @@ def _twice(body: bytes) -> str:
     pairs = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
     names = [name for name, _ in pairs]
     return next((name for name in names if names.count(name) > 1), "")
+
+
+def misnamed(id: str, field: str = "client_order_id") -> Problem | None:
+    """What is wrong with an id that a client chose."""
+    if _ID.fullmatch(id):
+        return None
+    detail = f"1 to {CLIENT_ORDER_ID_CHARS_MAX} letters, digits or . _ : -"
+    return Problem(422, f"invalid_{field}", detail, field)
 
 
 def unfit(field: str, text: str, chars_max: int) -> Problem | None:

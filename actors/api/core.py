@@ -7,6 +7,7 @@ the word is 202, unknown.
 
 from msgspec import Struct
 
+from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
     Cancel,
@@ -183,6 +184,8 @@ class Api:
             case Place(order=order):
                 letter = f"place:{order.client_order_id}:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, order)
+            case AmendIt():
+                return self._amend(now, at, id, ask)
             case GetBook(ticker=ticker):
                 return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
             case AskExchange(inquire=inquire):
@@ -205,6 +208,14 @@ class Api:
                 assert self._ledger.account is not None
                 return [look_up(id, ask, self._ledger.account, at)]
         raise AssertionError(f"unexpected request: {ask}")
+
+    def _amend(self, now: int, at: int, id: int, ask: AmendIt) -> list[Effect]:
+        account, name = self._ledger.account, ask.client_order_id
+        order = None if account is None else account.order(name)
+        if order is None:
+            return [refuse(id, Problem(404, "order_not_found", "no order has this id"))]
+        letter = f"amend:{name}:{ask.amend_id}:{id}"
+        return self._wait(now, at, id, ask, "gateway", letter, ask.letter(order))
 
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
@@ -286,6 +297,10 @@ class Api:
                 text = "no answer in time: ask again with the same client_order_id"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, as_json(body), f"/v1/orders/{name}")
+            case AmendIt(client_order_id=name, amend_id=amend_id):
+                text = "no answer in time: ask again with the same amend_id"
+                body = {"client_order_id": name, "amend_id": amend_id, "outcome": "unknown"}
+                return Reply(waiting.id, 202, as_json(body | {"text": text}), f"/v1/orders/{name}")
             case Cancel(client_order_id=name):
                 text = "no answer in time: ask again"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}

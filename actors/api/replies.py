@@ -10,6 +10,7 @@ from actors.api.bodies import Problem
 from protocol.account import Account
 from protocol.machine import Effect
 from protocol.messages import (
+    AmendAnswer,
     AnyMessage,
     BookAnswer,
     BookedFill,
@@ -28,6 +29,7 @@ from protocol.messages import (
 from protocol.units import encode_unit, format_money
 
 ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409}
+NOT_OPEN = {"order_not_found": 404, "order_not_open": 409, "amend_under_way": 409}
 CANCEL_STATUS = {
     "canceled": 200,
     "gone": 409,
@@ -56,7 +58,7 @@ class Reply(Effect, frozen=True):
 def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
     """What the engine's answer to a request is over HTTP."""
     match body:
-        case OrderAnswer():
+        case OrderAnswer() | AmendAnswer():
             return placed(id, body)
         case CancelAnswer(outcome=outcome, text=text):
             status = CANCEL_STATUS[outcome]
@@ -135,14 +137,16 @@ def _halts(ask: Ask) -> bool:
     return isinstance(ask, SetHalt) and ask.halted
 
 
-def placed(id: int, answer: OrderAnswer) -> Reply:
-    """201, 202, 409, 422 or 503, by what became of an order."""
+def placed(id: int, answer: OrderAnswer | AmendAnswer) -> Reply:
+    """200, 201, 202, 404, 409, 422 or 503, by what became of an order or an amend."""
     where = f"/v1/orders/{answer.client_order_id}"
     status = ORDER_STATUS.get(answer.outcome, 503)
+    if isinstance(answer, AmendAnswer) and status == 201:
+        status = 200
     on_record = answer.order is not None  # a denial that the ledger holds: the id is used up
     if answer.outcome == "denied" and (on_record or answer.code not in NOT_NOW):
-        status = 422
-    if status in (201, 202):
+        status = NOT_OPEN.get(answer.code, 422)
+    if status in (200, 201, 202):
         return Reply(id, status, as_json(answer), where)
     code = answer.code or answer.outcome
     text = answer.text or answer.outcome

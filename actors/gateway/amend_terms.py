@@ -77,10 +77,10 @@ def outcome(answer: AmendAnswer, exchange_at: int) -> AmendOutcome:
     )
 
 
-def denial(wanted: AmendOrder, wrong: Flaw, order: Order | None = None) -> AmendAnswer:
+def denial(wanted: AmendOrder, wrong: Flaw) -> AmendAnswer:
     """The answer that refuses it: nothing was sent."""
     return replace(
-        answer(wanted, "denied", order, wrong.code, wrong.text),
+        answer(wanted, "denied", None, wrong.code, wrong.text),
         retry_after_ms=wrong.wait_ms,
         field=wrong.field,
         limit=wrong.limit,

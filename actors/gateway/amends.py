@@ -142,7 +142,7 @@ class Amends:
             wrong = Flaw("amend_under_way", "client_order_id", text)
         else:
             return order
-        return amend_terms.denial(wanted, wrong, order)
+        return amend_terms.denial(wanted, wrong)
 
     def _flaw(self, now: int, order: Order, wanted: AmendOrder) -> Flaw | None:
         """What is wrong with it before its market and the brakes are asked."""

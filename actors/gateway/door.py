@@ -226,6 +226,8 @@ class Door:
             order.time_in_force,
             ticket.body_hash,
             order.post_only,
+            order_group_id=order.order_group_id,
+            lease_s=order.lease_s,
         )
         return self._desk.append(now, at, intent)
 

@@ -16,8 +16,9 @@ from protocol.units import DOLLAR, Count, Price, encode_unit, format_count
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
 
-class _Terms(Struct, frozen=True, tag="PlaceOrder"):
-    """What of a PlaceOrder is hashed. Ledgers on disk hold these hashes: nothing may be added."""
+class _Terms(Struct, frozen=True, tag="PlaceOrder", omit_defaults=True):
+    """What of a PlaceOrder is hashed. Ledgers on disk hold these hashes: what is added has a
+    default, and stays out while it has it."""
 
     client_order_id: str
     ticker: str
@@ -26,6 +27,8 @@ class _Terms(Struct, frozen=True, tag="PlaceOrder"):
     count: Count
     time_in_force: TimeInForce
     post_only: bool
+    order_group_id: str = ""
+    lease_s: int = 0
 
 
 def hash_of(order: PlaceOrder) -> str:
@@ -38,6 +41,8 @@ def hash_of(order: PlaceOrder) -> str:
         order.count,
         order.time_in_force,
         order.post_only,
+        order.order_group_id,
+        order.lease_s,
     )
     return hashlib.sha256(_encode(terms)).hexdigest()
 
@@ -61,6 +66,9 @@ def flaw(order: PlaceOrder) -> Flaw | None:
         return _wrong("count", f"more than 0, at most {format_count(COUNT_MAX)}")
     if order.post_only and order.time_in_force != "good_till_canceled":
         return _wrong("post_only", "only with good_till_canceled: nothing else rests")
+    if order.order_group_id and not is_client_order_id(order.order_group_id):
+        chars = CLIENT_ORDER_ID_CHARS_MAX
+        return _wrong("order_group_id", f"at most {chars} printable ASCII characters, no space")
     return None
 
 

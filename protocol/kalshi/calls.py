@@ -49,6 +49,7 @@ class _CreateBody(Struct, frozen=True, omit_defaults=True):
     client_order_id: str
     post_only: bool
     exchange_index: int = 0
+    order_group_id: str = ""
 
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
@@ -74,6 +75,7 @@ def _wanted(order: PlaceOrder, shard: int) -> _CreateBody:
         order.client_order_id,
         order.post_only,
         shard,
+        order.order_group_id,
     )
 
 

@@ -55,6 +55,7 @@ class Order(Message, frozen=True):
     n: int = 0  # the last entry that changed it
     amend: Amend | None = None  # the last one
     amended_at: int = 0  # milliseconds, of the exchange: older sightings tell former terms
+    lease_s: int = 0  # it ends so long after it is renewed last; 0: never by itself
 
 
 class BookedFill(Message, frozen=True):

@@ -22,6 +22,8 @@ class PlaceOrder(Message, frozen=True):
     time_in_force: TimeInForce
     post_only: bool = False
     minted: bool = False  # the front made the id up: nobody can have used it before
+    order_group_id: str = ""  # the exchange's group that it is to belong to
+    lease_s: int = 0  # it expires by itself unless we renew it; 0: it does not
 
 
 class OrderAnswer(Message, frozen=True):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from protocol.kalshi import answers, calls
@@ -39,6 +40,8 @@ def test_a_create_says_all_of_the_order_in_strings() -> None:
     assert (call.method, call.path, call.body) == ("POST", calls.ORDERS_PATH, WHOLE + b"}")
     sharded = calls.create(ORDER, 2)
     assert (sharded.body, sharded.shard) == (WHOLE + b',"exchange_index":2}', 2)
+    grouped = calls.create(msgspec.structs.replace(ORDER, order_group_id="g-1"))
+    assert grouped.body == WHOLE + b',"order_group_id":"g-1"}'
 
 
 def test_a_cancel_always_names_its_market() -> None:

@@ -112,9 +112,9 @@ LATER: tuple[AnyFact, ...] = (
 )  # fmt: skip
 
 
-# And later still: amends.
+# And later still: amends and leases.
 AMENDS: tuple[AnyFact, ...] = (
-    intended("c12"), OrderAccepted("c12", "o12", Count(0), Count(1_000)),
+    msgspec.structs.replace(intended("c12"), lease_s=60), OrderAccepted("c12", "o12", Count(0), Count(1_000)),
     AmendIntended("c12", "a1", Price(570_000), Count(1_500)),
     AmendOutcome("c12", "a1", "done", "", AT),
     AmendIntended("c12", "a2", Price(580_000), Count(1_200)),
@@ -185,7 +185,9 @@ def test_the_fold_is_what_it_was() -> None:
         == "daf6e64bdb89ea3313d9f2d8f87ed77b8a5eb43ee5afaf58899e8fab36e9f688"
     )
     derived, _ = folded((*FACTS, *LATER, *AMENDS))
-    assert digest(derived[len(FACTS) + len(LATER) :]) == "AMENDS"
+    assert digest(derived[len(FACTS) + len(LATER) :]) == (
+        "2e677be54415a0498bebcc5fb3c840a75349817f7bb5ea9362aa43c4c80433c7"
+    )
 
 
 def test_a_snapshot_is_what_it_was() -> None:
@@ -193,7 +195,7 @@ def test_a_snapshot_is_what_it_was() -> None:
     _, state = folded((*FACTS, *LATER, *AMENDS))
     text = msgspec.json.Encoder(enc_hook=encode_unit).encode(state)
     assert (SNAPSHOT_FORMAT, hashlib.sha256(text).hexdigest()) == (
-        2, "ed05d6990d58c250b59b30e701276fdb041dd8ac7bcba07b1bf1726f381d8f70",
+        3, "8569dd52501f50f4b5fc39a82651487a953593d0a6db4196050c8f3f8a942f5a",
     )  # fmt: skip
 
 

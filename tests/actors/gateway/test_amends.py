@@ -423,9 +423,9 @@ def test_it_waits_for_a_place_so_long_and_no_longer() -> None:
     scene.pass_time(QUEUED_MAX)
     scene.settle()
     assert said(scene) == ("denied", "busy")
-    scene.fail(sent=False)
+    scene.fail(sent=False)  # a place is free
     assert sent(scene) == ["create"] * 6, "it was taken out of its lane"
-    assert worst(scene) - parse_money("0.56") * 5 == parse_money("5.00")
+    assert worst(scene) - parse_money("0.56") * 6 == parse_money("5.00")
 
 
 def test_a_cancel_needs_no_amend_to_end() -> None:

@@ -88,6 +88,11 @@ def test_the_hash_of_an_order_is_what_ledgers_on_disk_hold() -> None:
     assert hash_of(replace(order(), post_only=True)) == post_only
 
 
+@pytest.mark.parametrize("added", [{"order_group_id": "g-1"}, {"lease_s": 30}])
+def test_a_term_that_is_said_is_hashed(added: dict[str, Any]) -> None:
+    assert hash_of(replace(order(), **added)) != hash_of(order())
+
+
 def test_an_id_of_a_client_is_refused_until_somebody_has_confirmed() -> None:
     story = Story(RESTORED)
     story.ask(order())

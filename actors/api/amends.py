@@ -1,0 +1,52 @@
+"""Amends over HTTP: the body read strictly, and the letter that it becomes."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from actors.api.bodies import Problem, decoded, misnamed
+from protocol.limits import COUNT_MAX
+from protocol.messages import AmendOrder, Order
+from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
+
+
+class AmendIt(Struct, frozen=True):
+    """Other terms for an order; what is None stays as it is."""
+
+    client_order_id: str
+    amend_id: str
+    price: Price | None
+    count: Count | None
+
+    def letter(self, order: Order) -> AmendOrder:
+        """What the gateway is asked, for an order as the account shows it."""
+        price = order.price if self.price is None else self.price
+        count = order.count if self.count is None else self.count
+        return AmendOrder(self.client_order_id, self.amend_id, price, count)
+
+
+class _AmendBody(Struct, frozen=True, forbid_unknown_fields=True):
+    price: Price | None = None
+    count: Count | None = None
+    amend_id: str | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
+
+
+_amend_body = msgspec.json.Decoder(_AmendBody, dec_hook=decode_unit)
+
+
+def amend(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> AmendIt | Problem:
+    """The request, or what is wrong with it. `fresh_id` becomes the amend_id that is left out."""
+    found = decoded(_amend_body, body, "invalid_amend")
+    if isinstance(found, Problem):
+        return found
+    if found.price is None and found.count is None:
+        return Problem(422, "invalid_amend", "neither a price nor a count", "price")
+    if found.price is not None and not 0 < found.price < DOLLAR:
+        return Problem(422, "invalid_price", "more than 0 and less than 1 dollar", "price")
+    if found.count is not None and not 0 < found.count <= COUNT_MAX:
+        detail = f"more than 0 contracts, at most {format_count(COUNT_MAX)}"
+        return Problem(422, "invalid_count", detail, "count")
+    id = fresh_id if isinstance(found.amend_id, msgspec.UnsetType) else found.amend_id
+    wrong = misnamed(name) or misnamed(id, "amend_id")
+    return wrong or AmendIt(name, id, found.price, found.count)
