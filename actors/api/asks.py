@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from actors.api import exchange
 from actors.api.amends import AmendIt, amend
+from actors.api.batches import CancelMany, PlaceMany, cancel_many, place_many
 from actors.api.bodies import Problem, decoded, misnamed, unfit
 from actors.api.exchange import AskExchange
 from protocol import topics, wishes
@@ -99,7 +100,7 @@ class SetBrakes(Struct, frozen=True):
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
-    | AmendIt | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
+    | AmendIt | PlaceMany | CancelMany | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
 )  # fmt: skip
 
 
@@ -224,6 +225,11 @@ def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> 
 
 
 def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    order = _order(body, fresh_id)
+    return order if isinstance(order, Problem) else Place(order)
+
+
+def _order(body: bytes, fresh_id: str) -> PlaceOrder | Problem:
     order = decoded(_order_body, body, "invalid_order")
     if isinstance(order, Problem):
         return order
@@ -237,11 +243,9 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
     id, minted = order.client_order_id, False
     if isinstance(id, msgspec.UnsetType):
         id, minted = fresh_id, True
-    return misnamed(id) or Place(
-        PlaceOrder(
-            id, order.ticker, order.side, order.price, order.count, order.time_in_force,
-            order.post_only, minted=minted,
-        )
+    return misnamed(id) or PlaceOrder(
+        id, order.ticker, order.side, order.price, order.count, order.time_in_force,
+        order.post_only, minted=minted,
     )  # fmt: skip
 
 
@@ -303,6 +307,11 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/books/*": {"GET": ("read", _book)},
     "/v1/follow": {"GET": ("read", _followed), "POST": ("trade", _follow)},
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
+    "/v1/orders/batch": {
+        "GET": ("read", lambda name, query, body, fresh_id: GetOrder("batch")),  # may be an id
+        "POST": ("trade", place_many(_order)),
+        "DELETE": ("trade", cancel_many),
+    },
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
     "/v1/orders/*/amend": {"POST": ("trade", amend)},
     "/v1/orders/*/evidence": {"GET": ("read", _evidence)},

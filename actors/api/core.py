@@ -24,10 +24,11 @@ from actors.api.asks import (
     SetFollow,
     SetHalt,
 )
+from actors.api.batches import CancelMany, PlaceMany
 from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
-from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate
+from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate, unanswered
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
@@ -46,6 +47,7 @@ from protocol.machine import (
 from protocol.messages import (
     AnyMessage,
     BookRequest,
+    CancelBatch,
     CancelOrder,
     ConfirmRestore,
     DoubtRequest,
@@ -54,6 +56,7 @@ from protocol.messages import (
     Follow,
     Halt,
     Panic,
+    PlaceBatch,
     Resume,
     System,
     TightenBrakes,
@@ -166,6 +169,9 @@ class Api:
         match ask:
             case Cancel(client_order_id=name):
                 return self._wait(now, at, id, ask, "gateway", f"cancel:{id}", CancelOrder(name))
+            case CancelMany(client_order_ids=names):
+                letter = f"cancels:{id}"
+                return self._wait(now, at, id, ask, "gateway", letter, CancelBatch(names))
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
@@ -184,6 +190,9 @@ class Api:
             case Place(order=order):
                 letter = f"place:{order.client_order_id}:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, order)
+            case PlaceMany(orders=orders):
+                letter = f"batch:{id}"
+                return self._wait(now, at, id, ask, "gateway", letter, PlaceBatch(orders))
             case AmendIt():
                 return self._amend(now, at, id, ask)
             case GetBook(ticker=ticker):
@@ -220,7 +229,7 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        urgent = isinstance(ask, Cancel | SetHalt | PressPanic)
+        urgent = isinstance(ask, Cancel | CancelMany | SetHalt | PressPanic)
         most = REQUESTS_MAX + (URGENT_MAX if urgent else 0)
         if len(self._open) >= most or self._tells.full:
             self._counters["refused"] += 1
@@ -297,6 +306,11 @@ class Api:
                 text = "no answer in time: ask again with the same client_order_id"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, as_json(body), f"/v1/orders/{name}")
+            case PlaceMany(orders=orders):
+                text = "no answer in time: ask again with the same client_order_id"
+                return unanswered(waiting.id, (order.client_order_id for order in orders), text)
+            case CancelMany(client_order_ids=names):
+                return unanswered(waiting.id, names, "no answer in time: ask again")
             case AmendIt(client_order_id=name, amend_id=amend_id):
                 text = "no answer in time: ask again with the same amend_id"
                 body = {"client_order_id": name, "amend_id": amend_id, "outcome": "unknown"}
