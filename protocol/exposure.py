@@ -142,6 +142,7 @@ class OpenOrders:
         self._count = 0
         self.in_doubt: dict[str, Order] = {}  # intended and unknown ones of all markets, by key
         self.amending: dict[str, Order] = {}  # those with a pending amend
+        self.leased: dict[str, Order] = {}  # those with a lease
 
     def __iter__(self) -> Iterator[Order]:
         return (order for market in self._markets.values() for order in market.orders.values())
@@ -153,6 +154,7 @@ class OpenOrders:
         """An order under this key was `before` and is `after`; None: it is not there."""
         self.in_doubt.pop(key, None)
         self.amending.pop(key, None)
+        self.leased.pop(key, None)
         if after is not None and after.state in UNSETTLED:
             self.in_doubt[key] = after
         if before is not None and before.state in AT_RISK:
@@ -169,6 +171,8 @@ class OpenOrders:
             self._count += 1
             if after.amend is not None and after.amend.pending:
                 self.amending[key] = after
+            if after.lease_s:
+                self.leased[key] = after
 
     def unsettled(self, ticker: str) -> Iterable[Order]:
         """Intended and unknown orders of a market."""

@@ -20,6 +20,7 @@ from actors.gateway.lanes import Place
 from actors.gateway.markets import Flaw, Markets, Standing
 from actors.gateway.passes import Pass
 from actors.gateway.refusals import Refusals
+from actors.gateway.terms import expires_at
 from protocol.facts import AmendIntended, AmendOutcome, AnyFact, natural_id
 from protocol.kalshi import answers, calls
 from protocol.kalshi.answers import Amended, Refusal
@@ -65,8 +66,11 @@ class _Ticket(Struct):
 
 
 class Amends:
-    """All amends under way, by client_order_id: one an order. `release` is told whose does not
-    count any more beside what the account shows."""
+    """All amends under way, by client_order_id: one an order.
+
+    `release` is told whose does not count any more beside what the account shows; `renewing` says
+    of which order the renewal of a lease may still land.
+    """
 
     def __init__(
         self,
@@ -75,12 +79,14 @@ class Amends:
         door: Door,
         brakes: Brakes,
         release: Callable[[str], None],
+        renewing: Callable[[int, str], bool],
     ) -> None:
         self._desk = desk
         self._markets = markets
         self._door = door
         self._brakes = brakes
         self._release = release
+        self._renewing = renewing
         self._open: dict[str, _Ticket] = {}
         self._refusals: Refusals[AmendAnswer] = Refusals(desk)
         self.ended_at: dict[str, tuple[int, int]] = {}  # calls of unknown ones: `now` and `at`
@@ -92,7 +98,7 @@ class Amends:
         known = self._known(at, asker, wanted)
         if known is not None:
             return known
-        found = self._order(wanted)
+        found = self._order(now, wanted)
         if isinstance(found, AmendAnswer):
             return self._refusals.say([asker], found, at)
         wrong = self._flaw(now, found, wanted)
@@ -126,7 +132,7 @@ class Amends:
         )
         return self._desk.answer([asker], answer, at)
 
-    def _order(self, wanted: AmendOrder) -> Order | AmendAnswer:
+    def _order(self, now: int, wanted: AmendOrder) -> Order | AmendAnswer:
         """The open order that it is about, or why there is none."""
         account, id = self._desk.ledger.account, wanted.client_order_id
         if account is None:
@@ -140,6 +146,9 @@ class Amends:
         elif (order.amend is not None and order.amend.pending) or id in self._open:
             text = "another amend of this order is not settled yet"
             wrong = Flaw("amend_under_way", "client_order_id", text)
+        elif self._renewing(now, id):
+            text = "a renewal of its lease with the former terms may still land: cancel it instead"
+            wrong = Flaw("amend_under_way", "client_order_id", text)
         else:
             return order
         return amend_terms.denial(wanted, wrong)
@@ -150,7 +159,7 @@ class Amends:
         if wrong is not None:
             return wrong
         if len(self._open) >= AMENDS_MAX or self._desk.tells.crowded:
-            wait = self._desk.lanes.retry_after_ms(now, self._call(order, wanted))
+            wait = self._desk.lanes.retry_after_ms(now, self._call(0, order, wanted))
             return Flaw("busy", "", "too many amends are under way", wait)
         return None
 
@@ -254,16 +263,16 @@ class Amends:
             return self._deny(now, at, ticket, amend_terms.GONE)
         self._enter(ticket, Stage.QUEUED, now + QUEUED_MAX)
         ticket.order = order
-        call = self._call(order, ticket.wanted)
+        call = self._call(at, order, ticket.wanted)
         place = self._desk.lanes.submit(f"{KEY}:{ticket.wanted.client_order_id}", call)
         if place:
             return []
         code = "busy" if place is Place.FULL else "budget"
         return self._deny(now, at, ticket, Flaw(code, "", place.value))
 
-    def _call(self, order: Order, wanted: AmendOrder) -> Call:
-        shard = self._markets.shard(order.ticker)
-        return calls.amend(order, wanted.price, wanted.count, shard)
+    def _call(self, at: int, order: Order, wanted: AmendOrder) -> Call:
+        shard, until = self._markets.shard(order.ticker), expires_at(at, order.lease_s)
+        return calls.amend(order, wanted.price, wanted.count, shard, until)
 
     def may_go(self, now: int, at: int, id: str, call: Call) -> list[Effect] | Pass:
         """The last look, after the last queue and right before the signature: as for an order."""

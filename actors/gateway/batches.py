@@ -8,6 +8,7 @@ client_order_id; whoever is not in it, or not clearly, is unknown (`doubts.py`).
 sent again.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import Final
 
@@ -24,6 +25,7 @@ from actors.gateway.orders import Orders, Stopped
 from actors.gateway.outcomes import outcomes
 from actors.gateway.parts import Parts
 from actors.gateway.refusals import Refusals
+from actors.gateway.terms import expires_at
 from actors.gateway.tickets import Stage, Ticket
 from protocol.kalshi import calls
 from protocol.kalshi.calls import Call
@@ -41,6 +43,7 @@ class _Batch(Struct):
 
     ids: tuple[str, ...]  # in the order asked
     call: Call | None = None  # once it waits for tokens
+    queued_at: int = 0  # by the wall clock; leases run from then
     sent: bool = False
 
 
@@ -78,7 +81,7 @@ class Batches:
             return self._refusals.say([asker], answer, at)
         self._number += 1
         self._open[self._number] = _Batch(tuple(o.client_order_id for o in wanted.orders))
-        too_large = self._too_large(wanted.orders)
+        too_large = self._too_large(at, wanted.orders)
         effects: list[Effect] = []
         for part, order in zip(
             self._parts.begin(asker, len(wanted.orders), _whole), wanted.orders, strict=True
@@ -90,9 +93,9 @@ class Batches:
                 ticket.batch = self._number
         return effects
 
-    def _too_large(self, orders: tuple[PlaceOrder, ...]) -> Flaw | None:
+    def _too_large(self, at: int, orders: tuple[PlaceOrder, ...]) -> Flaw | None:
         """Why this batch could never leave: the budget of all must hold it at once."""
-        call = self._call(orders)
+        call = self._call(at, orders)
         allowance = self._desk.lanes.allowance
         cost = allowance.cost(call)
         if allowance.fits(call.lane, WRITE, cost):
@@ -102,8 +105,11 @@ class Batches:
         text = f"{count} orders cost {cost} tokens; at most {most} orders fit into one batch"
         return Flaw(TOO_LARGE, "orders", text, 0, str(most), str(count))
 
-    def _call(self, orders: Iterable[PlaceOrder]) -> Call:
-        return calls.create_batch((order, self._markets.shard(order.ticker)) for order in orders)
+    def _call(self, at: int, orders: Iterable[PlaceOrder]) -> Call:
+        return calls.create_batch(
+            (order, self._markets.shard(order.ticker), expires_at(at, order.lease_s))
+            for order in orders
+        )
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Queue the batches that are complete, and take out those that lost all their members."""
@@ -127,10 +133,10 @@ class Batches:
         return effects
 
     def _queue(self, now: int, at: int, number: int, queued: list[Ticket]) -> list[Effect]:
-        call = self._call(ticket.order for ticket in queued)
+        call = self._call(at, (ticket.order for ticket in queued))
         place = self._desk.lanes.submit(f"{KEY}:{number}", call)
         if place:
-            self._open[number].call = call
+            self._open[number].call, self._open[number].queued_at = call, at
             for ticket in queued:
                 self._orders.tickets.enter(ticket, Stage.QUEUED, now + QUEUED_MAX)
             return []
@@ -162,7 +168,8 @@ class Batches:
         """
         batch = self._open[number]
         queued = [t for t in self._mine(number, batch) if t.stage is Stage.QUEUED]
-        flaws, leaving = self._door.last_looks(now, [t.order for t in queued], self._call)
+        made = functools.partial(self._call, batch.queued_at)
+        flaws, leaving = self._door.last_looks(now, [t.order for t in queued], made)
         effects: list[Effect] = []
         for ticket in queued:
             wrong = flaws.get(ticket.order.client_order_id)

@@ -121,6 +121,10 @@ class Brakes:
         call = made(passing)
         return flaws, (call, Pass(digest_of(call)))
 
+    def renewal(self, call: Call) -> Pass:
+        """A pass for the renewal of a lease: price and count are those that the order has."""
+        return Pass(digest_of(call))
+
     def _look(self, now: int, order: PlaceOrder, amended: Order | None = None) -> Flaw | None:
         for check in self._checks:
             wrong = check(now, order, amended)

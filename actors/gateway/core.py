@@ -29,6 +29,8 @@ from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen, kept_back
 from actors.gateway.inquiries import KEY as INQUIRY
 from actors.gateway.inquiries import Inquiries, Proved
 from actors.gateway.lanes import Waiting
+from actors.gateway.leases import KEY as LEASE
+from actors.gateway.leases import Leases
 from actors.gateway.lookups import KEY as LOOKUP
 from actors.gateway.lookups import Lookups
 from actors.gateway.markets import Markets
@@ -127,7 +129,15 @@ class Gateway:
         self.orders = Orders(self._desk, tickets, self._markets, self._door)
         self._cancels = Cancels(self._desk, self.orders, self._markets)
         self._amends = Amends(
-            self._desk, self._markets, self._door, self._brakes, self._exposures.release_amend
+            self._desk,
+            self._markets,
+            self._door,
+            self._brakes,
+            self._exposures.release_amend,
+            lambda now, id: self._leases.unsettled(now, id),
+        )
+        self._leases = Leases(
+            self._desk, now, self._markets, self._amends, self._brakes, self.closed
         )
         self._parts = Parts(self._desk)
         self._batches = Batches(self._desk, self.orders, self._markets, self._door, self._parts)
@@ -156,6 +166,7 @@ class Gateway:
         effects += self._reads.due(now, at, self._desk.ledger.account is not None)
         effects += self.orders.due(now, at)
         effects += self._amends.due(now, at)
+        self._leases.due(now, at)
         effects += self._cancels.due(now, at)
         effects += self._cancel_batches.due(now)
         if self._reads.rest_ready:
@@ -191,6 +202,7 @@ class Gateway:
 
     def _deny_queued(self, now: int, at: int, code: str, text: str, wait_ms: int) -> list[Effect]:
         """Nothing that adds risk and waits for tokens will be sent."""
+        self._leases.withdraw(now)
         return [
             *self.orders.deny_queued(now, at, code, text, wait_ms),
             *self._amends.deny_queued(now, at, code, text, wait_ms),
@@ -212,6 +224,7 @@ class Gateway:
             self._desk.ledger.deadline(),
             self.orders.deadline(),
             self._amends.deadline(),
+            self._leases.deadline(),
             self._cancels.deadline(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
@@ -388,6 +401,11 @@ class Gateway:
                     effects += looked
                     continue
                 passed = looked
+            if kind == LEASE:
+                passed = self._leases.may_go(now, name, waiting.call)
+                if passed is None:
+                    self._desk.lanes.unsent(id)
+                    continue
             if kind == INQUIRY:
                 self._inquiries.left(int(name))
             if kind == PANIC:
@@ -432,6 +450,9 @@ class Gateway:
             return self._cancel_batches.ended(now, at, int(name), ended)
         if kind == AMEND:
             return self._amends.ended(now, at, name, ended, kept_back(ended))
+        if kind == LEASE:
+            self._leases.ended(now, name, ended)
+            return []
         if kind == PANIC:
             return self._halts.ended(now, at, name, ended)
         if kind == "cancel":
@@ -492,6 +513,6 @@ class Gateway:
         extra |= {"cancels_open": self._cancels.open, "differences": self._reconciler.differences}
         extra["orders_lost"] = len(self._reconciler.lost)
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
-        extra |= self._halts.counters(now) | self._arms.counters()
+        extra |= self._halts.counters(now) | self._arms.counters() | self._leases.counters(now)
         extra |= self._desk.ledger.counters()
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

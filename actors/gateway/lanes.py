@@ -25,6 +25,7 @@ CALLERS: Final = {
     "order": "orders",
     "amend": "orders",
     "batch": "orders",
+    "lease": "orders",
     "cancel": "cancels",
     "cancels": "cancels",
     "poll": "reads",

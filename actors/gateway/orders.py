@@ -10,7 +10,7 @@ from actors.gateway.lanes import Place
 from actors.gateway.markets import Flaw, Markets
 from actors.gateway.outcomes import outcome
 from actors.gateway.passes import Pass
-from actors.gateway.terms import answer_from
+from actors.gateway.terms import answer_from, expires_at
 from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import AnyFact, OrderDenied, OrderIntended, OrderWithdrawn, natural_id
 from protocol.kalshi import calls
@@ -58,7 +58,9 @@ class Orders:
             return []
         if answer.verdict == "NEW":
             self.tickets.enter(ticket, Stage.QUEUED, now + QUEUED_MAX)
-            call = calls.create(ticket.order, self._markets.shard(ticket.order.ticker))
+            until = expires_at(at, ticket.order.lease_s)
+            shard = self._markets.shard(ticket.order.ticker)
+            call = calls.create(ticket.order, shard, until)
             place = self._desk.lanes.submit(f"order:{id}", call)
             code = "busy" if place is Place.FULL else "budget"
             return [] if place else self.deny(now, at, ticket, code, place.value)

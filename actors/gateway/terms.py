@@ -9,7 +9,7 @@ from msgspec import Struct
 from actors.gateway.markets import Flaw
 from protocol import topics
 from protocol.facts import OrderSide, TimeInForce
-from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, COUNT_MAX
+from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, COUNT_MAX, LEASE_S_MAX, LEASE_S_MIN
 from protocol.messages import Order, OrderAnswer, PlaceOrder
 from protocol.units import DOLLAR, Count, Price, encode_unit, format_count
 
@@ -66,10 +66,22 @@ def flaw(order: PlaceOrder) -> Flaw | None:
         return _wrong("count", f"more than 0, at most {format_count(COUNT_MAX)}")
     if order.post_only and order.time_in_force != "good_till_canceled":
         return _wrong("post_only", "only with good_till_canceled: nothing else rests")
+    if order.lease_s and not LEASE_S_MIN <= order.lease_s <= LEASE_S_MAX:
+        return _wrong("lease_s", f"{LEASE_S_MIN} to {LEASE_S_MAX} seconds; 0: none")
+    if order.lease_s and order.time_in_force != "good_till_canceled":
+        return _wrong("lease_s", "only with good_till_canceled: nothing else rests")
     if order.order_group_id and not is_client_order_id(order.order_group_id):
         chars = CLIENT_ORDER_ID_CHARS_MAX
         return _wrong("order_group_id", f"at most {chars} printable ASCII characters, no space")
     return None
+
+
+def expires_at(at: int, lease_s: int) -> int:
+    """Unix seconds at which an order that leaves now ends by itself; 0: it has no lease.
+
+    `at` is our wall clock, microseconds. Cut to whole seconds, so it is never later than agreed.
+    """
+    return at // 1_000_000 + lease_s if lease_s else 0
 
 
 def _wrong(field: str, rule: str) -> Flaw:

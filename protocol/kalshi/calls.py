@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from protocol.limits import MARKETS_PAGE, PAGE_LIMIT
 from protocol.messages import Order, PlaceOrder
-from protocol.units import Count, Price, encode_unit
+from protocol.units import Count, Price, decode_unit, encode_unit
 
 Lane = Literal["cancel", "reconcile", "order", "market", "read", "audit"]
 LANES: Final[tuple[Lane, ...]] = get_args(Lane)  # most urgent first
@@ -50,21 +50,23 @@ class _CreateBody(Struct, frozen=True, omit_defaults=True):
     post_only: bool
     exchange_index: int = 0
     order_group_id: str = ""
+    expiration_time: int = 0
 
 
 _encode = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
 
-def create(order: PlaceOrder, shard: int = 0) -> Call:
+def create(order: PlaceOrder, shard: int = 0, expires_at: int = 0) -> Call:
     """FACTS.md section 6.2. Prices and counts are strings: a number is refused (captures).
 
     `shard` >= 1 is named, which saves the exchange the look-up and draws on that shard's budget;
-    0 leaves the routing to the exchange (section 6.3).
+    0 leaves the routing to the exchange (section 6.3). `expires_at` in Unix seconds; 0: never.
     """
-    return Call("create", "POST", ORDERS_PATH, "order", (), _encode(_wanted(order, shard)), shard)
+    body = _encode(_wanted(order, shard, expires_at))
+    return Call("create", "POST", ORDERS_PATH, "order", (), body, shard)
 
 
-def _wanted(order: PlaceOrder, shard: int) -> _CreateBody:
+def _wanted(order: PlaceOrder, shard: int, expires_at: int) -> _CreateBody:
     return _CreateBody(
         order.ticker,
         order.side,
@@ -76,6 +78,7 @@ def _wanted(order: PlaceOrder, shard: int) -> _CreateBody:
         order.post_only,
         shard,
         order.order_group_id,
+        expires_at,
     )
 
 
@@ -83,9 +86,10 @@ class _CreateBodies(Struct, frozen=True):
     orders: tuple[_CreateBody, ...]
 
 
-def create_batch(orders: Iterable[tuple[PlaceOrder, int]]) -> Call:
-    """Several at once, each with its shard. They draw on the budget of all, together."""
-    bodies = _CreateBodies(tuple(_wanted(order, shard) for order, shard in orders))
+def create_batch(orders: Iterable[tuple[PlaceOrder, int, int]]) -> Call:
+    """Several at once, each with its shard and its expiry, as `create` has them. They draw on the
+    budget of all, together."""
+    bodies = _CreateBodies(tuple(_wanted(*wanted) for wanted in orders))
     body, items = _encode(bodies), len(bodies.orders)
     return Call("batch create", "POST", BATCHED_PATH, "order", (), body, items=items)
 
@@ -100,6 +104,9 @@ class _AmendBody(Struct, frozen=True, omit_defaults=True):
     exchange_index: int = 0
 
 
+_decode_amend = msgspec.json.Decoder(_AmendBody, dec_hook=decode_unit).decode
+
+
 def amend(order: Order, price: Price, count: Count, shard: int = 0, expires_at: int = 0) -> Call:
     """Other terms for an order that rests: `count` is of the whole order, filled ones included.
     `expires_at` in Unix seconds; 0 leaves it as it was (FACTS.md section 6.2)."""
@@ -108,6 +115,12 @@ def amend(order: Order, price: Price, count: Count, shard: int = 0, expires_at: 
     )
     path = f"{ORDERS_PATH}/{_name(order.order_id)}/amend"
     return Call("amend", "POST", path, "order", (), _encode(body), shard)
+
+
+def amended_to(call: Call) -> tuple[Price, Count]:
+    """The price and the whole count that an amend of ours asks for."""
+    body = _decode_amend(call.body)
+    return body.price, body.count
 
 
 def cancel(order_id: str, ticker: str, shard: int = 0) -> Call:

@@ -185,10 +185,10 @@ def order(id: str) -> PlaceOrder:
 
 
 def test_a_batch_of_creates_has_the_bodies_of_single_ones() -> None:
-    call = calls.create_batch([(order("a"), 0), (order("b"), 2)])
+    call = calls.create_batch([(order("a"), 0, 0), (order("b"), 2, 99)])
     single = [
         json.loads(calls.create(order("a")).body),
-        json.loads(calls.create(order("b"), 2).body),
+        json.loads(calls.create(order("b"), 2, 99).body),
     ]
     assert json.loads(call.body) == {"orders": single}
     assert (call.method, call.path) == ("POST", "/portfolio/events/orders/batched")

@@ -114,7 +114,8 @@ LATER: tuple[AnyFact, ...] = (
 
 # And later still: amends and leases.
 AMENDS: tuple[AnyFact, ...] = (
-    msgspec.structs.replace(intended("c12"), lease_s=60), OrderAccepted("c12", "o12", Count(0), Count(1_000)),
+    msgspec.structs.replace(intended("c12"), lease_s=60),
+    OrderAccepted("c12", "o12", Count(0), Count(1_000)),
     AmendIntended("c12", "a1", Price(570_000), Count(1_500)),
     AmendOutcome("c12", "a1", "done", "", AT),
     AmendIntended("c12", "a2", Price(580_000), Count(1_200)),
