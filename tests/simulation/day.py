@@ -2,7 +2,7 @@
 
 import functools
 
-from protocol.limits import MS, SECOND, SIGNATURE_WINDOW
+from protocol.limits import BATCH_MAX, MS, SECOND, SIGNATURE_WINDOW
 from protocol.messages import AcquireTokens, Halt, Panic, PlaceOrder, Resume
 from protocol.units import Count, Price
 from tests.simulation.faults import JUMP_MAX
@@ -43,23 +43,41 @@ def schedule_orders(world: World) -> None:
     spread = world.dice.choice((200 * MS, 2 * SECOND, BAD_DAY - 3 * SECOND))
     until = max(world.dice.choice((BAD_DAY, world.dice.randint(8, 30) * SECOND)), spread + SECOND)
     for i in range(world.dice.randint(0, world.dice.choice((30, ORDERS_MAX)))):
-        side, tif = world.dice.choice(
-            (
-                ("bid", "good_till_canceled"),
-                ("bid", "immediate_or_cancel"),
-                ("ask", "good_till_canceled"),
-            )
-        )
-        cents = world.dice.choice((10, 20, 30, 55))
-        if side == "ask":
-            cents = 100 - cents
-        price = Price(555_000 if cents in (45, 55) else cents * 10_000)  # that one is refused
-        order = PlaceOrder(f"c{i}", world.dice.choice(TICKERS), side, price, Count(1_000), tif)
+        order = draw_order(world, f"c{i}")
         when = until - world.dice.randint(1, spread)
         world.at(when, functools.partial(world.client.post, order))
         if world.dice.random() < 0.3:
             later = when + world.dice.randint(1, 10) * SECOND
             world.at(later, functools.partial(world.client.cancel, f"c{i}"))
+    schedule_batches(world, until, spread)
+
+
+def draw_order(world: World, id: str) -> PlaceOrder:
+    side, tif = world.dice.choice(
+        (
+            ("bid", "good_till_canceled"),
+            ("bid", "immediate_or_cancel"),
+            ("ask", "good_till_canceled"),
+        )
+    )
+    cents = world.dice.choice((10, 20, 30, 55))
+    if side == "ask":
+        cents = 100 - cents
+    price = Price(555_000 if cents in (45, 55) else cents * 10_000)  # that one is refused
+    return PlaceOrder(id, world.dice.choice(TICKERS), side, price, Count(1_000), tif)
+
+
+def schedule_batches(world: World, until: int, spread: int) -> None:
+    """Several orders at once, and cancels of several, some of which nobody has sent."""
+    for b in range(world.dice.choice((0, 0, 4, 8))):
+        ids = [f"b{b}-{i}" for i in range(world.dice.choice((2, 3, 3, 6)))]
+        when = until - world.dice.randint(1, spread)
+        orders = [draw_order(world, id) for id in ids]
+        world.at(when, functools.partial(world.client.post_batch, orders))
+        if world.dice.random() < 0.5:
+            later = when + world.dice.randint(0, 6_000) * MS
+            some = [id for id in ids if world.dice.random() < 0.8]
+            world.at(later, functools.partial(world.client.cancel_batch, some))
 
 
 def schedule_deaths(world: World) -> None:
@@ -213,9 +231,14 @@ def delay(world: World, most: int) -> None:
 def close(world: World) -> None:
     """Everything that rests is canceled, each by whose it is; then the account is read anew."""
     trading = world.exchange.trading
+    ours = []
     for order in trading.resting():
         if order["external"]:
             trading.cancel(order["order_id"])
         else:
-            world.client.cancel(order["client_order_id"])
+            ours.append(order["client_order_id"])
+    if world.dice.random() < 0.5:
+        world.client.cancel_batch(ours[:BATCH_MAX])
+    for id in ours:
+        world.client.cancel(id)
     world.at(world.now + 3 * SECOND, functools.partial(world.sockets.drop, "private"))

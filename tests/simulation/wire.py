@@ -1,12 +1,12 @@
 """What lies between the gateway and the exchange: calls that get no answer, or land late."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.gateway.desk import CallAnswered, CallFailed
 from actors.gateway.halt import STOPPED
 from actors.gateway.passes import Pass
-from protocol.kalshi.calls import ORDERS_PATH, Call
+from protocol.kalshi.calls import BATCHED_PATH, ORDERS_PATH, Call
 from protocol.limits import ABSENCE_AFTER, MS, SECOND
 from tests.simulation.rates import budget_of, cost_of
 
@@ -108,15 +108,25 @@ class Wire:
         """A byte of it leaves. Only the word NEW, heard in this very life, lets an order go."""
         if not call.writes:
             return
-        what, name = "cancel", call.path.rpartition("/")[2]
-        new = True
+        what, names = "cancel", [call.path.rpartition("/")[2]]
         if call.method == "POST":
-            what, name = "create", json.loads(call.body)["client_order_id"]
-            new = self._world.bus.released.get(f"intent:{name}") == process.life
+            what, names = "create", [row["client_order_id"] for row in members(call)]
+        elif call.path == BATCHED_PATH:
+            names = [row["order_id"] for row in members(call)]
         elif call.path == ORDERS_PATH:
-            what, name = "cancel all", ""
-        budget, cost = budget_of(call), cost_of(call)
+            what, names = "cancel all", [""]
+        budget, cost = budget_of(call), cost_of(call) // len(names)
         world = self._world
-        world.log(
-            "left", name, call=what, new=new, budget=budget, cost=cost, excused=world.clock_jumps
-        )
+        for name in names:
+            new = world.bus.released.get(f"intent:{name}") == process.life
+            world.log(
+                "left", name, call=what, new=new or what != "create", budget=budget, cost=cost,
+                excused=world.clock_jumps,
+            )  # fmt: skip
+
+
+def members(call: Call) -> list[dict[str, Any]]:
+    """The bodies in a call of a batch; of another one its own."""
+    body = json.loads(call.body)
+    found: list[dict[str, Any]] = body["orders"] if call.path == BATCHED_PATH else [body]
+    return found
