@@ -81,9 +81,9 @@ UNREADABLE: Final[dict[str, tuple[bytes, str]]] = {
     # What is not known may be what matters most: it is not passed over in what costs money.
     "an unknown field": (raw(post_onyl=True), "`post_onyl`"),
     "an unknown field of an amend": (raw({"body": {**AMEND, "side": "ask"}}), "`side`"),
-    "price twice": (instead('"price"', '"price": "0.9900", "price"'), "`price`"),
-    "side twice": (instead('"bid"', '"bid", "side": "ask"'), "`side`"),
-    "side twice, escaped": (instead('"bid"', '"bid", "s\\u0069de": "ask"'), "`side`"),
+    "price twice": (instead('"price"', '"price": "0.9900", "price"'), "`body.price`"),
+    "side twice": (instead('"bid"', '"bid", "side": "ask"'), "`body.side`"),
+    "side twice, escaped": (instead('"bid"', '"bid", "s\\u0069de": "ask"'), "`body.side`"),
     "id twice": (instead('"id"', '"id": "x", "id"'), "`id`"),
     "two bodies": (instead('"body"', '"body": {"type": "Noted"}, "body"'), "`body`"),
 }
