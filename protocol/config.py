@@ -19,6 +19,7 @@ from msgspec.structs import fields
 from protocol import brakes, wishes
 from protocol.brakes import Brakes
 from protocol.errors import ConfigError
+from protocol.kalshi.parameters import GROUP_ID
 from protocol.limits import (
     CONNECTIONS_MAX,
     KEEP_BYTES_MAX,
@@ -82,10 +83,11 @@ class Writer(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Api(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the HTTP and WebSocket front listens."""
+    """Where the HTTP and WebSocket front listens, and the group of what it is asked to send."""
 
     host: str = "127.0.0.1"
     port: int = 7601
+    order_group: str = ""  # of every order over HTTP that names none; "": they are in no group
 
 
 class Status(Struct, frozen=True, forbid_unknown_fields=True):
@@ -254,6 +256,9 @@ def _check(settings: Settings, where: str) -> None:
             raise ConfigError(
                 f"{where}: paper.shards.{series} is {shard}, expected 0 to {SHARD_MAX}"
             )
+    if settings.api.order_group and not GROUP_ID.fits(settings.api.order_group):
+        said = f"api.order_group is {settings.api.order_group[:100]!r}, expected {GROUP_ID.rule}"
+        raise ConfigError(f"{where}: {said}")
     kept = settings.writer
     if not 0 <= kept.keep_market_days <= KEEP_DAYS_MAX:
         raise ConfigError(

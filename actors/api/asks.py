@@ -11,22 +11,26 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from actors.api import exchange
+from actors.api import exchange, groups
 from actors.api.amends import AmendIt, amend
 from actors.api.batches import CancelMany, PlaceMany, cancel_many, place_many
 from actors.api.bodies import Problem, decoded, misnamed, unfit
 from actors.api.exchange import AskExchange
+from actors.api.groups import AskGroup
 from protocol import topics, wishes
 from protocol.brakes import UNSAID, Brakes, said
 from protocol.facts import OrderSide, TimeInForce
+from protocol.kalshi.parameters import GROUP_ID
 from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
     CONFIRMED_BY_CHARS_MAX,
     COUNT_MAX,
+    LEASE_S_MAX,
+    LEASE_S_MIN,
     PAGE_MAX,
     WISHES_MAX,
 )
-from protocol.messages import PlaceOrder
+from protocol.messages import DecreaseOrder, PlaceOrder
 from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
 
 Scope = Literal["read", "trade"]
@@ -79,6 +83,10 @@ class Cancel(Struct, frozen=True):
     client_order_id: str
 
 
+class Decrease(Struct, frozen=True):
+    wanted: DecreaseOrder
+
+
 class SetHalt(Struct, frozen=True):
     halted: bool
     reason: str
@@ -100,7 +108,8 @@ class SetBrakes(Struct, frozen=True):
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
-    | AmendIt | PlaceMany | CancelMany | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
+    | AmendIt | Decrease | AskGroup | PlaceMany | CancelMany | SetHalt | PressPanic | Confirm
+    | AskExchange | SetBrakes
 )  # fmt: skip
 
 
@@ -112,6 +121,12 @@ class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
     time_in_force: TimeInForce = "good_till_canceled"
     client_order_id: str | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
     post_only: bool = False
+    order_group_id: str | msgspec.UnsetType = msgspec.UNSET  # "" would not be in none
+    lease_s: int = 0
+
+
+class _DecreaseBody(Struct, frozen=True, forbid_unknown_fields=True):
+    reduce_to: Count
 
 
 class _ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,6 +143,7 @@ class _ConfirmBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _order_body = msgspec.json.Decoder(_OrderBody, dec_hook=decode_unit)
+_decrease_body = msgspec.json.Decoder(_DecreaseBody, dec_hook=decode_unit)
 _reason_body = msgspec.json.Decoder(_ReasonBody)
 _brakes_body = msgspec.json.Decoder(Brakes, dec_hook=decode_unit)
 _confirm_body = msgspec.json.Decoder(_ConfirmBody)
@@ -220,6 +236,16 @@ def _cancel(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> 
     return misnamed(name) or Cancel(name)
 
 
+def _decrease(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    found = decoded(_decrease_body, body, "invalid_reduce_to")
+    if isinstance(found, Problem):
+        return found
+    if not 0 < found.reduce_to <= COUNT_MAX:
+        detail = "more than 0 contracts; to let nothing rest, cancel the order"
+        return Problem(422, "invalid_reduce_to", detail, "reduce_to")
+    return misnamed(name) or Decrease(DecreaseOrder(name, found.reduce_to))
+
+
 def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
     return GetStatus()
 
@@ -243,9 +269,17 @@ def _order(body: bytes, fresh_id: str) -> PlaceOrder | Problem:
     id, minted = order.client_order_id, False
     if isinstance(id, msgspec.UnsetType):
         id, minted = fresh_id, True
+    group = order.order_group_id
+    if isinstance(group, msgspec.UnsetType):
+        group = ""
+    elif not GROUP_ID.fits(group):
+        return Problem(422, "invalid_order_group_id", GROUP_ID.rule, "order_group_id")
+    if order.lease_s and not LEASE_S_MIN <= order.lease_s <= LEASE_S_MAX:
+        detail = f"{LEASE_S_MIN} to {LEASE_S_MAX} seconds; 0: none"
+        return Problem(422, "invalid_lease_s", detail, "lease_s")
     return misnamed(id) or PlaceOrder(
         id, order.ticker, order.side, order.price, order.count, order.time_in_force,
-        order.post_only, minted=minted,
+        order.post_only, minted=minted, order_group_id=group, lease_s=order.lease_s,
     )  # fmt: skip
 
 
@@ -313,8 +347,14 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
         "DELETE": ("trade", cancel_many),
     },
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
+    "/v1/orders/*/decrease": {"POST": ("trade", _decrease)},
     "/v1/orders/*/amend": {"POST": ("trade", amend)},
     "/v1/orders/*/evidence": {"GET": ("read", _evidence)},
+    "/v1/groups": {"POST": ("trade", groups.doing("create"))},
+    "/v1/groups/*": {"DELETE": ("trade", groups.delete)},
+    "/v1/groups/*/reset": {"POST": ("trade", groups.doing("reset"))},
+    "/v1/groups/*/trigger": {"POST": ("trade", groups.doing("trigger"))},
+    "/v1/groups/*/limit": {"POST": ("trade", groups.doing("limit"))},
     "/v1/fills": {"GET": ("read", _list("fills"))},
     "/v1/positions": {"GET": ("read", _list("positions"))},
     "/v1/balance": {"GET": ("read", _list("balance"))},

@@ -1,17 +1,19 @@
 """The front's core: requests in, letters to the engine, answers out.
 
-Nothing is served before the account is rehydrated, but a cancel, a halt, a panic and the word that
-a restore is confirmed, which wait for nothing. Orders are never guessed: without an answer in time
-the word is 202, unknown.
+Nothing is served before the account is rehydrated, but a cancel, a decrease, a halt, a panic and
+the word that a restore is confirmed, which wait for nothing. Orders are never guessed: without an
+answer in time the word is 202, unknown.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
     Cancel,
     Confirm,
+    Decrease,
     GetBook,
     GetEvidence,
     GetFollow,
@@ -28,6 +30,7 @@ from actors.api.batches import CancelMany, PlaceMany
 from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
+from actors.api.groups import AskGroup
 from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate, unanswered
 from protocol import topics
 from protocol.envelope import Letter, Outbox
@@ -50,13 +53,16 @@ from protocol.messages import (
     CancelBatch,
     CancelOrder,
     ConfirmRestore,
+    DecreaseOrder,
     DoubtRequest,
     EvidenceAnswer,
     EvidenceRequest,
     Follow,
+    GroupAnswer,
     Halt,
     Panic,
     PlaceBatch,
+    PlaceOrder,
     Resume,
     System,
     TightenBrakes,
@@ -97,9 +103,10 @@ class _Open(Struct):
 
 
 class Api:
-    """The core."""
+    """The core. Orders that name no group are in `order_group`, "" for none."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, order_group: str = "") -> None:
+        self._order_group = order_group
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._tells = Outstanding(self._outbox)
@@ -169,6 +176,10 @@ class Api:
         match ask:
             case Cancel(client_order_id=name):
                 return self._wait(now, at, id, ask, "gateway", f"cancel:{id}", CancelOrder(name))
+            case Decrease(wanted=wanted):
+                return self._wait(now, at, id, ask, "gateway", f"decrease:{id}", wanted)
+            case AskGroup(wanted=wanted):
+                return self._wait(now, at, id, ask, "gateway", f"group:{id}", wanted)
             case CancelMany(client_order_ids=names):
                 letter = f"cancels:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, CancelBatch(names))
@@ -188,11 +199,13 @@ class Api:
             return [refuse(id, problem)]
         match ask:
             case Place(order=order):
+                order = self._grouped(order)
                 letter = f"place:{order.client_order_id}:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, order)
             case PlaceMany(orders=orders):
                 letter = f"batch:{id}"
-                return self._wait(now, at, id, ask, "gateway", letter, PlaceBatch(orders))
+                batch = PlaceBatch(tuple(self._grouped(order) for order in orders))
+                return self._wait(now, at, id, ask, "gateway", letter, batch)
             case AmendIt():
                 return self._amend(now, at, id, ask)
             case GetBook(ticker=ticker):
@@ -218,6 +231,12 @@ class Api:
                 return [look_up(id, ask, self._ledger.account, at)]
         raise AssertionError(f"unexpected request: {ask}")
 
+    def _grouped(self, order: PlaceOrder) -> PlaceOrder:
+        """An order that names no group is in the one of the settings, if there is one."""
+        if order.order_group_id:
+            return order
+        return replace(order, order_group_id=self._order_group)
+
     def _amend(self, now: int, at: int, id: int, ask: AmendIt) -> list[Effect]:
         account, name = self._ledger.account, ask.client_order_id
         order = None if account is None else account.order(name)
@@ -229,7 +248,7 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        urgent = isinstance(ask, Cancel | CancelMany | SetHalt | PressPanic)
+        urgent = isinstance(ask, Cancel | CancelMany | Decrease | SetHalt | PressPanic)
         most = REQUESTS_MAX + (URGENT_MAX if urgent else 0)
         if len(self._open) >= most or self._tells.full:
             self._counters["refused"] += 1
@@ -315,10 +334,16 @@ class Api:
                 text = "no answer in time: ask again with the same amend_id"
                 body = {"client_order_id": name, "amend_id": amend_id, "outcome": "unknown"}
                 return Reply(waiting.id, 202, as_json(body | {"text": text}), f"/v1/orders/{name}")
-            case Cancel(client_order_id=name):
+            case (
+                Cancel(client_order_id=name) | Decrease(wanted=DecreaseOrder(client_order_id=name))
+            ):
                 text = "no answer in time: ask again"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, as_json(body))
+            case AskGroup(wanted=wanted):
+                text = "no answer in time: list the groups before you ask again"
+                unsure = GroupAnswer("unknown", wanted.order_group_id, "no_answer", text)
+                return Reply(waiting.id, 202, as_json(unsure))
             case GetEvidence(client_order_id=name) if waiting.found is not None:
                 assert self._ledger.account is not None
                 known = self._ledger.account.order(name)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from actors.api.asks import Ask, GetBook, GetList, GetOrder, Page, SetHalt
 from actors.api.bodies import Problem
+from actors.api.groups import AskGroup, done
 from protocol.account import Account
 from protocol.machine import Effect
 from protocol.messages import (
@@ -19,7 +20,9 @@ from protocol.messages import (
     BrakesAnswer,
     CancelAnswer,
     CancelBatchAnswer,
+    DecreaseAnswer,
     FollowAnswer,
+    GroupAnswer,
     HaltAnswer,
     InquiryAnswer,
     Order,
@@ -31,12 +34,20 @@ from protocol.messages import (
 )
 from protocol.units import encode_unit, format_money
 
-ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409}
+ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409, "over": 409}
 NOT_OPEN = {"order_not_found": 404, "order_not_open": 409, "amend_under_way": 409}
 CANCEL_STATUS = {
     "canceled": 200,
     "gone": 409,
     "not_found": 404,
+    "unknown": 202,
+    "unavailable": 503,
+}
+DECREASE_STATUS = {
+    "decreased": 200,
+    "gone": 409,
+    "not_found": 404,
+    "rejected": 422,
     "unknown": 202,
     "unavailable": 503,
 }
@@ -70,6 +81,16 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
             if status >= 400:
                 return refuse(id, Problem(status, outcome, text))
             return Reply(id, status, as_json(body))
+        case DecreaseAnswer(outcome=outcome, code=code, text=text):
+            status = DECREASE_STATUS[outcome]
+            if status >= 400:
+                return refuse(id, Problem(status, code or outcome, text))
+            return Reply(id, status, as_json(body))
+        case GroupAnswer() if isinstance(ask, AskGroup):
+            found = done(ask.wanted, body)
+            return (
+                refuse(id, found) if isinstance(found, Problem) else Reply(id, found, as_json(body))
+            )
         case HaltAnswer(halted=True, reason=reason) if not _halts(ask):
             return refuse(id, Problem(409, "still_halted", reason))
         case HaltAnswer(saved=False, reason=reason):

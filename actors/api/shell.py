@@ -39,7 +39,7 @@ async def serve(settings: Settings) -> int:
     web = Web(settings.api.port, tokens, ask)
     for name in ("stream.pub", "ledger.pub", "system.pub"):
         web.relay_from(bus.relay(name, web.passed))
-    loop = Loop(Api(identity), bus, perform)
+    loop = Loop(Api(identity, settings.api.order_group), bus, perform)
     http = server(web.app())
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     try:

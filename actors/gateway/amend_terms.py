@@ -6,9 +6,12 @@ from msgspec.structs import replace
 
 from actors.gateway.markets import Flaw
 from actors.gateway.terms import is_client_order_id
+from protocol.errors import RemoteProtocolError
 from protocol.facts import AmendIntended, AmendOutcome, Outcome
+from protocol.lifecycle import FINISHED
 from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, COUNT_MAX
-from protocol.messages import Amend, AmendAnswer, AmendOrder, Order
+from protocol.messages import Amend, AmendAnswer, AmendOrder, AnyMessage, Order
+from protocol.recall import recalled_amend
 from protocol.units import DOLLAR, Count, format_count
 
 _OUTCOMES: Final[dict[str, Outcome]] = {
@@ -94,8 +97,12 @@ def conflict(wanted: AmendOrder) -> AmendAnswer:
     return replace(answer(wanted, "conflict", None, "amend_id_taken", text), field="amend_id")
 
 
-def told(wanted: AmendOrder, order: Order, amend: Amend) -> AmendAnswer:
-    """What the ledger says of an amend, as it was told the first time."""
+def told(wanted: AmendOrder, order: Order | None, amend: Amend) -> AmendAnswer:
+    """What the ledger says of an amend, as it was told the first time; and that nobody will ever
+    know, if its order has ended before."""
+    if amend.pending and order is not None and order.state in FINISHED:
+        text = f"the order is {order.state}, and nothing says whether the amend held before"
+        return answer(wanted, "over", order, "order_ended", text)
     match amend.state:
         case "done":
             return answer(wanted, "accepted", order)
@@ -108,3 +115,18 @@ def told(wanted: AmendOrder, order: Order, amend: Amend) -> AmendAnswer:
             return answer(wanted, "unavailable", order, "not_recorded", amend.text)
         case "intended" | "unknown":
             return answer(wanted, "unknown", order, amend.state, amend.text)
+
+
+def recalled(wanted: AmendOrder, entries: AnyMessage | None) -> AmendAnswer:
+    """What the ledger's entries say of an amend that was recorded before."""
+    unsure = answer(wanted, "unknown", None, "repeat", "a former life may have sent it")
+    if entries is None:
+        return unsure
+    try:
+        order, found = recalled_amend(wanted.client_order_id, wanted.amend_id, entries)
+    except RemoteProtocolError:
+        return unsure
+    if found is not None:
+        return told(wanted, order, found)
+    text = "it was recorded while the order could not be amended, and will not be sent"
+    return answer(wanted, "unavailable", None, "not_recorded", text)

@@ -32,9 +32,17 @@ from protocol.limits import (
     MARKET_LOOK_MAX,
     OUTCOME_ACK_MAX,
     QUEUED_MAX,
+    RECALL_MAX,
 )
 from protocol.machine import Effect
-from protocol.messages import AmendAnswer, AmendOrder, AnyMessage, Appended, Order
+from protocol.messages import (
+    AmendAnswer,
+    AmendOrder,
+    AnyMessage,
+    Appended,
+    EvidenceRequest,
+    Order,
+)
 
 KEY = "amend"
 Stopped = tuple[str, str, int] | None  # code, text, and when to try again (ms)
@@ -45,6 +53,7 @@ class Stage(enum.Enum):
 
     LOOKING = enum.auto()  # its market, book or balance is being read; nothing is recorded yet
     INTENDING = enum.auto()  # the writer has not acknowledged the intent
+    RECALLING = enum.auto()  # recorded before: the ledger's entries are being read
     RECORDED = enum.auto()  # it has, and the account does not show it yet
     QUEUED = enum.auto()  # waiting for tokens
     SENT = enum.auto()  # on the wire, or perhaps
@@ -68,8 +77,8 @@ class _Ticket(Struct):
 class Amends:
     """All amends under way, by client_order_id: one an order.
 
-    `release` is told whose does not count any more beside what the account shows; `renewing` says
-    of which order the renewal of a lease may still land.
+    `release` is told whose does not count any more beside what the account shows; `changing` says
+    of which order a decrease or the renewal of a lease may still land.
     """
 
     def __init__(
@@ -79,14 +88,14 @@ class Amends:
         door: Door,
         brakes: Brakes,
         release: Callable[[str], None],
-        renewing: Callable[[int, str], bool],
+        changing: Callable[[int, str], bool],
     ) -> None:
         self._desk = desk
         self._markets = markets
         self._door = door
         self._brakes = brakes
         self._release = release
-        self._renewing = renewing
+        self._changing = changing
         self._open: dict[str, _Ticket] = {}
         self._refusals: Refusals[AmendAnswer] = Refusals(desk)
         self.ended_at: dict[str, tuple[int, int]] = {}  # calls of unknown ones: `now` and `at`
@@ -146,8 +155,8 @@ class Amends:
         elif (order.amend is not None and order.amend.pending) or id in self._open:
             text = "another amend of this order is not settled yet"
             wrong = Flaw("amend_under_way", "client_order_id", text)
-        elif self._renewing(now, id):
-            text = "a renewal of its lease with the former terms may still land: cancel it instead"
+        elif self._changing(now, id):
+            text = "a decrease, or a renewal of its lease, may still land: cancel it instead"
             wrong = Flaw("amend_under_way", "client_order_id", text)
         else:
             return order
@@ -241,16 +250,26 @@ class Amends:
             ticket.n = answer.n
             self._enter(ticket, Stage.RECORDED, now + INTENT_ACK_MAX)
             return self._queue(now, at, ticket)
-        self._close(ticket)
         wanted = ticket.wanted
         if answer.verdict == "REPEAT":
-            text = "it was asked for before, or another amend of the order is not settled yet"
-            said = amend_terms.answer(wanted, "unknown", None, "repeat", text)
-        elif answer.verdict == "CONFLICT":
+            self._enter(ticket, Stage.RECALLING, now + RECALL_MAX)
+            request = EvidenceRequest(wanted.client_order_id)
+            return self._desk.tells.tell(now, at, "rehydrator", _recall(wanted), request)
+        self._close(ticket)
+        if answer.verdict == "CONFLICT":
             said = amend_terms.conflict(wanted)
         else:
             text = answer.reason
             said = amend_terms.answer(wanted, "unavailable", None, "not_recorded", text)
+        return self._desk.answer(ticket.askers, said, at)
+
+    def recalled(self, at: int, id: str, told: AnyMessage | None) -> list[Effect]:
+        """What the ledger's entries tell of an amend that was recorded before; None: nothing."""
+        ticket = self._open.get(id)
+        if ticket is None or ticket.stage is not Stage.RECALLING:
+            return []
+        self._close(ticket)
+        said = amend_terms.recalled(ticket.wanted, told)
         return self._desk.answer(ticket.askers, said, at)
 
     def _queue(self, now: int, at: int, ticket: _Ticket) -> list[Effect]:
@@ -383,6 +402,9 @@ class Amends:
                 return self._turn_away(at, ticket, self._door.too_slow(now, at, terms))
             case Stage.INTENDING:
                 return self._withdraw(now, at, ticket)
+            case Stage.RECALLING:
+                self._desk.tells.answered(_recall(ticket.wanted))
+                return self.recalled(at, ticket.wanted.client_order_id, None)
             case Stage.RECORDED:
                 stale = Flaw("account_stale", "", "the account does not show the intent in time")
                 return self._deny(now, at, ticket, stale)
@@ -413,7 +435,9 @@ class Amends:
     @property
     def unfinished(self) -> bool:
         """Whether one is recorded or sent, with an outcome that is not on record yet."""
-        return any(t.stage not in (Stage.LOOKING, Stage.DONE) for t in self._open.values())
+        return any(
+            t.stage not in (Stage.LOOKING, Stage.RECALLING, Stage.DONE) for t in self._open.values()
+        )
 
     def deadline(self) -> int | None:
         found = [t.deadline for t in self._open.values() if t.deadline is not None]
@@ -426,3 +450,7 @@ class Amends:
         id = ticket.wanted.client_order_id
         del self._open[id]
         self._release(id)
+
+
+def _recall(wanted: AmendOrder) -> str:
+    return f"recall amend:{wanted.client_order_id}"

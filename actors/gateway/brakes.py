@@ -179,12 +179,10 @@ class Brakes:
 
     def _band(self, order: PlaceOrder) -> Flaw | None:
         book, bid = self._books.book(order.ticker), order.side == "bid"
-        yes, no = book.best("yes"), book.best("no")
-        ask = None if no is None else DOLLAR - no[0]
-        best = None if yes is None else int(yes[0])
-        across, behind = (ask, best) if bid else (best, ask)
-        reference = behind if across is None else across
-        if reference is None:
+        best, no = book.best_price("yes"), book.best_price("no")
+        ask = DOLLAR - no if no else 0  # 0: nothing rests there
+        reference = (ask or best) if bid else (best or ask)
+        if not reference:
             text = f"price_band: nothing rests in {order.ticker} that a price could be held against"
             return Flaw("price_band", "price", text, BOOK_AGAIN // MS)
         through = int(order.price) - reference if bid else reference - int(order.price)
@@ -279,7 +277,7 @@ def amended_terms(order: Order, amend: Amend) -> PlaceOrder:
 
 
 def _terms(order: PlaceOrder) -> Terms:
-    return order.ticker, order.side, int(order.price), int(order.count), order.time_in_force
+    return order.ticker, order.side, order.price, order.count, order.time_in_force
 
 
 def _named(order: PlaceOrder) -> str:

@@ -20,11 +20,15 @@ from actors.gateway.cancel_batches import KEY as CANCELS
 from actors.gateway.cancel_batches import CancelBatches
 from actors.gateway.cancels import Cancels
 from actors.gateway.cash import Cash
+from actors.gateway.decreases import KEY as DECREASE
+from actors.gateway.decreases import Decreases
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
 from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
 from actors.gateway.exposures import Exposures
 from actors.gateway.gate import Gate
+from actors.gateway.groups import KEY as GROUP
+from actors.gateway.groups import Groups
 from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen, kept_back
 from actors.gateway.inquiries import KEY as INQUIRY
 from actors.gateway.inquiries import Inquiries, Proved
@@ -76,11 +80,13 @@ from protocol.messages import (
     CancelBatch,
     CancelOrder,
     ConfirmRestore,
+    DecreaseOrder,
     DoubtRequest,
     EvidenceRequest,
     ExchangeRequest,
     Halt,
     Inquire,
+    ManageGroup,
     MarketsRequest,
     OrderGlimpsed,
     Panic,
@@ -128,16 +134,24 @@ class Gateway:
         self._door = Door(self._desk, tickets, self._markets, self._brakes, self.closed)
         self.orders = Orders(self._desk, tickets, self._markets, self._door)
         self._cancels = Cancels(self._desk, self.orders, self._markets)
+        self._decreases = Decreases(self._desk, self.orders, self._markets, self._amending)
+        self._groups = Groups(self._desk)
         self._amends = Amends(
             self._desk,
             self._markets,
             self._door,
             self._brakes,
             self._exposures.release_amend,
-            lambda now, id: self._leases.unsettled(now, id),
+            self._changing,
         )
         self._leases = Leases(
-            self._desk, now, self._markets, self._amends, self._brakes, self.closed
+            self._desk,
+            now,
+            self._markets,
+            self._amends,
+            self._brakes,
+            self.closed,
+            self._decreases.unsettled,
         )
         self._parts = Parts(self._desk)
         self._batches = Batches(self._desk, self.orders, self._markets, self._door, self._parts)
@@ -168,6 +182,7 @@ class Gateway:
         effects += self._amends.due(now, at)
         self._leases.due(now, at)
         effects += self._cancels.due(now, at)
+        effects += self._decreases.due(now, at)
         effects += self._cancel_batches.due(now)
         if self._reads.rest_ready:
             effects += self._reconciler.due(now, at, self._halts.halted)
@@ -175,6 +190,7 @@ class Gateway:
         effects += self._hold_back(now, at)
         effects += self._batches.due(now, at)
         effects += self._halts.due(now, at, self.orders.tickets)
+        effects += self._groups.due(now, at, self._halted(now))
         effects += self._audits.due(now, at)
         effects += self._books.due(now, at)
         effects += self._inquiries.due(now, at)
@@ -211,7 +227,9 @@ class Gateway:
     @property
     def _settled(self) -> bool:
         """Whether nothing is under way that could still become known in this life."""
-        busy = self.orders.tickets.unfinished or self._amends.unfinished or self._cancels.unfinished
+        lowered = self._cancels.unfinished or self._decreases.unfinished
+        raised = self.orders.tickets.unfinished or self._amends.unfinished
+        busy = raised or lowered or self._groups.unfinished
         return not (busy or self._desk.tells)
 
     def deadline(self) -> int | None:
@@ -226,6 +244,8 @@ class Gateway:
             self._amends.deadline(),
             self._leases.deadline(),
             self._cancels.deadline(),
+            self._decreases.deadline(),
+            self._groups.deadline(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
             self._audits.deadline(),
@@ -313,6 +333,18 @@ class Gateway:
         """The same, of what the wire asks itself: also what waits for tokens is refused for it."""
         return self._halts.closed(now) or self._arms.closed()
 
+    def _amending(self, now: int, id: str) -> bool:
+        """Whether an amend of this order, or a renewal of its lease, may still land."""
+        return self._amends.under_way(id) or self._leases.unsettled(now, id)
+
+    def _changing(self, now: int, id: str) -> bool:
+        """Whether a decrease of this order, or a renewal of its lease, may still land."""
+        return self._decreases.unsettled(now, id) or self._leases.unsettled(now, id)
+
+    def _halted(self, now: int) -> Closed | None:
+        """That trading is halted, and why; None if it is not."""
+        return self._halts.closed(now) if self._halts.halted else None
+
     def _no_tokens(self, now: int) -> tuple[str, str]:
         """Why programs get no tokens now, for reads and for writes; "" if they do."""
         if not self._reads.limiter_ready:
@@ -330,6 +362,10 @@ class Gateway:
                 return self._amends.ask(now, at, asker, letter.body)
             case CancelOrder(client_order_id=id):
                 return self._cancels.cancel(now, at, asker, id)
+            case DecreaseOrder():
+                return self._decreases.ask(now, at, asker, letter.body)
+            case ManageGroup():
+                return self._groups.ask(now, at, asker, letter.at, letter.body, self._halted(now))
             case CancelBatch():
                 return self._cancel_batches.cancel(now, at, asker, letter.body)
             case DoubtRequest(client_order_id=id):
@@ -366,11 +402,14 @@ class Gateway:
             return [
                 *self.orders.acknowledged(now, at, told.fact, letter.body),
                 *self._amends.acknowledged(now, at, told.fact, letter.body),
+                *self._decreases.acknowledged(at, told.fact),
                 *self._reconciler.acknowledged(at, told.fact, letter.body),
                 *self._restores.acknowledged(at, told.fact, letter.body),
             ]
         if isinstance(told, EvidenceRequest):
-            return self.orders.recalled(at, told.client_order_id, letter.body)
+            amend = letter.id.startswith("recall amend:")
+            recalling = self._amends if amend else self.orders
+            return recalling.recalled(at, told.client_order_id, letter.body)
         if isinstance(letter.body, BookAnswer):
             return self._go_on(now, at, self._books.answered(letter.body, letter.id))
         self._changed(self._desk.ledger.answered(now, letter.body))
@@ -457,6 +496,10 @@ class Gateway:
             return self._halts.ended(now, at, name, ended)
         if kind == "cancel":
             return self._cancels.ended(now, at, name, ended)
+        if kind == DECREASE:
+            return self._decreases.ended(now, at, int(name), ended)
+        if kind == GROUP:
+            return self._groups.ended(now, at, int(name), ended)
         if kind == KEY:
             return self._reconciler.ended(now, at, ended)
         if kind == LOOKUP:

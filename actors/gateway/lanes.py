@@ -1,9 +1,10 @@
 """Which call goes next: lanes in strict order, one budget for all, a bound on what is in flight.
 
 Cancels wait behind nothing: they have tokens of their own in each write budget and places in
-flight of their own. Whoever waits for the tokens of one budget holds up only what is less urgent
-or later and draws on the same one. Slow reads can't take the places of orders. Programs that make
-calls of their own borrow tokens here, behind all that trades.
+flight of their own. Decreases come next, and leave what is kept for cancels. Whoever waits for the
+tokens of one budget holds up only what is less urgent or later and draws on the same one. Slow
+reads can't take the places of orders. Programs that make calls of their own borrow tokens here,
+behind all that trades.
 """
 
 import collections
@@ -21,11 +22,14 @@ from protocol.limits import CALLS_IN_FLIGHT_MAX, LANE_QUEUE_MAX, MS, TOKENS_VALI
 
 CANCEL_SLOTS: Final = 2  # calls in flight that only cancels may use, one of them no look-up
 SLOW_SLOTS: Final = 4  # at most so many for all other reads, one for what trading waits for
+FAST: Final = ("cancel", "decrease", "order")  # what trades, and what trades less
 CALLERS: Final = {
     "order": "orders",
     "amend": "orders",
     "batch": "orders",
     "lease": "orders",
+    "decrease": "orders",
+    "group": "groups",
     "cancel": "cancels",
     "cancels": "cancels",
     "poll": "reads",
@@ -220,7 +224,7 @@ class Lanes:
         self._next_id += 1
         self._in_flight[id] = item
         item.left_at = now
-        self._slow += item.call.lane not in ("cancel", "order")
+        self._slow += item.call.lane not in FAST
         self.allowance.budgets[item.budget].left(id, item.call.lane)
         self.allowance.spend(item.caller, item.cost)
         return id
@@ -229,14 +233,14 @@ class Lanes:
         """A call has ended. Returns what it was."""
         item = self._in_flight.pop(id, None)
         if item is not None:
-            self._slow -= item.call.lane not in ("cancel", "order")
+            self._slow -= item.call.lane not in FAST
             self.allowance.budgets[item.budget].ended(id)
         return item
 
     def unsent(self, id: int) -> None:
         """A call that had its tokens was not sent after all; the tokens count as spent."""
         item = self._in_flight.pop(id)
-        self._slow -= item.call.lane not in ("cancel", "order")
+        self._slow -= item.call.lane not in FAST
         self.allowance.budgets[item.budget].unsent(id)
 
     def refused(self, now: int, item: Waiting) -> str:
@@ -314,7 +318,7 @@ class Lanes:
             return free > (0 if writes else 1)
         if free <= CANCEL_SLOTS:
             return False
-        if lane == "order":
+        if lane in FAST:
             return True
         return self._slow < (SLOW_SLOTS if lane in ("reconcile", "market") else SLOW_SLOTS - 1)
 

@@ -39,7 +39,8 @@ class _Lease(Struct):
 
 
 class Leases:
-    """All leases of orders that rest, by client_order_id. `closed` says why nothing is renewed."""
+    """All leases of orders that rest, by client_order_id. `closed` says why nothing is renewed,
+    `lowering` of which order a decrease is not settled: the renewal would take it back."""
 
     def __init__(
         self,
@@ -49,12 +50,14 @@ class Leases:
         amends: Amends,
         brakes: Brakes,
         closed: Closed,
+        lowering: Callable[[int, str], bool],
     ) -> None:
         self._desk = desk
         self._markets = markets
         self._amends = amends
         self._brakes = brakes
         self._closed = closed
+        self._lowering = lowering
         self._held: dict[str, _Lease] = {}
         self._former_until = now + ABSENCE_AFTER  # what a former life sent may land until then
         self._looked_at = -1  # the entry
@@ -84,18 +87,20 @@ class Leases:
 
     def _renew(self, now: int, at: int, order: Order, lease: _Lease, closed: bool) -> None:
         lease.renew_at = now + LEASE_AGAIN
-        if closed or self._pending(order):
+        if closed or self._pending(now, order):
             return
         shard = self._markets.shard(order.ticker)
         until = expires_at(at, order.lease_s)
-        call = calls.amend(order, order.price, order.count, shard, until)
+        call = calls.renew(order, shard, until)
         if self._desk.lanes.submit(f"{KEY}:{order.client_order_id}", call):
             lease.asked_at = now
 
-    def _pending(self, order: Order) -> bool:
-        """Whether an amend is not settled: it has the lease, too, or its terms are not known."""
+    def _pending(self, now: int, order: Order) -> bool:
+        """Whether an amend is not settled: it has the lease, too, or its terms are not known; or a
+        decrease."""
         unsettled = order.amend is not None and order.amend.pending
-        return unsettled or self._amends.under_way(order.client_order_id)
+        id = order.client_order_id
+        return unsettled or self._amends.under_way(id) or self._lowering(now, id)
 
     def may_go(self, now: int, id: str, call: Call) -> Pass | None:
         """The last look, right before the signature: a pass if the order still rests with the very
@@ -104,7 +109,7 @@ class Leases:
         order = None if account is None else account.open.leased.get(id)
         if order is None or lease is None:
             return None
-        rests = order.state == "resting" and not self._pending(order)
+        rests = order.state == "resting" and not self._pending(now, order)
         same = (order.price, order.count) == calls.amended_to(call)
         if rests and same and self._closed(now) is None:
             lease.sent = True

@@ -9,6 +9,7 @@ from msgspec import Struct
 from actors.gateway.markets import Flaw
 from protocol import topics
 from protocol.facts import OrderSide, TimeInForce
+from protocol.kalshi.parameters import GROUP_ID
 from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX, COUNT_MAX, LEASE_S_MAX, LEASE_S_MIN
 from protocol.messages import Order, OrderAnswer, PlaceOrder
 from protocol.units import DOLLAR, Count, Price, encode_unit, format_count
@@ -70,9 +71,8 @@ def flaw(order: PlaceOrder) -> Flaw | None:
         return _wrong("lease_s", f"{LEASE_S_MIN} to {LEASE_S_MAX} seconds; 0: none")
     if order.lease_s and order.time_in_force != "good_till_canceled":
         return _wrong("lease_s", "only with good_till_canceled: nothing else rests")
-    if order.order_group_id and not is_client_order_id(order.order_group_id):
-        chars = CLIENT_ORDER_ID_CHARS_MAX
-        return _wrong("order_group_id", f"at most {chars} printable ASCII characters, no space")
+    if order.order_group_id and not GROUP_ID.fits(order.order_group_id):
+        return _wrong("order_group_id", GROUP_ID.rule)
     return None
 
 

@@ -14,10 +14,11 @@ from protocol.limits import MARKETS_PAGE, PAGE_LIMIT
 from protocol.messages import Order, PlaceOrder
 from protocol.units import Count, Price, decode_unit, encode_unit
 
-Lane = Literal["cancel", "reconcile", "order", "market", "read", "audit"]
+Lane = Literal["cancel", "decrease", "reconcile", "order", "market", "read", "audit"]
 LANES: Final[tuple[Lane, ...]] = get_args(Lane)  # most urgent first
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
+GROUPS_PATH: Final = "/portfolio/order_groups"
 BATCHED_PATH: Final = f"{ORDERS_PATH}/batched"
 
 
@@ -25,7 +26,7 @@ class Call(Struct, frozen=True):
     """One REST call. `path` stands below /trade-api/v2."""
 
     name: str
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     lane: Lane
     query: tuple[tuple[str, str], ...] = ()
@@ -117,6 +118,12 @@ def amend(order: Order, price: Price, count: Count, shard: int = 0, expires_at: 
     return Call("amend", "POST", path, "order", (), _encode(body), shard)
 
 
+def renew(order: Order, shard: int, expires_at: int) -> Call:
+    """A later expiry for an order that rests, and nothing else: it keeps its place in the queue."""
+    call = amend(order, order.price, order.count, shard, expires_at)
+    return msgspec.structs.replace(call, name="renew")
+
+
 def amended_to(call: Call) -> tuple[Price, Count]:
     """The price and the whole count that an amend of ours asks for."""
     body = _decode_amend(call.body)
@@ -131,10 +138,23 @@ def cancel(order_id: str, ticker: str, shard: int = 0) -> Call:
     return Call("cancel", "DELETE", path, "cancel", query, b"", shard)
 
 
+class _DecreaseBody(Struct, frozen=True, omit_defaults=True):
+    reduce_to: Count
+    market_ticker: str
+    exchange_index: int = 0
+
+
 class _CancelBody(Struct, frozen=True, omit_defaults=True):
     order_id: str
     market_ticker: str
     exchange_index: int = 0
+
+
+def decrease(order_id: str, ticker: str, reduce_to: Count, shard: int = 0) -> Call:
+    """Lets no more than `reduce_to` of an order rest; names its market, as a cancel does."""
+    body = _encode(_DecreaseBody(reduce_to, ticker, shard))
+    path = f"{ORDERS_PATH}/{_name(order_id)}/decrease"
+    return Call("decrease", "POST", path, "decrease", (), body, shard)
 
 
 class _CancelBodies(Struct, frozen=True):
@@ -150,6 +170,49 @@ def cancel_batch(orders: Iterable[tuple[str, str, int]]) -> Call:
 
 CANCEL_ALL: Final = Call("cancel all", "DELETE", ORDERS_PATH, "cancel")
 """Everything that rests, on all shards: 204. It may take orders of the next minute, too."""
+
+
+class _LimitBody(Struct, frozen=True, omit_defaults=True):
+    contracts_limit_fp: Count
+    exchange_index: int = 0
+
+
+def create_group(contracts_limit: Count, shard: int = 0) -> Call:
+    """An order group on a shard. It has no id of ours, and no call is safe to repeat."""
+    body = _encode(_LimitBody(contracts_limit, shard))
+    return Call("create group", "POST", f"{GROUPS_PATH}/create", "market", (), body)
+
+
+def delete_group(group_id: str, shard: int = 0) -> Call:
+    """Cancels all of a group's orders, and forgets it."""
+    path = f"{GROUPS_PATH}/{_name(group_id)}"
+    return Call("delete group", "DELETE", path, "cancel", _on_shard(shard))
+
+
+def trigger_group(group_id: str, shard: int = 0) -> Call:
+    """Cancels all of a group's orders; it takes no more of them until it is reset."""
+    return _put_group("trigger", group_id, "cancel", shard)
+
+
+def reset_group(group_id: str, shard: int = 0) -> Call:
+    """Lets a group take orders again, and counts from nothing."""
+    return _put_group("reset", group_id, "market", shard)
+
+
+def limit_group(group_id: str, contracts_limit: Count, shard: int = 0) -> Call:
+    """Another limit; one that is exceeded already triggers the group."""
+    return _put_group("limit", group_id, "market", shard, _encode(_LimitBody(contracts_limit)))
+
+
+def _put_group(what: str, group_id: str, lane: Lane, shard: int, body: bytes = b"") -> Call:
+    """The shard is only where to look: whatever is done to groups draws on the budget of all, as
+    far as it is known (FACTS.md section 7)."""
+    path = f"{GROUPS_PATH}/{_name(group_id)}/{what}"
+    return Call(f"{what} group", "PUT", path, lane, _on_shard(shard), body)
+
+
+def _on_shard(shard: int) -> tuple[tuple[str, str], ...]:
+    return (("exchange_index", str(shard)),) if shard else ()
 
 
 def get_order(order_id: str, lane: Lane) -> Call:

@@ -31,14 +31,18 @@ from protocol.messages.commands import (
     CancelBatchAnswer,
     CancelOrder,
     ConfirmRestore,
+    DecreaseAnswer,
+    DecreaseOrder,
     DoubtAnswer,
     DoubtRequest,
     ExchangeAnswer,
     ExchangeRequest,
+    GroupAnswer,
     Halt,
     HaltAnswer,
     Inquire,
     InquiryAnswer,
+    ManageGroup,
     MarketsAnswer,
     MarketsRequest,
     OrderAnswer,
@@ -143,6 +147,10 @@ AnyMessage = (
     | BatchAnswer
     | CancelOrder
     | CancelAnswer
+    | DecreaseOrder
+    | DecreaseAnswer
+    | ManageGroup
+    | GroupAnswer
     | CancelBatch
     | CancelBatchAnswer
     | Halt
@@ -207,6 +215,8 @@ __all__ = [
     "CancelOrder",
     "CashBase",
     "ConfirmRestore",
+    "DecreaseAnswer",
+    "DecreaseOrder",
     "DoubtAnswer",
     "DoubtRequest",
     "Entries",
@@ -224,6 +234,7 @@ __all__ = [
     "FollowerHealth",
     "FollowerReport",
     "GroupChanged",
+    "GroupAnswer",
     "Halt",
     "HaltAnswer",
     "Health",
@@ -232,6 +243,7 @@ __all__ = [
     "InquiryAnswer",
     "Level",
     "ListedBook",
+    "ManageGroup",
     "Mark",
     "MarketChanged",
     "MarketsAnswer",

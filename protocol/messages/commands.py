@@ -7,11 +7,11 @@ import msgspec
 from protocol.brakes import UNSAID, Brakes, Limits
 from protocol.facts import OrderSide, TimeInForce
 from protocol.messages.account import Order
-from protocol.messages.message import Message
+from protocol.messages.message import Exact, Message
 from protocol.units import Count, Money, Price
 
 
-class PlaceOrder(Message, frozen=True):
+class PlaceOrder(Exact, frozen=True):
     """Asks for an order. The same id with the same terms is answered again, never sent again."""
 
     client_order_id: str
@@ -45,7 +45,7 @@ class OrderAnswer(Message, frozen=True):
     value: str = ""
 
 
-class PlaceBatch(Message, frozen=True):
+class PlaceBatch(Exact, frozen=True):
     """Asks for several orders, which leave in one call. Each is an order of its own: what one is
     refused changes none of the others."""
 
@@ -67,7 +67,7 @@ class BatchAnswer(Message, frozen=True):
     value: str = ""
 
 
-class AmendOrder(Message, frozen=True):
+class AmendOrder(Exact, frozen=True):
     """Asks for other terms of an order that rests. `count` is of the whole order, with what is
     filled already. The same amend_id with the same terms is answered again, never sent again."""
 
@@ -81,12 +81,12 @@ class AmendAnswer(Message, frozen=True):
     """What became of an amend: the words of an OrderAnswer.
 
     accepted: `order` has the new terms. unknown: it may have them, and counts as the larger of
-    both until that is settled.
+    both until that is settled. over: the order ended first, and nothing says whether it had them.
     """
 
     client_order_id: str
     amend_id: str
-    outcome: Literal["accepted", "rejected", "unknown", "denied", "conflict", "unavailable"]
+    outcome: Literal["accepted", "rejected", "unknown", "denied", "conflict", "unavailable", "over"]
     order: Order | None = None
     code: str = ""
     text: str = ""
@@ -113,6 +113,56 @@ class CancelAnswer(Message, frozen=True):
     order_id: str = ""
     reduced_by: Count = Count(0)
     text: str = ""
+
+
+class DecreaseOrder(Message, frozen=True):
+    """Asks that less of an order rests: `reduce_to`, more than 0. Needs no gate, as a cancel."""
+
+    client_order_id: str
+    reduce_to: Count
+
+
+class DecreaseAnswer(Message, frozen=True):
+    """decreased: no more than that rests. gone: it does not rest any more.
+
+    not_found: nobody knows the id. rejected: the exchange refused, or it makes no sense.
+    unknown: no answer that settles it; ask again. unavailable: nothing was sent.
+    """
+
+    client_order_id: str
+    outcome: Literal["decreased", "gone", "not_found", "rejected", "unknown", "unavailable"]
+    remaining: Count = Count(0)  # that rests, as far as it is known
+    code: str = ""
+    text: str = ""
+    order_id: str = ""
+
+
+class ManageGroup(Message, frozen=True):
+    """Asks for something to be done to an order group of the exchange (FACTS.md section 6.4).
+
+    create and limit need `contracts_limit`: what its orders may match within 15 seconds; all but
+    create need the group's id. trigger and delete cancel all of its orders, and go always; the
+    others let orders go, and are refused while trading is halted.
+    """
+
+    action: Literal["create", "reset", "trigger", "limit", "delete"]
+    order_group_id: str = ""
+    contracts_limit: Count | None = None
+    exchange_index: int = 0  # the shard that it is on: a group's orders are all there
+
+
+class GroupAnswer(Message, frozen=True):
+    """done: the exchange has done it. rejected: the exchange said no. refused: it was not asked.
+
+    unknown: no answer that settles it. A group that was to be made may be there then: list them.
+    """
+
+    state: Literal["done", "rejected", "refused", "unknown"]
+    order_group_id: str = ""
+    code: str = ""
+    text: str = ""
+    field: str = ""  # of the letter, that is wrong
+    retry_after_ms: int = 0
 
 
 class CancelBatch(Message, frozen=True):

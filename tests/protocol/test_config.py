@@ -176,3 +176,16 @@ def test_what_can_not_be_kept_is_refused_by_name(name: str, value: str, expected
 def test_days_are_a_number() -> None:
     with pytest.raises(ConfigError, match=r"Expected `float`, got `str` - at `\$\.writer\.keep"):
         kept(keep_market_days='"7"')
+
+
+@pytest.mark.parametrize("id", ["3b1f0c52-6f0e-4f4e-9a53-6a1f7d1d2c11", ""])
+def test_the_group_of_all_orders_over_http(id: str) -> None:
+    text = (CONFIGS / "paper.toml").read_text()
+    assert read(text, {"SIDECAR_API_ORDER_GROUP": id}, "the file").api.order_group == id
+
+
+@pytest.mark.parametrize("id", ["a b", "a/b", "g" * 65])
+def test_what_can_t_be_a_group_stops_the_start(id: str) -> None:
+    text = (CONFIGS / "paper.toml").read_text()
+    with pytest.raises(ConfigError, match="the file: api.order_group is "):
+        read(text, {"SIDECAR_API_ORDER_GROUP": id}, "the file")

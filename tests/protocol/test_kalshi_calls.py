@@ -53,6 +53,14 @@ def test_a_cancel_always_names_its_market() -> None:
     assert calls.cancel("o1", "KXA-1").query == (("market_ticker", "KXA-1"),)
 
 
+def test_a_decrease_says_what_shall_rest_and_names_its_market() -> None:
+    call = calls.decrease("o1", "KXA-1", Count(300))
+    assert (call.method, call.path) == ("POST", f"{calls.ORDERS_PATH}/o1/decrease")
+    assert call.body == b'{"reduce_to":"3.00","market_ticker":"KXA-1"}'
+    sharded = calls.decrease("o1", "KXA-1", Count(300), 2)
+    assert (sharded.body, sharded.shard) == (call.body[:-1] + b',"exchange_index":2}', 2)
+
+
 def test_a_name_is_one_part_of_a_path_and_never_none() -> None:
     assert calls.cancel("a/b?c#d", "KXA-1").path == f"{calls.ORDERS_PATH}/a%2Fb%3Fc%23d"
     assert calls.get_market("KXBTCD-26JUL0317-T60499.99", "order").path.endswith("T60499.99")
@@ -66,6 +74,10 @@ def test_a_name_is_one_part_of_a_path_and_never_none() -> None:
         (calls.create(ORDER), 10),
         (calls.cancel("o1", "KXA-1"), 2),
         (calls.CANCEL_ALL, 3),
+        (calls.decrease("o1", "KXA-1", Count(300)), 10),
+        (calls.create_group(Count(5_000)), 10),
+        (calls.delete_group("g-1"), 10),
+        (calls.trigger_group("g-1", 2), 10),
         (Call("x", "DELETE", f"{calls.ORDERS_PATH}/batched", "cancel"), 4),
         (calls.get_order("o1", "cancel"), 5),
         (calls.list_orders("reconcile"), 10),

@@ -6,7 +6,15 @@ then replaced by a fresh snapshot looks perfect at the end.
 
 from protocol.facts import CashDiffers, PositionDiffers, Settled
 from protocol.limits import SECOND, US
-from tests.simulation.promises import Budget, Exposure, Kill, Promise, Strangers, WireOnce
+from tests.simulation.promises import (
+    Budget,
+    Exposure,
+    Kill,
+    Lease,
+    Promise,
+    Strangers,
+    WireOnce,
+)
 from tests.simulation.promises_of_data import NOTICED_WITHIN, Book, Fresh, Subscriber
 from tests.simulation.readers import QUEUE_MAX
 from tests.simulation.said import desk_holds, follower_holds, state_of
@@ -31,7 +39,7 @@ class Watch:
         self.data = (self.book, self.fresh, Subscriber(later))
         self.kill = Kill()
         self.promises: tuple[Promise, ...] = (
-            WireOnce(), Budget(), self.kill, Strangers(), Exposure(world.limits),
+            WireOnce(), Budget(), self.kill, Strangers(), Lease(), Exposure(world.limits),
         )  # fmt: skip
         self._read = self._looked = 0
         world.on_death = self._died
@@ -94,6 +102,10 @@ def check_no_verdict_is_false(world: World, truth: Truth) -> None:
     check_states({o.client_order_id: o.state for o in truth.account.orders()}, there)
     for id, answer in world.client.answers.items():
         assert (id in there) == (answer == "accepted"), f"{id} was called {answer}"
+    done = world.exchange.amending.done
+    for id, answer in world.client.amended.items():
+        right = answer == "over" or (id in done) == (answer == "accepted")
+        assert right, f"the amend {id} was called {answer}"
     resting = {o["client_order_id"] for o in world.exchange.trading.resting()}
     for id, answer in world.client.cancels.items():
         gone = answer in ("canceled", "gone")
@@ -121,6 +133,10 @@ def check_liveness(world: World, truth: Truth) -> None:
     missing = world.client.orders.keys() - world.client.answers.keys() - world.client.given_up
     assert not missing, f"never answered: {missing}"
     assert all(world.client.cancels.values()), "a cancel was never answered"
+    amending = [o.client_order_id for o in truth.account.open.amending.values()]
+    assert not amending, f"amends still unknown: {amending}"
+    missing = world.client.amends.keys() - world.client.amended.keys()
+    assert not missing, f"amends never answered: {missing}"
 
 
 def check_all_live(world: World) -> None:

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from actors.api.amends import AmendIt
 from actors.api.asks import Ask, Cancel, Place
 from actors.api.batches import CancelMany, PlaceMany
 from actors.api.core import Requested
@@ -13,9 +14,13 @@ from protocol.follower import BookFollower
 from protocol.limits import SECOND
 from protocol.machine import Answered, Cause, Effect, Heard
 from protocol.messages import BookAnswer, PlaceOrder
+from protocol.units import Count, Price
+from tests.simulation.amending import amend_id
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+AMEND_FOR = 25 * SECOND
 
 
 class Trader:
@@ -51,6 +56,9 @@ class Client:
         self.orders: dict[str, PlaceOrder] = {}
         self.answers: dict[str, str] = {}  # what it was told, once that is final
         self.cancels: dict[str, str] = {}
+        self.amends: dict[str, AmendIt] = {}  # by client_order_id and amend_id
+        self.amended: dict[str, str] = {}  # what it was told of them, once that is final
+        self._amend_until: dict[str, int] = {}
         self.given_up: set[str] = set()  # orders that nobody wants an answer for any more
         self._too_many: set[str] = set()  # orders of batches that would never fit the budget
         self._asked: dict[int, tuple[str, str]] = {}  # what was asked of the API, by request
@@ -66,6 +74,15 @@ class Client:
         if id in self.orders and self.cancels.get(id, "not_found") == "not_found":
             self.cancels[id] = ""
             self._pursue("cancel", id)
+
+    def amend(self, id: str, cents: int, whole: int) -> None:
+        """Ask for other terms until there is a final answer, always under the same id."""
+        name = amend_id(cents, whole)
+        key = f"{id} {name}"
+        if id in self.orders and key not in self.amends:
+            self._amend_until[key] = self._world.now + AMEND_FOR
+            self.amends[key] = AmendIt(id, name, Price(cents * 10_000), Count(whole))
+            self._pursue("amend", key)
 
     def post_batch(self, orders: list[PlaceOrder]) -> None:
         """Ask for several at once, until each has a final answer."""
@@ -115,11 +132,19 @@ class Client:
 
     def _pursue(self, what: str, id: str) -> None:
         world = self._world
-        told = self.answers if what == "order" else self.cancels
+        told = {"order": self.answers, "cancel": self.cancels, "amend": self.amended}[what]
         if told.get(id) or (what == "order" and id in self.given_up):
             return
-        self._ask(what, id, Place(self.orders[id]) if what == "order" else Cancel(id))
+        self._ask(what, id, self._wish(what, id))
         world.at(world.now + SECOND, lambda: self._pursue(what, id))
+
+    def _wish(self, what: str, id: str) -> Ask:
+        match what:
+            case "order":
+                return Place(self.orders[id])
+            case "amend":
+                return self.amends[id]
+        return Cancel(id)
 
     def replied(self, number: int, status: int, body: dict[str, Any]) -> None:
         """The API's answer to a request."""
@@ -137,6 +162,16 @@ class Client:
     def _final(self, what: str, id: str, status: int, body: dict[str, Any]) -> None:
         if what == "cancel" and status in (200, 404, 409):
             self.cancels[id] = {200: "canceled", 404: "not_found", 409: "gone"}[status]
+        if what == "amend":
+            word = {200: "accepted", 422: "refused"}.get(status)
+            if status in (404, 409) and self._world.now > self._amend_until[id]:
+                word = "refused"  # until then its order may come, or its last amend be settled
+            if status == 503 and body["code"] == "not_recorded":
+                word = "unavailable"
+            if status == 409 and body["code"] == "order_ended":
+                word = "over"
+            if word is not None:
+                assert self.amended.setdefault(id, word) == word, f"{id}: two final answers"
         if what == "order":
             final = {201: "accepted", 409: "conflict", 422: "refused"}.get(status)
             if status == 503 and body["code"] in ("not_recorded", "withdrawn"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from protocol.kalshi.calls import Call
 from protocol.limits import ABSENCE_AFTER, US
+from tests.simulation.amending import Amending
 from tests.simulation.feed import Feed
 from tests.simulation.lies import spoiled
 from tests.simulation.markets import Markets
@@ -38,6 +39,7 @@ class Exchange:
         self.posts: list[str] = []  # every client_order_id that a create arrived with
         self.trading = Trading(world, dice, self._tell)
         self.rates = Rates(world, dice.randrange(len(TIERS)))
+        self.amending = Amending(world, dice, self.trading)
         self._reads = Reads(world, dice, self.trading, self.markets)
 
     def move(self) -> None:
@@ -78,6 +80,8 @@ class Exchange:
     def call(self, call: Call) -> tuple[int, bytes]:
         """Do what a call asks for, perhaps long after it came in."""
         match call.method, call.path:
+            case "POST", path if path.endswith("/amend"):
+                status, body = self.amending.call(call)
             case _, path if path.endswith("/batched"):
                 status, body = self._batch(call.method, json.loads(call.body)["orders"])
             case "POST", _:
@@ -123,6 +127,8 @@ class Exchange:
         order = self.trading.create(id, body["ticker"], terms)
         if isinstance(order, str):
             return 400, {"error": {"code": order, "message": order}}
+        if body.get("expiration_time"):
+            self.amending.expire_at(order, body["expiration_time"])
         resting = order["whole"] - order["filled"] if order["status"] == "resting" else 0
         if resting:
             bid = order["side"] == "bid"

@@ -33,7 +33,7 @@ class Event(Struct, frozen=True):
     at: int
     what: What
     id: str = ""
-    call: str = ""  # "create", "cancel", "cancel all" or "program"
+    call: str = ""  # "create", "amend", "renew", "cancel", "cancel all" or "program"
     budget: str = ""
     cost: int = 0
     new: bool = True  # its intent was called NEW, in the life that sends it
@@ -43,6 +43,8 @@ class Event(Struct, frozen=True):
     rate: int = 0
     capacity: int = 0
     terms: Terms = ("", "", 0, 0)
+    lease: int = 0  # seconds that the order was asked for with; 0: it has no lease
+    lasts: int = 0  # microseconds from now to the expiry that a call names; 0: it names none
 
 
 Sides = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]

@@ -20,15 +20,20 @@ class Promise(Protocol):
         """Raises AssertionError if this breaks it."""
 
 
+RISKY = frozenset({"create", "amend"})  # what needs an intent
+HELD = RISKY | {"renew"}  # what does not leave while trading is halted
+
+
 class WireOnce:
-    """Each order leaves at most once ever, and no byte of it before its intent is on disk."""
+    """Each order and each amend leaves at most once ever, and no byte of it before its intent is
+    on disk."""
 
     def __init__(self) -> None:
         self._left: set[str] = set()
         self._arrived: set[str] = set()
 
     def take(self, event: Event) -> None:
-        if event.call != "create":
+        if event.call not in RISKY:
             return
         if event.what == "left":
             assert event.id not in self._left, f"{event.id} was sent twice"
@@ -61,7 +66,7 @@ class Budget:
             case "left" if event.budget in self._buckets:
                 bucket = self._buckets[event.budget]
                 covered = bucket.draw(event.at, event.cost)
-                if event.call == "create" and event.budget not in self._excused:
+                if event.call in HELD and event.budget not in self._excused:
                     left = bucket.level(event.at) if covered else -1
                     text = f"{event.id} left {left} tokens of the {event.budget} budget for cancels"
                     assert left >= RESERVE, text
@@ -99,12 +104,13 @@ class Kill:
                 self._halted_at = None
             case "left", "cancel all" if not event.excused:
                 self._held_until = event.at + HOLD_AFTER_CANCEL_ALL
-            case "left", "create":
+            case "left", call if call in HELD:
                 halted = self._halted_at is not None and event.at > self._halted_at
                 assert not halted, f"{event.id} left while trading was halted"
                 text = f"{event.id} left within a minute after everything was canceled"
                 assert event.at >= self._held_until, text
-                self._left.add(event.id)
+                if call == "create":
+                    self._left.add(event.id)
             case "panicked", _:
                 self.settled |= self._left
 
@@ -112,6 +118,20 @@ class Kill:
         """`resting`: ids of our orders that rest at the exchange now."""
         still = sorted(resting & self.settled)
         assert not still, f"a panic was called done, and {still} rest"
+
+
+class Lease:
+    """Where an order has a lease, every call that lets it rest names an expiry within it: nothing
+    of it rests for longer than that after we have died. Other orders have none."""
+
+    def take(self, event: Event) -> None:
+        if event.what != "left" or event.call not in HELD:
+            return
+        if not event.lease:
+            assert not event.lasts, f"{event.id} has no lease and ends by itself"
+            return
+        text = f"{event.id} may rest for {event.lasts / 1_000_000} s, its lease is {event.lease} s"
+        assert 0 < event.lasts <= event.lease * 1_000_000, text
 
 
 class Exposure:

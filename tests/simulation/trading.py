@@ -96,14 +96,14 @@ class Trading:
             "order_id": f"o{self.number()}", "client_order_id": id, "ticker": ticker,
             "side": terms["side"], "cents": terms["cents"], "whole": terms["whole"], "filled": 0,
             "status": "resting", "created": self._world.clock, "number": self._next,
-            "past": Past(None), "ended": 0, "external": terms.get("external"),
+            "past": Past(None), "ended": 0, "external": terms.get("external"), "expires": 0,
         }  # fmt: skip
         self.orders[order["order_id"]] = order
         made = (ticker, order["side"], order["cents"], order["whole"])
         outside = bool(order["external"])
         self._world.log("made", order["order_id"], terms=made, external=outside)
         if self._dice.random() < 0.5:
-            self._fill(order, self._dice.randint(1, order["whole"]))
+            self.fill(order, self._dice.randint(1, order["whole"]))
         if order["status"] == "resting":
             taken = self._world.now < self._canceling_until and self._dice.random() < 0.5
             if taken or terms["time_in_force"] != "good_till_canceled":
@@ -116,7 +116,7 @@ class Trading:
         resting = self.resting()
         if resting:
             order = self._dice.choice(resting)
-            self._fill(order, self._dice.randint(1, order["whole"] - order["filled"]))
+            self.fill(order, self._dice.randint(1, order["whole"] - order["filled"]))
             self.changed(order)
 
     def resting(self) -> list[Row]:
@@ -152,7 +152,8 @@ class Trading:
             self.cancel(order["order_id"])
         self._canceling_until = self._world.now + HOLD_AFTER_CANCEL_ALL
 
-    def _fill(self, order: Row, size: int) -> None:
+    def fill(self, order: Row, size: int) -> None:
+        """Somebody trades with so much of an order."""
         order["filled"] += size
         if order["filled"] == order["whole"]:
             order["status"] = "executed"

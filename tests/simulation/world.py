@@ -358,4 +358,8 @@ class World:
 
     def is_recorded(self, id: str) -> bool:
         """Whether the intent of an order is on disk."""
-        return bool(self.disk.select("SELECT n FROM entries WHERE id = ?", f"intent:{id}"))
+        return self.on_record(f"intent:{id}")
+
+    def on_record(self, id: str) -> bool:
+        """Whether there is an entry of this id on disk."""
+        return bool(self.disk.select("SELECT n FROM entries WHERE id = ?", id))

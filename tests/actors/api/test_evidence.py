@@ -45,8 +45,8 @@ def entries(*facts: AnyFact) -> tuple[Entry, ...]:
 class Host:
     """A front that serves an account, and one question."""
 
-    def __init__(self, *facts: AnyFact) -> None:
-        self.core = Api(Identity("api", 7))
+    def __init__(self, *facts: AnyFact, order_group: str = "") -> None:
+        self.core = Api(Identity("api", 7), order_group)
         self.now = SECOND
         account = Account()
         for entry in entries(*facts):

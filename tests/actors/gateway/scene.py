@@ -217,7 +217,7 @@ class Scene:
         """A letter; without an id it is a new one."""
         self.letters += 1
         id = id or f"letter-{self.letters}"
-        self.feed(Asked(self.at, (b"api",), Letter("api", 1, id, 0, body)))
+        self.feed(Asked(self.at, (b"api",), Letter("api", 1, id, self.at, body)))
 
     def acknowledge(self, verdict: Any = "NEW") -> list[Any]:
         """The writer answers everything it was told; what is NEW is published as well."""

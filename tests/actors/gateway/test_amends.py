@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocol.brakes import UNSAID, Limits
+from protocol.envelope import Letter
 from protocol.facts import (
     AmendIntended,
     AmendOutcome,
@@ -14,20 +15,25 @@ from protocol.facts import (
     OrderCanceled,
     OrderIntended,
     OrderSeen,
+    natural_id,
 )
 from protocol.limits import (
     ABSENCE_AFTER,
     INTENT_ACK_MAX,
     OUTCOME_ACK_MAX,
     QUEUED_MAX,
+    RECALL_MAX,
     RESOLVE_INTERVAL,
     SECOND,
 )
+from protocol.machine import Answered
 from protocol.messages import (
     AmendAnswer,
     AmendOrder,
     BrakesAnswer,
     CancelOrder,
+    Entry,
+    EvidenceAnswer,
     Halt,
     Order,
     TightenBrakes,
@@ -394,10 +400,47 @@ def test_an_intent_that_the_writer_does_not_take_in_time_is_withdrawn() -> None:
     assert worst(scene) == parse_money("5.00")
 
 
-def test_a_repeat_may_have_been_sent_by_a_former_life() -> None:
+def repeated(scene: Scene, *entries: Any) -> Scene:
+    """The writer says REPEAT, and the rehydrator has these entries about the order."""
+    scene.ask(amend())
+    scene.acknowledge("REPEAT")
+    [asked_for] = scene.recalls
+    facts = (*RESTS, *entries)
+    told = [Entry(n, natural_id(f), 1, "test", f) for n, f in enumerate(facts, 1)]
+    answer = EvidenceAnswer(tuple(told), len(told), complete=True)
+    scene.feed(Answered(scene.at, "rehydrator", Letter("rehydrator", 2, asked_for.id, 0, answer)))
+    return scene
+
+
+INTENT = AmendIntended("c1", "a1", Price(600_000), Count(1_000))
+OTHER = AmendIntended("c1", "a2", Price(700_000), Count(1_000))
+
+
+@pytest.mark.parametrize(
+    ("entries", "outcome", "code"),
+    [
+        ((INTENT,), "unknown", "intended"),
+        ((INTENT, AmendOutcome("c1", "a1", "unknown", "lost")), "unknown", "unknown"),
+        ((INTENT, AmendOutcome("c1", "a1", "done", "", 9), OTHER), "accepted", ""),
+        ((INTENT, AmendOutcome("c1", "a1", "denied", "halted: x"), OTHER), "denied", "halted"),
+        ((OTHER, INTENT), "unavailable", "not_recorded"),
+        ((INTENT, OrderCanceled("o1", "c1", Count(1_000), 9)), "over", "order_ended"),
+        ((OrderCanceled("o1", "c1", Count(1_000), 9), INTENT), "unavailable", "not_recorded"),
+    ],
+)
+def test_of_one_that_was_recorded_before_the_entries_tell(
+    entries: Any, outcome: str, code: str
+) -> None:
+    scene = repeated(resting(), *entries)
+    assert said(scene) == (outcome, code)
+    assert sent(scene) == []
+
+
+def test_a_repeat_of_which_nobody_tells_may_have_been_sent() -> None:
     scene = resting()
     scene.ask(amend())
     scene.acknowledge("REPEAT")
+    scene.pass_time(RECALL_MAX)
     assert said(scene) == ("unknown", "repeat")
     assert sent(scene) == []
 

@@ -20,6 +20,7 @@ from protocol.limits import (
     SECOND,
     TOKENS_VALID,
 )
+from protocol.units import Count
 from tests.actors.gateway.scene import order
 
 ORDERS = "/trade-api/v2/portfolio/events/orders"
@@ -34,6 +35,7 @@ TABLE = CostsBody(
 )
 LOOK_UP = calls.list_orders("cancel", status="resting")
 CANCEL = calls.cancel("o1", "KXA-1")
+DECREASE = calls.decrease("o1", "KXA-1", Count(300))
 READ_CALL = calls.list_markets({})
 NOW = 10 * SECOND
 
@@ -82,8 +84,9 @@ def test_the_lanes_are_strictly_ordered() -> None:
     lanes.submit("read", READ_CALL)
     lanes.submit("order:1", create())
     lanes.submit("reconcile", calls.BALANCE)
+    lanes.submit("decrease:1", DECREASE)
     lanes.submit("cancel:1", CANCEL)
-    assert keys(lanes) == ["cancel:1", "reconcile", "order:1", "read", "audit"]
+    assert keys(lanes) == ["cancel:1", "decrease:1", "reconcile", "order:1", "read", "audit"]
 
 
 def test_a_cancel_waits_behind_no_look_up() -> None:
@@ -127,10 +130,11 @@ def test_who_waits_for_tokens_holds_up_those_behind() -> None:
 # Room
 
 
-def test_orders_never_spend_what_is_kept_for_cancels() -> None:
+@pytest.mark.parametrize("call", [create(), DECREASE], ids=lambda call: call.name)
+def test_neither_orders_nor_decreases_spend_what_is_kept_for_cancels(call: Call) -> None:
     lanes = lanes_at()
     for i in range(30):
-        lanes.submit(f"order:{i}", create(str(i)))
+        lanes.submit(f"{call.lane}:{i}", call)
     assert len(keys(lanes)) == 2, "74 tokens fit, 50 are kept"
     for i in range(20):
         lanes.submit(f"cancel:{i}", CANCEL)

@@ -43,7 +43,7 @@ def placed() -> Scene:
 
 
 def renewals(scene: Scene) -> list[dict[str, Any]]:
-    return [json.loads(m.call.body) for m in scene.made if m.call.name == "amend"]
+    return [json.loads(m.call.body) for m in scene.made if m.call.name in ("amend", "renew")]
 
 
 def seconds(scene: Scene) -> int:
