@@ -17,6 +17,7 @@ HEAD: Final[dict[str, Any]] = {"source": "mine", "epoch": 1, "id": "place:1", "a
 AMEND: Final[dict[str, Any]] = {
     "type": "AmendOrder", ID: "c1", "amend_id": "a1", "price": "0.5000", "count": "10.00",
 }  # fmt: skip
+DECREASE: Final = {"type": "DecreaseOrder", ID: "c1", "reduce_to": "1.00"}
 CALM: Final = Scene().ready()
 
 
@@ -81,6 +82,14 @@ UNREADABLE: Final[dict[str, tuple[bytes, str]]] = {
     # What is not known may be what matters most: it is not passed over in what costs money.
     "an unknown field": (raw(post_onyl=True), "`post_onyl`"),
     "an unknown field of an amend": (raw({"body": {**AMEND, "side": "ask"}}), "`side`"),
+    "an unknown field of a decrease": (
+        raw({"body": {**DECREASE, "reduce_by": "1.00"}}),
+        "`reduce_by`",
+    ),
+    "a decrease, twice": (
+        raw({"body": DECREASE}).replace(b'"reduce_to"', b'"reduce_to": "9.00", "reduce_to"'),
+        "`reduce_to`",
+    ),
     "price twice": (instead('"price"', '"price": "0.9900", "price"'), "`price`"),
     "side twice": (instead('"bid"', '"bid", "side": "ask"'), "`side`"),
     "side twice, escaped": (instead('"bid"', '"bid", "s\\u0069de": "ask"'), "`side`"),
