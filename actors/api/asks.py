@@ -24,6 +24,8 @@ from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
     CONFIRMED_BY_CHARS_MAX,
     COUNT_MAX,
+    LEASE_S_MAX,
+    LEASE_S_MIN,
     PAGE_MAX,
     WISHES_MAX,
 )
@@ -118,6 +120,7 @@ class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
     client_order_id: str | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
     post_only: bool = False
     order_group_id: str | msgspec.UnsetType = msgspec.UNSET  # "" would not be in none
+    lease_s: int = 0
 
 
 class _DecreaseBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -264,10 +267,13 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
         group = ""
     elif not GROUP_ID.fits(group):
         return Problem(422, "invalid_order_group_id", GROUP_ID.rule, "order_group_id")
+    if order.lease_s and not LEASE_S_MIN <= order.lease_s <= LEASE_S_MAX:
+        detail = f"{LEASE_S_MIN} to {LEASE_S_MAX} seconds; 0: none"
+        return Problem(422, "invalid_lease_s", detail, "lease_s")
     return misnamed(id) or Place(
         PlaceOrder(
             id, order.ticker, order.side, order.price, order.count, order.time_in_force,
-            order.post_only, minted=minted, order_group_id=group,
+            order.post_only, minted=minted, order_group_id=group, lease_s=order.lease_s,
         )
     )  # fmt: skip
 

@@ -77,8 +77,8 @@ class _Ticket(Struct):
 class Amends:
     """All amends under way, by client_order_id: one an order.
 
-    `release` is told whose does not count any more beside what the account shows; `renewing` says
-    of which order the renewal of a lease may still land.
+    `release` is told whose does not count any more beside what the account shows; `changing` says
+    of which order a decrease or the renewal of a lease may still land.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class Amends:
         door: Door,
         brakes: Brakes,
         release: Callable[[str], None],
-        renewing: Callable[[int, str], bool],
+        changing: Callable[[int, str], bool],
     ) -> None:
         self._desk = desk
         self._markets = markets
         self._door = door
         self._brakes = brakes
         self._release = release
-        self._renewing = renewing
+        self._changing = changing
         self._open: dict[str, _Ticket] = {}
         self._refusals: Refusals[AmendAnswer] = Refusals(desk)
         self.ended_at: dict[str, tuple[int, int]] = {}  # calls of unknown ones: `now` and `at`
@@ -155,8 +155,8 @@ class Amends:
         elif (order.amend is not None and order.amend.pending) or id in self._open:
             text = "another amend of this order is not settled yet"
             wrong = Flaw("amend_under_way", "client_order_id", text)
-        elif self._renewing(now, id):
-            text = "a renewal of its lease with the former terms may still land: cancel it instead"
+        elif self._changing(now, id):
+            text = "a decrease, or a renewal of its lease, may still land: cancel it instead"
             wrong = Flaw("amend_under_way", "client_order_id", text)
         else:
             return order

@@ -127,7 +127,7 @@ class Gateway:
         self._door = Door(self._desk, tickets, self._markets, self._brakes, self.closed)
         self.orders = Orders(self._desk, tickets, self._markets, self._door)
         self._cancels = Cancels(self._desk, self.orders, self._markets)
-        self._decreases = Decreases(self._desk, self.orders, self._markets, self._renewing)
+        self._decreases = Decreases(self._desk, self.orders, self._markets, self._amending)
         self._groups = Groups(self._desk)
         self._amends = Amends(
             self._desk,
@@ -135,7 +135,7 @@ class Gateway:
             self._door,
             self._brakes,
             self._exposures.release_amend,
-            self._renewing,
+            self._changing,
         )
         self._leases = Leases(
             self._desk,
@@ -320,9 +320,13 @@ class Gateway:
         """The same, of what the wire asks itself: also what waits for tokens is refused for it."""
         return self._halts.closed(now) or self._arms.closed()
 
-    def _renewing(self, now: int, id: str) -> bool:
-        """Whether a renewal of this order's lease may still land."""
-        return self._leases.unsettled(now, id)
+    def _amending(self, now: int, id: str) -> bool:
+        """Whether an amend of this order, or a renewal of its lease, may still land."""
+        return self._amends.under_way(id) or self._leases.unsettled(now, id)
+
+    def _changing(self, now: int, id: str) -> bool:
+        """Whether a decrease of this order, or a renewal of its lease, may still land."""
+        return self._decreases.unsettled(now, id) or self._leases.unsettled(now, id)
 
     def _halted(self, now: int) -> Closed | None:
         """That trading is halted, and why; None if it is not."""

@@ -27,6 +27,7 @@ from protocol.limits import (
     CANCEL_ASKERS_MAX,
     CANCEL_RETRY_MIN,
     DECREASE_LOOK_MAX,
+    DECREASES_KEPT,
     DECREASES_MAX,
     QUEUED_MAX,
 )
@@ -38,8 +39,8 @@ KEY: Final = "decrease"
 NOT_FOUND: Final = "not_found"  # the exchange's 404, which proves nothing by itself
 
 
-Renewing = Callable[[int, str], bool]
-"""Of which order the renewal of a lease may still land: it would bring former terms back."""
+Amending = Callable[[int, str], bool]
+"""Of which order an amend, or the renewal of a lease, may still land: it names the whole count."""
 
 
 class Step(enum.Enum):
@@ -68,13 +69,13 @@ class Decrease(Struct):
 class Decreases:
     """All decreases under way."""
 
-    def __init__(self, desk: Desk, orders: Orders, markets: Markets, renewing: Renewing) -> None:
+    def __init__(self, desk: Desk, orders: Orders, markets: Markets, amending: Amending) -> None:
         self._desk = desk
         self._orders = orders
         self._markets = markets
-        self._renewing = renewing
+        self._amending = amending
         self._open: dict[int, Decrease] = {}
-        self._ended: dict[str, tuple[int, Count]] = {}  # of leased orders: until when, what for
+        self._ended: dict[str, tuple[int, Count]] = {}  # until when they may land, and what for
         self._number = 0
 
     @property
@@ -90,10 +91,8 @@ class Decreases:
             return self._join(now, at, running, asker)
         order = self._order(id)
         refused = self._refused(now, wanted, order)
-        if refused is None and (running is not None or len(self._open) >= DECREASES_MAX):
-            text = (
-                "a decrease of it is under way" if running else "too many decreases are under way"
-            )
+        if refused is None and (running is not None or self._crowded(now)):
+            text = "a decrease of it is under way" if running else "too many decreases"
             refused = DecreaseAnswer(id, "unavailable", code="busy", text=text)
         if refused is not None:
             return self._desk.answer([asker], refused, at)
@@ -123,6 +122,13 @@ class Decreases:
         if running.deadline is None:
             running.deadline = now + DECREASE_LOOK_MAX
         return []
+
+    def _crowded(self, now: int) -> bool:
+        """Whether no more can be taken."""
+        if len(self._ended) >= DECREASES_KEPT:
+            known = self._ended.items()
+            self._ended = {id: ended for id, ended in known if self.unsettled(now, id)}
+        return len(self._open) >= DECREASES_MAX or len(self._ended) >= DECREASES_KEPT
 
     def _order(self, id: str) -> Order | None:
         """The order as the ledger shows it, or as the exchange has just accepted it."""
@@ -157,8 +163,8 @@ class Decreases:
             rests = format_count(order.remaining)
             text = f"reduce_to: {rests} rests, which is less than {format_count(least)}"
             return replace(known, outcome="rejected", code="invalid_reduce_to", text=text)
-        if self._renewing(now, id):
-            text = "a renewal of its lease with the former terms may still land: cancel it instead"
+        if self._amending(now, id) or (order.amend is not None and order.amend.pending):
+            text = "an amend, or a renewal of its lease, may still land: cancel it instead"
             return replace(known, outcome="unavailable", code="amend_under_way", text=text)
         return None
 
@@ -189,12 +195,9 @@ class Decreases:
         return self._look(now, number)
 
     def _remember(self, now: int, wanted: DecreaseOrder) -> None:
-        """It may still land, or is done and not seen yet: no renewal of a lease may undo it."""
-        account = self._desk.ledger.account
-        leased = {} if account is None else account.open.leased
-        self._ended = {id: known for id, known in self._ended.items() if id in leased}
-        if wanted.client_order_id in leased:
-            self._ended[wanted.client_order_id] = now + ABSENCE_AFTER, wanted.reduce_to
+        """It may still land, or is done and not seen yet: no amend may cross it, and no renewal of
+        a lease undo it."""
+        self._ended[wanted.client_order_id] = now + ABSENCE_AFTER, wanted.reduce_to
 
     def _look(self, now: int, number: int) -> list[Effect]:
         """Read the order's row."""

@@ -16,10 +16,10 @@ from protocol.limits import (
     QUEUED_MAX,
     SECOND,
 )
-from protocol.messages import DecreaseAnswer, DecreaseOrder
-from protocol.units import Count
+from protocol.messages import AmendOrder, DecreaseAnswer, DecreaseOrder
+from protocol.units import Count, Price
 from tests.actors.gateway.scene import Scene, order, rfc
-from tests.actors.gateway.test_amends import live
+from tests.actors.gateway.test_amends import asked, live, said
 from tests.actors.gateway.test_leases import LEASE, placed
 from tests.actors.gateway.test_orders import ROW
 
@@ -372,3 +372,60 @@ def test_while_a_renewal_may_still_land_nothing_is_decreased() -> None:
     scene.ask(THREE)
     assert (last(scene).outcome, last(scene).code) == ("unavailable", "amend_under_way")
     assert "decrease" not in [made.call.name for made in scene.made]
+
+
+# Amends: whether one holds is read off the order's terms, so nothing else may change them
+
+
+def test_while_an_amend_is_not_settled_nothing_is_decreased() -> None:
+    scene = resting()
+    asked(scene, AmendOrder("c1", "a1", Price(560_000), Count(1_200)))
+    scene.ask(THREE)
+    assert (last(scene).outcome, last(scene).code) == ("unavailable", "amend_under_way")
+    scene.fail(sent=True)
+    scene.settle()
+    scene.ask(THREE)
+    assert (last(scene).outcome, last(scene).code) == ("unavailable", "amend_under_way")
+    assert "decrease" not in [made.call.name for made in scene.made]
+
+
+def test_while_a_decrease_may_still_land_nothing_is_amended() -> None:
+    scene = resting()
+    shows(scene, "10.00")
+    scene.listing = [scene.instead["/portfolio/orders/o1"]["order"]]
+    wanted = AmendOrder("c1", "a1", Price(560_000), Count(1_200))
+    scene.ask(THREE)
+    scene.ask(wanted)
+    assert said(scene) == ("denied", "amend_under_way")
+    scene.fail(sent=True)
+    live(scene, ABSENCE_AFTER - SECOND)
+    scene.ask(wanted)
+    assert said(scene) == ("denied", "amend_under_way")
+    live(scene, 2 * SECOND)
+    asked(scene, wanted)
+    assert [made.call.name for made in scene.calls] == ["amend"]
+
+
+def test_once_a_decrease_is_seen_the_order_may_be_amended() -> None:
+    scene = resting()
+    shows(scene, "3.00")
+    scene.ask(THREE)
+    scene.reply(200, DONE)
+    scene.acknowledge()
+    asked(scene, AmendOrder("c1", "a1", Price(560_000), Count(1_200)))
+    assert [made.call.name for made in scene.calls] == ["amend"]
+
+
+def test_what_is_remembered_of_those_that_ended_is_bounded(monkeypatch: Any) -> None:
+    monkeypatch.setattr("actors.gateway.decreases.DECREASES_KEPT", 2)
+    scene = resting("c1", "c2", "c3")
+    for row in scene.listing:
+        scene.instead[f"/portfolio/orders/{row['order_id']}"] = {"order": row}
+    for id in ("c1", "c2"):
+        scene.ask(DecreaseOrder(id, Count(300)))
+        scene.fail(sent=True)
+    scene.ask(DecreaseOrder("c3", Count(300)))
+    assert (last(scene).outcome, last(scene).code) == ("unavailable", "busy")
+    live(scene, ABSENCE_AFTER)
+    scene.ask(DecreaseOrder("c3", Count(300)))
+    assert [made.call.name for made in scene.calls] == ["decrease"]
