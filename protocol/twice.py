@@ -7,21 +7,27 @@ same bytes does not see.
 import json
 
 
-class _SaidTwice(Exception):
-    """Ends the reading at the first."""
+class _Pairs(list[tuple[str, object]]):
+    """An object of JSON with all that it says."""
 
 
 def said_twice(text: bytes) -> str:
-    """A name that some object of this JSON has twice, "" if none has. Raises what `json.loads`
-    raises: it is asked about what has been read already."""
-    try:
-        json.loads(text, object_pairs_hook=_look, parse_int=str, parse_float=str)
-    except _SaidTwice as found:
-        return str(found)
-    return ""
+    """Where this JSON says a name twice (`price`, `orders[1].price`), "" if it does not. Raises
+    what `json.loads` raises: it is asked about what has been read already."""
+    tree = json.loads(text, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
+    return _first(tree, "")
 
 
-def _look(pairs: list[tuple[str, object]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise _SaidTwice(next(name for name in names if names.count(name) > 1))
+def _first(tree: object, where: str) -> str:
+    if isinstance(tree, _Pairs):
+        names = [name for name, _ in tree]
+        inner = f"{where}." if where else ""
+        if len(set(names)) < len(names):
+            return inner + next(name for name in names if names.count(name) > 1)
+        parts = [(inner + name, value) for name, value in tree]
+    elif isinstance(tree, list):
+        parts = [(f"{where}[{i}]", value) for i, value in enumerate(tree)]
+    else:
+        return ""
+    found = (_first(value, place) for place, value in parts if isinstance(value, list))
+    return next((place for place in found if place), "")

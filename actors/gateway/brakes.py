@@ -22,6 +22,10 @@ from protocol.messages import Amend, Order, PlaceOrder
 from protocol.units import DOLLAR, Money, cost, format_price
 
 Check = Callable[[int, PlaceOrder, Order | None], Flaw | None]
+Made = Callable[[list[PlaceOrder]], Call]
+"""Makes the one call in which orders leave together."""
+Leaving = tuple[Call, Pass]
+"""A call, and its pass."""
 Terms = tuple[str, str, int, int, str]
 
 
@@ -98,6 +102,24 @@ class Brakes:
             return wrong
         self._left.append(now)
         return Pass(digest_of(call))
+
+    def last_looks(
+        self, now: int, orders: list[PlaceOrder], made: Made
+    ) -> tuple[dict[str, Flaw], Leaving | None]:
+        """The second look at orders that leave in one call, each by itself. The call is `made`
+        here, of those that pass, so the pass is for them and nobody else."""
+        flaws: dict[str, Flaw] = {}
+        for order in orders:
+            wrong = self._look(now, order) or self._rate(now, self._left)
+            if wrong is None:
+                self._left.append(now)
+            else:
+                flaws[order.client_order_id] = wrong
+        passing = [order for order in orders if order.client_order_id not in flaws]
+        if not passing:
+            return flaws, None
+        call = made(passing)
+        return flaws, (call, Pass(digest_of(call)))
 
     def renewal(self, call: Call) -> Pass:
         """A pass for the renewal of a lease: price and count are those that the order has."""

@@ -45,6 +45,28 @@ class OrderAnswer(Message, frozen=True):
     value: str = ""
 
 
+class PlaceBatch(Exact, frozen=True):
+    """Asks for several orders, which leave in one call. Each is an order of its own: what one is
+    refused changes none of the others."""
+
+    orders: tuple[PlaceOrder, ...]
+
+
+class BatchAnswer(Message, frozen=True):
+    """What became of each order, in the order asked.
+
+    None of them, but a `code`: the batch was refused as a whole, and nothing is recorded or sent.
+    """
+
+    answers: tuple[OrderAnswer, ...] = ()
+    code: str = ""
+    text: str = ""
+    retry_after_ms: int = 0
+    field: str = ""
+    limit: str = ""  # how many orders fit, and how many these were, where that is why
+    value: str = ""
+
+
 class AmendOrder(Exact, frozen=True):
     """Asks for other terms of an order that rests. `count` is of the whole order, with what is
     filled already. The same amend_id with the same terms is answered again, never sent again."""
@@ -141,6 +163,21 @@ class GroupAnswer(Message, frozen=True):
     text: str = ""
     field: str = ""  # of the letter, that is wrong
     retry_after_ms: int = 0
+
+
+class CancelBatch(Message, frozen=True):
+    """Asks for the cancellation of several orders, each as a CancelOrder does."""
+
+    client_order_ids: tuple[str, ...]
+
+
+class CancelBatchAnswer(Message, frozen=True):
+    """What became of each cancel, in the order asked; none of them, but a `code`: nothing was."""
+
+    answers: tuple[CancelAnswer, ...] = ()
+    code: str = ""
+    text: str = ""
+    field: str = ""
 
 
 class Halt(Message, frozen=True):

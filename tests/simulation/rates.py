@@ -1,5 +1,6 @@
 """The exchange's own budgets: true token buckets, what it tells of them, and when they change."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from protocol.kalshi.calls import Call
@@ -22,6 +23,7 @@ COSTS = {
     "endpoint_costs": [
         {"method": "DELETE", "path": "/portfolio/events/orders", "cost": 2},
         {"method": "DELETE", "path": "/portfolio/events/orders/:order_id", "cost": 2},
+        {"method": "DELETE", "path": "/portfolio/events/orders/batched", "cost": 2},
         {"method": "GET", "path": "/portfolio/orders/:order_id", "cost": 2},
     ],
 }
@@ -65,6 +67,8 @@ class TrueBucket:
 
 def cost_of(call: Call) -> int:
     """By hand: the engine's reading of the table must not check itself."""
+    if call.path.endswith("/batched"):
+        return (2 if call.method == "DELETE" else 10) * len(json.loads(call.body)["orders"])
     one = call.path.startswith("/portfolio/orders/")
     return 2 if call.method == "DELETE" or one else 10
 

@@ -5,6 +5,8 @@ import json
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol.envelope import decode_letter
 from protocol.errors import RemoteProtocolError
@@ -88,11 +90,11 @@ UNREADABLE: Final[dict[str, tuple[bytes, str]]] = {
     ),
     "a decrease, twice": (
         raw({"body": DECREASE}).replace(b'"reduce_to"', b'"reduce_to": "9.00", "reduce_to"'),
-        "`reduce_to`",
+        "`body.reduce_to`",
     ),
-    "price twice": (instead('"price"', '"price": "0.9900", "price"'), "`price`"),
-    "side twice": (instead('"bid"', '"bid", "side": "ask"'), "`side`"),
-    "side twice, escaped": (instead('"bid"', '"bid", "s\\u0069de": "ask"'), "`side`"),
+    "price twice": (instead('"price"', '"price": "0.9900", "price"'), "`body.price`"),
+    "side twice": (instead('"bid"', '"bid", "side": "ask"'), "`body.side`"),
+    "side twice, escaped": (instead('"bid"', '"bid", "s\\u0069de": "ask"'), "`body.side`"),
     "id twice": (instead('"id"', '"id": "x", "id"'), "`id`"),
     "two bodies": (instead('"body"', '"body": {"type": "Noted"}, "body"'), "`body`"),
 }
@@ -156,3 +158,15 @@ def test_the_letter_that_all_of_these_are_made_of_is_right() -> None:
     scene.feed(Asked(scene.at, (b"mine",), decode_letter(raw())))
     scene.settle()
     assert [json.loads(written)[ID] for written in writes(scene)] == ["wrong"]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, len(raw())), st.integers(0, 8), st.binary(max_size=8))
+def test_a_damaged_letter_is_a_letter_or_one_error(at: int, gone: int, more: bytes) -> None:
+    whole = raw()
+    try:
+        letter = decode_letter(whole[:at] + more + whole[at + gone :])
+    except RemoteProtocolError as e:
+        assert str(e)
+        return
+    assert letter.body is not None
