@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from actors.api.amends import AmendIt
-from actors.api.asks import Ask, Cancel, Place
+from actors.api.asks import Ask, Cancel, Decrease, Place
 from actors.api.core import Requested
 from protocol.envelope import Outbox
 from protocol.follower import BookFollower
 from protocol.limits import SECOND
 from protocol.machine import Answered, Cause, Effect, Heard
-from protocol.messages import BookAnswer, PlaceOrder
+from protocol.messages import BookAnswer, DecreaseOrder, PlaceOrder
 from protocol.units import Count, Price
 from tests.simulation.amending import amend_id
 
@@ -56,6 +56,7 @@ class Client:
         self.cancels: dict[str, str] = {}
         self.amends: dict[str, AmendIt] = {}  # by client_order_id and amend_id
         self.amended: dict[str, str] = {}  # what it was told of them, once that is final
+        self.decreased: dict[str, int] = {}  # what may rest at most, where that was called done
         self._amend_until: dict[str, int] = {}
         self.given_up: set[str] = set()  # orders that nobody wants an answer for any more
         self._asked: dict[int, tuple[str, str]] = {}  # what was asked of the API, by request
@@ -80,6 +81,15 @@ class Client:
             self._amend_until[key] = self._world.now + AMEND_FOR
             self.amends[key] = AmendIt(id, name, Price(cents * 10_000), Count(whole))
             self._pursue("amend", key)
+
+    def decrease(self, id: str, whole: int) -> None:
+        """Ask once that no more than so much of an order rests."""
+        api = self._world.processes["api"]
+        if api is not None and id in self.orders:
+            number = next(self._requests)
+            self._asked[number] = ("decrease", f"{id} {whole}")
+            wanted = DecreaseOrder(id, Count(whole))
+            self._world.feed(api, Requested(self._world.wall, number, Decrease(wanted)))
 
     def give_up(self) -> None:
         """Ask no more for the orders that are not answered yet."""
@@ -114,6 +124,9 @@ class Client:
         what, id = self._asked.pop(number, ("", ""))
         if what == "cancel" and status in (200, 404, 409):
             self.cancels[id] = {200: "canceled", 404: "not_found", 409: "gone"}[status]
+        if what == "decrease" and status == 200:
+            id, _, whole = id.partition(" ")
+            self.decreased[id] = min(int(whole), self.decreased.get(id, int(whole)))
         if what == "amend":
             word = {200: "accepted", 422: "refused"}.get(status)
             if status in (404, 409) and self._world.now > self._amend_until[id]:
