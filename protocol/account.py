@@ -204,17 +204,17 @@ class Account:
 
         Resting, intended and unknown orders are open. See `worst_case`.
         """
-        return worst_case(self._holdings.positions.get(ticker), self.at_risk(ticker))
+        return worst_case(self._holdings.positions.get(ticker), *self.at_risk(ticker))
 
     def tickers_at_risk(self) -> set[str]:
         """Markets in which something is, or was, held, and all in which something may fill."""
         open_now = {*self.open.tickers(), *self._orders.due.tickers()}
         return open_now.union(self._holdings.positions)
 
-    def at_risk(self, ticker: str, leaving: Collection[str] = ()) -> Asked:
-        """All of a market that may still fill, or has and is not booked; without the open orders
-        under the keys `leaving`."""
-        return self.open.asked(ticker, leaving).plus(self._orders.due.asked(ticker))
+    def at_risk(self, ticker: str, leaving: Collection[str] = ()) -> tuple[Asked, Asked]:
+        """All of a market that may still fill, without the open orders under the keys `leaving`;
+        and what has filled and is not booked."""
+        return self._orders.open.asked(ticker, leaving), self._orders.due.asked(ticker)
 
     def adds_risk(
         self, ticker: str, side: OrderSide, count: Count, client_order_id: str = ""
@@ -228,7 +228,7 @@ class Account:
         if ticker in self._holdings.differs:
             return True
         held, due = int(self._holdings.position(ticker).position), self._orders.due.asked(ticker)
-        held += sum(due.bids.values()) if side == "bid" else -sum(due.asks.values())
+        held += due.bids.count if side == "bid" else -due.asks.count
         return not self._orders.open.reduces(ticker, side, int(count), held, client_order_id)
 
     # The fold

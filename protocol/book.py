@@ -78,6 +78,10 @@ class Book:
         levels, price = (self._yes, self._yes_best) if side == "yes" else (self._no, self._no_best)
         return (Price(price), Count(levels[price])) if levels else None
 
+    def best_price(self, side: BookSide) -> int:
+        """The same, its price alone; 0 if nothing rests there."""
+        return self._yes_best if side == "yes" else self._no_best
+
     def differences(self, other: "Book") -> dict[tuple[BookSide, int], int]:
         """By side and price, what this book holds more than the other; empty if they are equal."""
         found: dict[tuple[BookSide, int], int] = {}

@@ -11,6 +11,8 @@ from protocol import topics
 from protocol.errors import RemoteProtocolError
 from protocol.limits import MARK_INTERVAL, MARK_TOPICS_MAX
 from protocol.messages import AnyMessage, Mark
+from protocol.messages.message import Exact
+from protocol.twice import said_twice
 from protocol.units import decode_unit, encode_unit
 
 
@@ -80,9 +82,13 @@ def encode_letter(letter: Letter) -> bytes:
 def decode_letter(frame: bytes) -> Letter:
     """Raises RemoteProtocolError, and never anything else, on a bad letter."""
     try:
-        return _decode_letter(frame)
+        letter = _decode_letter(frame)
+        twice = said_twice(frame) if isinstance(letter.body, Exact) else ""
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise RemoteProtocolError(f"letter: {e}") from e
+    if twice:
+        raise RemoteProtocolError(f"letter: `{twice[:50]}` is said twice")
+    return letter
 
 
 class Outbox:

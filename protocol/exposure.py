@@ -4,24 +4,24 @@ An order may still fill while it rests, while its intent is on record, and while
 became of it. All of them count as if they would fill whole.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from protocol.facts import OrderSide
 from protocol.lifecycle import AT_RISK, UNSETTLED
 from protocol.messages import Order, Position
-from protocol.units import CONTRACT, DOLLAR, Count, Money, Price
-
-Levels = Mapping[int, int]
-"""Hundredths of a contract, by what each contract pays (`paid_a_contract`). No level is empty."""
+from protocol.units import CONTRACT, DOLLAR, Count, Money
 
 
-def paid_a_contract(side: OrderSide, price: int) -> Price:
-    """What each contract of an order pays if it fills: a bid buys YES, an ask buys NO."""
-    return Price(price if side == "bid" else DOLLAR - price)
+def paid_a_contract(side: OrderSide, price: int) -> int:
+    """What each contract of an order pays if it fills, in micro-dollars: a bid buys YES, an ask
+    buys NO."""
+    return price if side == "bid" else DOLLAR - price
 
 
-def paid_at_worst(order: Order) -> Price:
+def paid_at_worst(order: Order) -> int:
     """What each contract of an order pays at worst: by its own terms, or by those that a pending
     amend may have given it."""
     paid, amend = paid_a_contract(order.side, order.price), order.amend
@@ -38,47 +38,73 @@ def left_at_worst(order: Order) -> Count:
     return max(left, Count(amend.count - order.filled))
 
 
+class Levels:
+    """What orders of one side of a market ask for, by what each contract pays. Counts are
+    hundredths of a contract; the sums are kept, so that nobody has to add up."""
+
+    __slots__ = ("cost", "count", "counts", "paid")
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}  # by what a contract pays (`paid_a_contract`); none is 0
+        self.paid: list[int] = []  # the same prices, the cheapest first
+        self.count = 0  # of all
+        self.cost = 0  # what all of them pay: micro-dollars times hundredths
+
+    def add(self, paid: int, count: int) -> None:
+        """So many more; with a negative count, less."""
+        if not count:
+            return
+        self.count += count
+        self.cost += paid * count
+        before = self.counts.get(paid, 0)
+        if before + count:
+            self.counts[paid] = before + count
+            if not before:
+                insort(self.paid, paid)
+        else:
+            del self.counts[paid]
+            del self.paid[bisect_left(self.paid, paid)]
+
+    def cheapest_first(self) -> Iterable[tuple[int, int]]:
+        """What a contract pays, and how many do."""
+        return zip(self.paid, map(self.counts.__getitem__, self.paid), strict=True)
+
+    def copy(self) -> "Levels":
+        twin = Levels()
+        twin.counts, twin.paid = dict(self.counts), list(self.paid)
+        twin.count, twin.cost = self.count, self.cost
+        return twin
+
+
 class Asked(NamedTuple):
     """What open orders of one market ask for."""
 
-    bids: Levels = {}
-    asks: Levels = {}
+    bids: Levels
+    asks: Levels
+
+    def of(self, side: OrderSide) -> Levels:
+        return self.bids if side == "bid" else self.asks
 
     def with_order(self, side: OrderSide, price: int, count: int) -> "Asked":
-        """One order more."""
-        return self._with_level(side, paid_a_contract(side, price), count)
+        """A copy with one order more."""
+        return self._with(side, paid_a_contract(side, price), count)
 
     def less(self, side: OrderSide, paid: int, count: int) -> "Asked":
-        """So many contracts less at what each pays."""
-        return self._with_level(side, paid, -count)
+        """A copy with so many contracts less at what each pays."""
+        return self._with(side, paid, -count)
 
-    def _with_level(self, side: OrderSide, paid: int, count: int) -> "Asked":
-        level: dict[int, int] = {paid: count}
-        return self.plus(Asked(level) if side == "bid" else Asked({}, level))
-
-    def plus(self, other: "Asked") -> "Asked":
-        if not other.bids and not other.asks:
-            return self
-        return Asked(_merged(self.bids, other.bids), _merged(self.asks, other.asks))
+    def _with(self, side: OrderSide, paid: int, count: int) -> "Asked":
+        twin = Asked(self.bids.copy(), self.asks.copy())
+        twin.of(side).add(int(paid), int(count))
+        return twin
 
 
-NOTHING_ASKED: Final = Asked()
+NOTHING_ASKED: Final = Asked(Levels(), Levels())  # nobody adds to it: copies only
 
 
-def _merged(one: Levels, other: Levels) -> Levels:
-    if not one or not other:
-        return one or other
-    merged = dict(one)
-    for paid, count in other.items():
-        merged[paid] = merged.get(paid, 0) + count
-        if not merged[paid]:
-            del merged[paid]
-    return merged
-
-
-def worst_case(held: Position | None, asked: Asked) -> Money:
+def worst_case(held: Position | None, *asked: Asked) -> Money:
     """The most that a market can still cost, fees apart, whichever open orders fill and however
-    it ends. It never grows by a fill.
+    it ends. It never grows by a fill. What is asked for may come in parts.
 
     Either what is held ends worthless, and all that was asked for on its side fills and does,
     too. Or it ends the other way: then the orders of the other side cost what they pay, less what
@@ -87,19 +113,34 @@ def worst_case(held: Position | None, asked: Asked) -> Money:
     """
     count = 0 if held is None else int(held.position)
     spent = 0 if held is None else int(held.cost) * CONTRACT
-    mine, others = (asked.bids, asked.asks) if count >= 0 else (asked.asks, asked.bids)
-    same = spent + sum(paid * n for paid, n in mine.items())
-    other = sum(paid * n for paid, n in others.items())
+    same, other, closing = spent, 0, []
+    for bids, asks in asked:
+        mine, others = (bids, asks) if count >= 0 else (asks, bids)
+        same += mine.cost
+        if others.paid:
+            other += others.cost
+            closing.append(others)
     left = whole = abs(count)
     brings = whole * DOLLAR - spent  # of all that is held, if it wins
-    for paid in sorted(others) if whole else ():
-        if not left or paid * whole >= brings:
-            break
-        closed = min(others[paid], left)
-        other, left = other - paid * closed, left - closed
+    if whole and closing:
+        limit = -(-brings // whole)  # closing for no less than that brings nothing more
+        for paid, most in _cheapest_first(closing):
+            if paid >= limit:
+                break
+            if most >= left:
+                other, left = other - paid * left, 0
+                break
+            other, left = other - paid * most, left - most
     if left:
         other -= brings * left // whole
     return Money(max(-(-max(same, other) // CONTRACT), 0))  # rounded up
+
+
+def _cheapest_first(parts: list[Levels]) -> Iterable[tuple[int, int]]:
+    """What a contract pays, and how many do; a price that is in several parts comes again."""
+    if len(parts) == 1:
+        return parts[0].cheapest_first()
+    return sorted(chain.from_iterable(part.cheapest_first() for part in parts))  # runs: merged
 
 
 class _Market:
@@ -110,13 +151,11 @@ class _Market:
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self.unsettled: dict[str, Order] = {}
-        self.levels: dict[OrderSide, dict[int, int]] = {"bid": {}, "ask": {}}  # as in Asked
+        self.levels = Asked(Levels(), Levels())
 
     def add(self, key: str, order: Order, sign: int) -> None:
-        levels, paid = self.levels[order.side], paid_at_worst(order)
-        levels[paid] = levels.get(paid, 0) + sign * int(left_at_worst(order))
-        if not levels[paid]:
-            del levels[paid]
+        paid, left = int(paid_at_worst(order)), int(left_at_worst(order))
+        self.levels.of(order.side).add(paid, sign * left)
         if sign > 0:
             self.orders[key] = order
             if order.state in UNSETTLED:
@@ -126,7 +165,7 @@ class _Market:
             self.unsettled.pop(key, None)
 
     def asked(self, leaving: Collection[str] = ()) -> Asked:
-        found = Asked(self.levels["bid"], self.levels["ask"])
+        found = self.levels
         for key in leaving:
             own = self.orders.get(key)
             if own is not None:
@@ -189,17 +228,21 @@ class OpenOrders:
         return self._markets.keys()
 
     def asked(self, ticker: str, leaving: Collection[str] = ()) -> Asked:
-        """What the open orders of a market ask for; all but those under the keys `leaving`."""
+        """What the open orders of a market ask for; all but those under the keys `leaving`. It
+        changes as they do: to be read at once."""
         market = self._markets.get(ticker)
         return NOTHING_ASKED if market is None else market.asked(leaving)
 
-    def best(self, ticker: str, side: OrderSide) -> Price | None:
-        """The highest bid or the lowest ask among the open orders of a market."""
+    def best(self, ticker: str, side: OrderSide) -> int | None:
+        """The price of the highest bid or the lowest ask among the open orders of a market."""
         market = self._markets.get(ticker)
-        levels = None if market is None else market.levels[side]
-        if not levels:
+        if market is None:
             return None
-        return paid_a_contract(side, max(levels))  # for an ask the dearest is the lowest price
+        bid = side == "bid"
+        paid = market.levels.bids.paid if bid else market.levels.asks.paid
+        if not paid:
+            return None
+        return paid[-1] if bid else DOLLAR - paid[-1]  # the dearest NO is the lowest ask
 
     def reduces(self, ticker: str, side: OrderSide, count: int, held: int, key: str) -> bool:
         """Whether an order could only close what is held, even if every open one on its side
@@ -207,7 +250,7 @@ class OpenOrders:
         against = -held if side == "bid" else held
         market = self._markets.get(ticker)
         if market is not None:
-            against -= sum(market.levels[side].values())
+            against -= market.levels.of(side).count
             own = market.orders.get(key)
             if own is not None and own.side == side:
                 against += int(left_at_worst(own))

@@ -22,7 +22,7 @@ from actors.gateway.passes import Pass
 from protocol.account import Account
 from protocol.brakes import WIDE
 from protocol.envelope import Outbox
-from protocol.exposure import NOTHING_ASKED, worst_case
+from protocol.exposure import Asked, Levels, paid_a_contract, worst_case
 from protocol.facts import Fill, OrderAccepted, OrderIntended
 from protocol.kalshi import calls
 from protocol.kalshi.answers import BalanceBody, MarketRow, PriceRange, ShardBalance
@@ -144,12 +144,11 @@ class Bench:
     def added_up_anew(self, order: PlaceOrder, call: calls.Call) -> object:
         """The exposure alone, as one writes it first: all open orders, twice."""
         for _ in range(2):
-            asked = dict.fromkeys((p.ticker for p in self.account.positions()), NOTHING_ASKED)
+            asked = {p.ticker: Asked(Levels(), Levels()) for p in self.account.positions()}
             for o in self.account.open_orders():
-                before = asked.get(o.ticker, NOTHING_ASKED)
-                asked[o.ticker] = before.with_order(o.side, int(o.price), int(o.remaining))
-            before = asked.get(order.ticker, NOTHING_ASKED)
-            asked[order.ticker] = before.with_order(order.side, int(order.price), int(order.count))
+                asked[o.ticker].of(o.side).add(paid_a_contract(o.side, o.price), int(o.remaining))
+            more = paid_a_contract(order.side, order.price), int(order.count)
+            asked[order.ticker].of(order.side).add(*more)
             total = sum(worst_case(self.account.position(t), a) for t, a in asked.items())
             assert total <= LIMITS.account_exposure
         return call

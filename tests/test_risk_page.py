@@ -14,9 +14,9 @@ from protocol.brakes import NUMBERS, WIDE, Brakes, limits, written
 from protocol.limits import MS, SECOND
 from protocol.messages import OrderAnswer
 from protocol.units import DOLLAR, Count, Money
-from tests.actors.gateway import test_brakes as stories
+from tests.actors.gateway import braking as stories
+from tests.actors.gateway.braking import BANDED, FRESH, Booked, order, placed, ready
 from tests.actors.gateway.scene import BLIND, MARKET, Scene
-from tests.actors.gateway.test_brakes import BANDED, FRESH, Booked, order, placed, ready
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "RISK.md").read_text()

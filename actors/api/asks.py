@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from actors.api import exchange, groups
 from actors.api.amends import AmendIt, amend
+from actors.api.batches import CancelMany, PlaceMany, cancel_many, place_many
 from actors.api.bodies import Problem, decoded, misnamed, unfit
 from actors.api.exchange import AskExchange
 from actors.api.groups import AskGroup
@@ -24,6 +25,8 @@ from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
     CONFIRMED_BY_CHARS_MAX,
     COUNT_MAX,
+    LEASE_S_MAX,
+    LEASE_S_MIN,
     PAGE_MAX,
     WISHES_MAX,
 )
@@ -105,7 +108,8 @@ class SetBrakes(Struct, frozen=True):
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
-    | AmendIt | Decrease | AskGroup | SetHalt | PressPanic | Confirm | AskExchange | SetBrakes
+    | AmendIt | Decrease | AskGroup | PlaceMany | CancelMany | SetHalt | PressPanic | Confirm
+    | AskExchange | SetBrakes
 )  # fmt: skip
 
 
@@ -118,6 +122,7 @@ class _OrderBody(Struct, frozen=True, forbid_unknown_fields=True):
     client_order_id: str | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
     post_only: bool = False
     order_group_id: str | msgspec.UnsetType = msgspec.UNSET  # "" would not be in none
+    lease_s: int = 0
 
 
 class _DecreaseBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -246,6 +251,11 @@ def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> 
 
 
 def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    order = _order(body, fresh_id)
+    return order if isinstance(order, Problem) else Place(order)
+
+
+def _order(body: bytes, fresh_id: str) -> PlaceOrder | Problem:
     order = decoded(_order_body, body, "invalid_order")
     if isinstance(order, Problem):
         return order
@@ -264,11 +274,12 @@ def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> A
         group = ""
     elif not GROUP_ID.fits(group):
         return Problem(422, "invalid_order_group_id", GROUP_ID.rule, "order_group_id")
-    return misnamed(id) or Place(
-        PlaceOrder(
-            id, order.ticker, order.side, order.price, order.count, order.time_in_force,
-            order.post_only, minted=minted, order_group_id=group,
-        )
+    if order.lease_s and not LEASE_S_MIN <= order.lease_s <= LEASE_S_MAX:
+        detail = f"{LEASE_S_MIN} to {LEASE_S_MAX} seconds; 0: none"
+        return Problem(422, "invalid_lease_s", detail, "lease_s")
+    return misnamed(id) or PlaceOrder(
+        id, order.ticker, order.side, order.price, order.count, order.time_in_force,
+        order.post_only, minted=minted, order_group_id=group, lease_s=order.lease_s,
     )  # fmt: skip
 
 
@@ -330,6 +341,11 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/books/*": {"GET": ("read", _book)},
     "/v1/follow": {"GET": ("read", _followed), "POST": ("trade", _follow)},
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
+    "/v1/orders/batch": {
+        "GET": ("read", lambda name, query, body, fresh_id: GetOrder("batch")),  # may be an id
+        "POST": ("trade", place_many(_order)),
+        "DELETE": ("trade", cancel_many),
+    },
     "/v1/orders/*": {"GET": ("read", _one), "DELETE": ("trade", _cancel)},
     "/v1/orders/*/decrease": {"POST": ("trade", _decrease)},
     "/v1/orders/*/amend": {"POST": ("trade", amend)},

@@ -1,6 +1,5 @@
 """How a request's body is read: strictly, and with one problem that names the field."""
 
-import json
 import re
 from typing import TypeVar, get_args, get_type_hints
 
@@ -8,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX
+from protocol.twice import said_twice
 
 _ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}", re.ASCII)
 T = TypeVar("T")
@@ -29,20 +29,12 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Pro
     """What a body says; what makes no sense is a problem with this code."""
     try:
         found = decoder.decode(body)
-        twice = _twice(body)
+        twice = said_twice(body)
     except msgspec.ValidationError as e:
         return Problem(422, code, f"{str(e)[:300]}{_allowed(decoder, e)}", _field(str(e)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         return Problem(400, "malformed_json", str(e)[:300])
     return Problem(422, code, f"`{twice}` is said twice", twice) if twice else found
-
-
-def _twice(body: bytes) -> str:
-    """A field that a body names twice: which of the two was meant is not ours to guess."""
-    pairs: list[tuple[str, object]]
-    pairs = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
-    names = [name for name, _ in pairs]
-    return next((name for name in names if names.count(name) > 1), "")
 
 
 def misnamed(id: str, field: str = "client_order_id") -> Problem | None:

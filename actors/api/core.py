@@ -26,11 +26,12 @@ from actors.api.asks import (
     SetFollow,
     SetHalt,
 )
+from actors.api.batches import CancelMany, PlaceMany
 from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
 from actors.api.groups import AskGroup
-from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate
+from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate, unanswered
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
@@ -49,6 +50,7 @@ from protocol.machine import (
 from protocol.messages import (
     AnyMessage,
     BookRequest,
+    CancelBatch,
     CancelOrder,
     ConfirmRestore,
     DecreaseOrder,
@@ -59,6 +61,8 @@ from protocol.messages import (
     GroupAnswer,
     Halt,
     Panic,
+    PlaceBatch,
+    PlaceOrder,
     Resume,
     System,
     TightenBrakes,
@@ -176,6 +180,9 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", f"decrease:{id}", wanted)
             case AskGroup(wanted=wanted):
                 return self._wait(now, at, id, ask, "gateway", f"group:{id}", wanted)
+            case CancelMany(client_order_ids=names):
+                letter = f"cancels:{id}"
+                return self._wait(now, at, id, ask, "gateway", letter, CancelBatch(names))
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
@@ -192,10 +199,13 @@ class Api:
             return [refuse(id, problem)]
         match ask:
             case Place(order=order):
-                if not order.order_group_id:
-                    order = replace(order, order_group_id=self._order_group)
+                order = self._grouped(order)
                 letter = f"place:{order.client_order_id}:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, order)
+            case PlaceMany(orders=orders):
+                letter = f"batch:{id}"
+                batch = PlaceBatch(tuple(self._grouped(order) for order in orders))
+                return self._wait(now, at, id, ask, "gateway", letter, batch)
             case AmendIt():
                 return self._amend(now, at, id, ask)
             case GetBook(ticker=ticker):
@@ -221,6 +231,12 @@ class Api:
                 return [look_up(id, ask, self._ledger.account, at)]
         raise AssertionError(f"unexpected request: {ask}")
 
+    def _grouped(self, order: PlaceOrder) -> PlaceOrder:
+        """An order that names no group is in the one of the settings, if there is one."""
+        if order.order_group_id:
+            return order
+        return replace(order, order_group_id=self._order_group)
+
     def _amend(self, now: int, at: int, id: int, ask: AmendIt) -> list[Effect]:
         account, name = self._ledger.account, ask.client_order_id
         order = None if account is None else account.order(name)
@@ -232,7 +248,7 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        urgent = isinstance(ask, Cancel | Decrease | SetHalt | PressPanic)
+        urgent = isinstance(ask, Cancel | CancelMany | Decrease | SetHalt | PressPanic)
         most = REQUESTS_MAX + (URGENT_MAX if urgent else 0)
         if len(self._open) >= most or self._tells.full:
             self._counters["refused"] += 1
@@ -309,6 +325,11 @@ class Api:
                 text = "no answer in time: ask again with the same client_order_id"
                 body = {"client_order_id": name, "outcome": "unknown", "text": text}
                 return Reply(waiting.id, 202, as_json(body), f"/v1/orders/{name}")
+            case PlaceMany(orders=orders):
+                text = "no answer in time: ask again with the same client_order_id"
+                return unanswered(waiting.id, (order.client_order_id for order in orders), text)
+            case CancelMany(client_order_ids=names):
+                return unanswered(waiting.id, names, "no answer in time: ask again")
             case AmendIt(client_order_id=name, amend_id=amend_id):
                 text = "no answer in time: ask again with the same amend_id"
                 body = {"client_order_id": name, "amend_id": amend_id, "outcome": "unknown"}

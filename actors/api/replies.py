@@ -1,5 +1,6 @@
 """Answers over HTTP: which status, which JSON; problems as application/problem+json (RFC 9457)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,10 +14,12 @@ from protocol.machine import Effect
 from protocol.messages import (
     AmendAnswer,
     AnyMessage,
+    BatchAnswer,
     BookAnswer,
     BookedFill,
     BrakesAnswer,
     CancelAnswer,
+    CancelBatchAnswer,
     DecreaseAnswer,
     FollowAnswer,
     GroupAnswer,
@@ -71,6 +74,8 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
     match body:
         case OrderAnswer() | AmendAnswer():
             return placed(id, body)
+        case BatchAnswer() | CancelBatchAnswer():
+            return together(id, ask, body, at)
         case CancelAnswer(outcome=outcome, text=text):
             status = CANCEL_STATUS[outcome]
             if status >= 400:
@@ -173,6 +178,31 @@ def placed(id: int, answer: OrderAnswer | AmendAnswer) -> Reply:
     text = answer.text or answer.outcome
     wait = answer.retry_after_ms
     return refuse(id, Problem(status, code, text, answer.field, wait, answer.limit, answer.value))
+
+
+def together(id: int, ask: Ask, body: BatchAnswer | CancelBatchAnswer, at: int) -> Reply:
+    """Each answer as it would be alone, with its status; or why the whole batch was refused."""
+    if not body.code:
+        each = ((one.client_order_id, translate(id, ask, one, at)) for one in body.answers)
+        return _listed(
+            id, [(name, one.status, msgspec.json.decode(one.body)) for name, one in each]
+        )
+    wait, limit, value = 0, "", ""
+    if isinstance(body, BatchAnswer):
+        wait, limit, value = body.retry_after_ms, body.limit, body.value
+    status = 503 if wait or body.code in NOT_NOW else 422
+    problem = Problem(status, body.code, body.text, body.field, wait, limit, value)
+    return refuse(id, problem)
+
+
+def unanswered(id: int, names: Iterable[str], text: str) -> Reply:
+    """A batch of which nothing is known."""
+    return _listed(id, [(name, 202, {"outcome": "unknown", "text": text}) for name in names])
+
+
+def _listed(id: int, rows: list[tuple[str, int, dict[str, Any]]]) -> Reply:
+    orders = [{"status": status, "client_order_id": name} | body for name, status, body in rows]
+    return Reply(id, 200, as_json({"orders": orders}))
 
 
 def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Reply:

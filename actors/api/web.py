@@ -123,7 +123,9 @@ class Web:
         if needed == "trade" and scope != "trade":
             return Problem(403, "forbidden", "this token may only read")
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
-        if request.method == "POST" and kind != "application/json":
+        sized = request.headers.get("content-length", "0") != "0"
+        said = request.method == "POST" or sized or "transfer-encoding" in request.headers
+        if said and kind != "application/json":
             return Problem(415, "unsupported_media_type", "send application/json")
         return None
 

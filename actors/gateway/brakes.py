@@ -22,6 +22,10 @@ from protocol.messages import Amend, Order, PlaceOrder
 from protocol.units import DOLLAR, Money, cost, format_price
 
 Check = Callable[[int, PlaceOrder, Order | None], Flaw | None]
+Made = Callable[[list[PlaceOrder]], Call]
+"""Makes the one call in which orders leave together."""
+Leaving = tuple[Call, Pass]
+"""A call, and its pass."""
 Terms = tuple[str, str, int, int, str]
 
 
@@ -99,6 +103,24 @@ class Brakes:
         self._left.append(now)
         return Pass(digest_of(call))
 
+    def last_looks(
+        self, now: int, orders: list[PlaceOrder], made: Made
+    ) -> tuple[dict[str, Flaw], Leaving | None]:
+        """The second look at orders that leave in one call, each by itself. The call is `made`
+        here, of those that pass, so the pass is for them and nobody else."""
+        flaws: dict[str, Flaw] = {}
+        for order in orders:
+            wrong = self._look(now, order) or self._rate(now, self._left)
+            if wrong is None:
+                self._left.append(now)
+            else:
+                flaws[order.client_order_id] = wrong
+        passing = [order for order in orders if order.client_order_id not in flaws]
+        if not passing:
+            return flaws, None
+        call = made(passing)
+        return flaws, (call, Pass(digest_of(call)))
+
     def renewal(self, call: Call) -> Pass:
         """A pass for the renewal of a lease: price and count are those that the order has."""
         return Pass(digest_of(call))
@@ -157,12 +179,10 @@ class Brakes:
 
     def _band(self, order: PlaceOrder) -> Flaw | None:
         book, bid = self._books.book(order.ticker), order.side == "bid"
-        yes, no = book.best("yes"), book.best("no")
-        ask = None if no is None else DOLLAR - no[0]
-        best = None if yes is None else int(yes[0])
-        across, behind = (ask, best) if bid else (best, ask)
-        reference = behind if across is None else across
-        if reference is None:
+        best, no = book.best_price("yes"), book.best_price("no")
+        ask = DOLLAR - no if no else 0  # 0: nothing rests there
+        reference = (ask or best) if bid else (best or ask)
+        if not reference:
             text = f"price_band: nothing rests in {order.ticker} that a price could be held against"
             return Flaw("price_band", "price", text, BOOK_AGAIN // MS)
         through = int(order.price) - reference if bid else reference - int(order.price)
@@ -185,15 +205,16 @@ class Brakes:
 
     def _exposure(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
         """An order that makes nothing worse passes, also where a limit is overdrawn already."""
-        found = self._exposures
+        found, most = self._exposures, self.limits
         after = found.market_with(order) if amended is None else found.market(order.ticker)
-        event = self._markets.event(order.ticker)
-        for name, others in (
-            ("market_exposure", 0),
-            ("event_exposure", self._exposures.beside(order.ticker, event)),
-            ("account_exposure", self._exposures.beside(order.ticker)),
+        event = found.beside(order.ticker, self._markets.event(order.ticker))
+        account = found.beside(order.ticker)
+        for name, others, limit in (
+            ("market_exposure", 0, most.market_exposure),
+            ("event_exposure", event, most.event_exposure),
+            ("account_exposure", account, most.account_exposure),
         ):
-            if others + after > getattr(self.limits, name):
+            if others + after > limit:
                 if after <= self._before(order, amended):
                     return None
                 what = f"with it the {name.partition('_')[0]} could lose"
@@ -257,7 +278,7 @@ def amended_terms(order: Order, amend: Amend) -> PlaceOrder:
 
 
 def _terms(order: PlaceOrder) -> Terms:
-    return order.ticker, order.side, int(order.price), int(order.count), order.time_in_force
+    return order.ticker, order.side, order.price, order.count, order.time_in_force
 
 
 def _named(order: PlaceOrder) -> str:

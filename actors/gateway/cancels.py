@@ -7,6 +7,7 @@ canceled, an executed and an unknown order look alike (captures `orders__cancel_
 """
 
 import enum
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -20,7 +21,7 @@ from protocol.account import FINISHED
 from protocol.errors import RemoteProtocolError
 from protocol.facts import OrderCanceled
 from protocol.kalshi import answers, calls
-from protocol.kalshi.answers import Canceled, OneOrder, OrderPage
+from protocol.kalshi.answers import Canceled, OneOrder, OrderPage, Refusal
 from protocol.limits import (
     CANCEL_ASKERS_MAX,
     CANCEL_RETRY_MAX,
@@ -60,6 +61,7 @@ class Cancel(Struct):
     again_at: int = 0
     pause: int = CANCEL_RETRY_MIN
     reason: str = "the order is on its way"
+    batch: int = 0  # the call that it shares with others (`cancel_batches.py`); 0: it has its own
 
 
 class _Search(Struct):
@@ -82,10 +84,13 @@ class Cancels:
         self._search: _Search | None = None
         self._search_at = 0  # not before
 
-    def cancel(self, now: int, at: int, asker: Asker, id: str) -> list[Effect]:
+    def cancel(
+        self, now: int, at: int, asker: Asker, id: str, together: list[str] | None = None
+    ) -> list[Effect]:
         """Take a cancel. Asked again while it is under way, it is one cancel.
 
-        An order that has not left yet never does.
+        An order that has not left yet never does. `together` collects those whose call could
+        leave now, to be sent as one.
         """
         if not is_client_order_id(id):
             nobody = CancelAnswer(id, "not_found", text="no order can have this id")
@@ -107,7 +112,7 @@ class Cancels:
         cancel = Cancel([asker], now + CANCEL_TOLD_AFTER, now)
         self._open[id] = cancel
         self._due_at = now
-        return self._go_on(now, id, cancel)
+        return self._go_on(now, id, cancel, together)
 
     def _join(self, now: int, at: int, id: str, running: Cancel, asker: Asker) -> list[Effect]:
         """One more who waits for a cancel that is under way."""
@@ -200,7 +205,9 @@ class Cancels:
             return made
         return order
 
-    def _go_on(self, now: int, id: str, cancel: Cancel) -> list[Effect]:
+    def _go_on(
+        self, now: int, id: str, cancel: Cancel, together: list[str] | None = None
+    ) -> list[Effect]:
         """Cancel by the exchange's id; without one, look for it among what rests."""
         ticket = self._orders.tickets.get(id)
         if ticket is not None and ticket.stage is Stage.SENT:
@@ -209,6 +216,9 @@ class Cancels:
         order = self._order(id)
         if order is not None and order.order_id:
             cancel.order_id, cancel.ticker = order.order_id, order.ticker
+        if cancel.order_id and together is not None:
+            together.append(id)
+            return []
         if cancel.order_id:
             return self._send(now, id, cancel)
         cancel.step = Step.FINDING
@@ -237,12 +247,7 @@ class Cancels:
         match cancel.step, ended.status:
             case Step.CANCELING, 200:
                 done = answers.canceled(cancel.order_id, 200, ended.body)
-                if not isinstance(done, Canceled) or done.reduced_by == 0:
-                    # Nothing was left to cancel, or it does not say: see what became of it.
-                    return self._check(now, id, cancel)
-                fact = OrderCanceled(cancel.order_id, id, done.reduced_by, done.ts_ms * 1_000)
-                answer = self._finish(at, id, "canceled", reduced_by=done.reduced_by)
-                return [*self._desk.append(now, at, fact), *answer]
+                return self._canceled(now, at, id, cancel, done)
             case Step.CANCELING, 404:
                 return self._check(now, id, cancel)
             case Step.CHECKING, 200:
@@ -260,6 +265,51 @@ class Cancels:
         said = answers.refusal(ended.body)
         code = f" {said.code}" if said else ""
         return self._again(now, cancel, f"status {ended.status}{code}")
+
+    def _canceled(
+        self, now: int, at: int, id: str, cancel: Cancel, done: Canceled | Refusal | str
+    ) -> list[Effect]:
+        """What the exchange says of a cancel that it has done."""
+        if not isinstance(done, Canceled) or done.reduced_by == 0:
+            # Nothing was left to cancel, or it does not say: see what became of it.
+            return self._check(now, id, cancel)
+        fact = OrderCanceled(cancel.order_id, id, done.reduced_by, done.ts_ms * 1_000)
+        answer = self._finish(at, id, "canceled", reduced_by=done.reduced_by)
+        return [*self._desk.append(now, at, fact), *answer]
+
+    # Those that share a call
+
+    def called(self, id: str) -> tuple[str, str, int]:
+        """How the exchange is asked for one: order id, market, shard."""
+        cancel = self._open[id]
+        return cancel.order_id, cancel.ticker, self._markets.shard(cancel.ticker)
+
+    def share(self, ids: Iterable[str], batch: int) -> None:
+        """These leave together, in the call of this number."""
+        for id in ids:
+            self._open[id].step, self._open[id].batch = Step.CANCELING, batch
+
+    def part(self, now: int, ids: Iterable[str]) -> list[Effect]:
+        """Each gets a call of its own."""
+        return [e for id in ids for e in self._send(now, id, self._open[id])]
+
+    def sharing(self, ids: Iterable[str], batch: int) -> list[str]:
+        """Those of them that still wait for this call."""
+        found = ((id, self._open.get(id)) for id in ids)
+        return [
+            id for id, c in found if c is not None and c.step is Step.CANCELING and c.batch == batch
+        ]
+
+    def told(self, now: int, at: int, id: str, found: Canceled | str) -> list[Effect]:
+        """What the call that it shared says of one."""
+        cancel = self._open[id]
+        if self._desk.tells.full:
+            return self._again(now, cancel, "the writer is behind")
+        return self._canceled(now, at, id, cancel, found)
+
+    def failed(self, now: int, id: str, reason: str) -> list[Effect]:
+        """The call that it shared says nothing: it goes on by itself."""
+        return self._again(now, self._open[id], reason)
 
     # Orders that we know no id of
 
@@ -333,7 +383,7 @@ class Cancels:
     # Calls
 
     def _send(self, now: int, id: str, cancel: Cancel) -> list[Effect]:
-        cancel.step = Step.CANCELING
+        cancel.step, cancel.batch = Step.CANCELING, 0
         shard = self._markets.shard(cancel.ticker)
         return self._submit(now, id, cancel, calls.cancel(cancel.order_id, cancel.ticker, shard))
 

@@ -12,8 +12,12 @@ from actors.gateway.amends import Amends
 from actors.gateway.arming import ArmingSeen, Arms
 from actors.gateway.audits import KEY as AUDIT
 from actors.gateway.audits import Audits
+from actors.gateway.batches import KEY as BATCH
+from actors.gateway.batches import Batches
 from actors.gateway.books import Books
 from actors.gateway.brakes import Brakes
+from actors.gateway.cancel_batches import KEY as CANCELS
+from actors.gateway.cancel_batches import CancelBatches
 from actors.gateway.cancels import Cancels
 from actors.gateway.cash import Cash
 from actors.gateway.decreases import KEY as DECREASE
@@ -35,6 +39,7 @@ from actors.gateway.lookups import KEY as LOOKUP
 from actors.gateway.lookups import Lookups
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
+from actors.gateway.parts import Parts
 from actors.gateway.passes import Pass
 from actors.gateway.reading import by_shard
 from actors.gateway.reads import Reads
@@ -72,6 +77,7 @@ from protocol.messages import (
     Append,
     AuditRequest,
     BookAnswer,
+    CancelBatch,
     CancelOrder,
     ConfirmRestore,
     DecreaseOrder,
@@ -84,6 +90,7 @@ from protocol.messages import (
     MarketsRequest,
     OrderGlimpsed,
     Panic,
+    PlaceBatch,
     PlaceOrder,
     Reconcile,
     Refused,
@@ -146,6 +153,9 @@ class Gateway:
             self.closed,
             self._decreases.unsettled,
         )
+        self._parts = Parts(self._desk)
+        self._batches = Batches(self._desk, self.orders, self._markets, self._door, self._parts)
+        self._cancel_batches = CancelBatches(self._desk, self._cancels, self._parts)
         self._doubts = Doubts(self._desk, self.orders, self._amends)
         self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
         self._lookups = Lookups(self._desk, self._markets)
@@ -173,10 +183,12 @@ class Gateway:
         self._leases.due(now, at)
         effects += self._cancels.due(now, at)
         effects += self._decreases.due(now, at)
+        effects += self._cancel_batches.due(now)
         if self._reads.rest_ready:
             effects += self._reconciler.due(now, at, self._halts.halted)
             effects += self._alarms(at)
         effects += self._hold_back(now, at)
+        effects += self._batches.due(now, at)
         effects += self._halts.due(now, at, self.orders.tickets)
         effects += self._groups.due(now, at, self._halted(now))
         effects += self._audits.due(now, at)
@@ -187,6 +199,7 @@ class Gateway:
         effects += self._acquires.due(now, at)
         effects += self._desk.ledger.due(now, at)
         effects += self._restores.due()
+        effects += self._parts.due(at)
         effects += self._desk.tells.due(now)
         vitals = self._vitals(now)
         if self._pulse.due(now, vitals):
@@ -343,6 +356,8 @@ class Gateway:
         match letter.body:
             case PlaceOrder():
                 return self._door.place(now, at, asker, letter.body, self._restores.unproved)
+            case PlaceBatch():
+                return self._batches.place(now, at, asker, letter.body, self._restores.unproved)
             case AmendOrder():
                 return self._amends.ask(now, at, asker, letter.body)
             case CancelOrder(client_order_id=id):
@@ -351,6 +366,8 @@ class Gateway:
                 return self._decreases.ask(now, at, asker, letter.body)
             case ManageGroup():
                 return self._groups.ask(now, at, asker, letter.at, letter.body, self._halted(now))
+            case CancelBatch():
+                return self._cancel_batches.cancel(now, at, asker, letter.body)
             case DoubtRequest(client_order_id=id):
                 doubt = self._doubts.tell(now, at, id, self._reconciler.trouble)
                 return self._desk.answer([asker], doubt, at)
@@ -407,7 +424,14 @@ class Gateway:
         effects: list[Effect] = []
         for id, waiting in self._desk.lanes.go(now):
             kind, _, name = waiting.key.partition(":")
-            passed = None
+            call, passed = waiting.call, None
+            if kind == BATCH:
+                looks, leaving = self._batches.may_go(now, at, int(name))
+                effects += looks
+                if leaving is None:
+                    self._desk.lanes.unsent(id)
+                    continue
+                call, passed = leaving
             if kind in ("order", AMEND):
                 risky = self.orders if kind == "order" else self._amends
                 looked = risky.may_go(now, at, name, waiting.call)
@@ -426,7 +450,7 @@ class Gateway:
             if kind == PANIC:
                 self._halts.left(now, at, waiting.call)
             self._desk.counters["calls"] += 1
-            effects.append(MakeCall(id, waiting.call, passed))
+            effects.append(MakeCall(id, call, passed))
         return effects
 
     def _ended(self, now: int, at: int, ended: Ended) -> list[Effect]:
@@ -457,6 +481,12 @@ class Gateway:
         if kind == "order":
             self._cancels.wake(now)
             return self.orders.ended(now, at, name, ended, self._halts.order_ended(now, ended))
+        if kind == BATCH:
+            self._cancels.wake(now)
+            stopped = self._halts.order_ended(now, ended)
+            return self._batches.ended(now, at, int(name), ended, stopped)
+        if kind == CANCELS:
+            return self._cancel_batches.ended(now, at, int(name), ended)
         if kind == AMEND:
             return self._amends.ended(now, at, name, ended, kept_back(ended))
         if kind == LEASE:

@@ -1,7 +1,7 @@
 """What the parts of the gateway share: its letters, its lanes, its copy of the account."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from actors.gateway.lanes import Lanes
 from actors.gateway.passes import Pass
@@ -13,6 +13,8 @@ from protocol.machine import Answer, Cause, Effect
 from protocol.messages import AnyMessage, Append
 from protocol.telling import Outstanding
 
+ALONE: Final = -1
+
 
 class Asker(NamedTuple):
     """Where an answer goes, the id of the letter that it answers, and the life that wrote it.
@@ -23,6 +25,7 @@ class Asker(NamedTuple):
     sender: tuple[bytes, ...]
     id: str
     epoch: int
+    place: int = ALONE  # which part of a letter asks that asks for several things
 
 
 class CallAnswered(Cause, frozen=True):
@@ -60,6 +63,7 @@ class Desk:
         self.tells = Outstanding(outbox)
         self.lanes = Lanes(now)
         self.ledger = LedgerFollower(outbox)
+        self.parts: list[tuple[Asker, AnyMessage]] = []  # answers to parts of letters (`parts.py`)
         self.counters: dict[str, int] = dict.fromkeys(
             ("calls", "calls_429", "sent", "accepted", "rejected", "unknown", "denied", "absent"), 0
         )
@@ -69,4 +73,11 @@ class Desk:
         return self.tells.tell(now, at, "writer", natural_id(fact), Append(fact))
 
     def answer(self, askers: Iterable[Asker], body: AnyMessage, at: int) -> list[Effect]:
-        return [Answer(sender, self.outbox.letter(id, body, at)) for sender, id, _ in askers]
+        """Answer letters. What answers a part of one is kept until all of it has its answer."""
+        effects: list[Effect] = []
+        for asker in askers:
+            if asker.place == ALONE:
+                effects.append(Answer(asker.sender, self.outbox.letter(asker.id, body, at)))
+            else:
+                self.parts.append((asker, body))
+        return effects

@@ -6,7 +6,7 @@ trace in the ledger, and the same id may be used again, by another letter.
 
 from collections.abc import Callable
 
-from actors.gateway.brakes import Brakes
+from actors.gateway.brakes import Brakes, Leaving, Made
 from actors.gateway.desk import Asker, Desk
 from actors.gateway.markets import Flaw, Markets, Standing
 from actors.gateway.passes import Pass
@@ -43,12 +43,18 @@ class Door:
         self._refusals: Refusals[OrderAnswer] = Refusals(desk)
 
     def place(
-        self, now: int, at: int, asker: Asker, order: PlaceOrder, unproved: str
+        self,
+        now: int,
+        at: int,
+        asker: Asker,
+        order: PlaceOrder,
+        unproved: str,
+        besides: Flaw | None = None,
     ) -> list[Effect]:
         """Take an order.
 
         `unproved` says why an id that the ledger doesn't know may have been used all the same,
-        "" if it can't have been.
+        "" if it can't have been; `besides`, what keeps a new one out that is not its own fault.
         """
         known = self._known(asker, order, at)
         if known is not None:
@@ -63,7 +69,7 @@ class Door:
         wrong = flaw(order)
         if wrong is None and unproved and not order.minted:
             wrong = Flaw("restore_unconfirmed", "client_order_id", unproved)
-        wrong = wrong or self.barred(now, order)
+        wrong = wrong or self.barred(now, order) or besides
         if wrong is not None:
             return self._object(now, at, self._tickets.open(order, hash_of(order), asker), wrong)
         if len(self._tickets) >= LANE_QUEUE_MAX or self._desk.tells.crowded:
@@ -92,6 +98,16 @@ class Door:
     def last_look(self, now: int, order: PlaceOrder, call: Call) -> Flaw | Pass:
         """Right before the signature: all that can have changed since the door."""
         return self.barred(now, order) or self._brakes.last_look(now, order, call)
+
+    def last_looks(
+        self, now: int, orders: list[PlaceOrder], made: Made
+    ) -> tuple[dict[str, Flaw], Leaving | None]:
+        """The same for orders that leave in one call, which is `made` of those that pass: what
+        keeps the others back, by id; and the call with its pass, None if nobody passes."""
+        barred = {o.client_order_id: why for o in orders if (why := self.barred(now, o))}
+        free = [order for order in orders if order.client_order_id not in barred]
+        wrong, leaving = self._brakes.last_looks(now, free, made)
+        return barred | wrong, leaving
 
     def too_slow(self, now: int, at: int, order: PlaceOrder) -> Flaw:
         """What an order waited for too long before it could be looked at."""

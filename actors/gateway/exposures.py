@@ -6,8 +6,8 @@ booked yet. Sums are kept as orders and fills come, so a question costs the same
 orders there are.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Iterable
+import functools
+from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
@@ -15,8 +15,9 @@ from protocol.account import Account, Meaning
 from protocol.exposure import NOTHING_ASKED, Asked, OpenOrders, worst_case
 from protocol.facts import OrderSide
 from protocol.lifecycle import FINISHED
+from protocol.limits import MARKETS_KNOWN_MAX
 from protocol.messages import Amend, Balance, Order, PlaceOrder
-from protocol.units import Money, Price
+from protocol.units import Money
 
 
 class Exposures:
@@ -28,7 +29,7 @@ class Exposures:
         self._amends: dict[str, Order] = {}  # open orders, with an amend that is promised
         self._promises = OpenOrders()
         self._worst: dict[str, int] = {}  # micro-dollars, by ticker; none of them zero
-        self._tickers: list[str] = []  # the same tickers, sorted: an event's lie together
+        self._within: dict[str, int] = {}  # their sums, by what they begin with (`_begin_with`)
         self.total = Money(0)
 
     # What changes it
@@ -36,7 +37,7 @@ class Exposures:
     def follow(self, account: Account | None) -> None:
         """From now on it is this account: all is added up anew."""
         self._account = account
-        self._worst, self._tickers, self.total = {}, [], Money(0)
+        self._worst, self._within, self.total = {}, {}, Money(0)
         at_risk = set() if account is None else account.tickers_at_risk()
         for id in {*self._promised, *self._amends}:
             self._shown(id)
@@ -103,25 +104,29 @@ class Exposures:
             self.release_amend(id)
 
     def _sum(self, ticker: str) -> None:
-        before, after = self._worst.get(ticker, 0), int(self._worst_with(ticker, NOTHING_ASKED))
-        self.total = Money(self.total + after - before)
-        if after and not before:
-            insort(self._tickers, ticker)
-        elif before and not after:
-            del self._tickers[bisect_left(self._tickers, ticker)]
-        if after:
-            self._worst[ticker] = after
-        else:
-            self._worst.pop(ticker, None)
+        before, after = self._worst.get(ticker, 0), int(self._worst_with(ticker))
+        more = after - before
+        if not more:
+            return
+        self.total = Money(self.total + more)
+        _add(self._worst, ticker, more)
+        for name in _begin_with(ticker):
+            _add(self._within, name, more)
 
-    def _worst_with(self, ticker: str, more: Asked, leaving: str = "") -> Money:
+    def _worst_with(self, ticker: str, *more: Asked, leaving: str = "") -> Money:
         account = self._account
-        asked = self._promises.asked(ticker, (leaving, _amend_key(leaving))).plus(more)
+        promised = self._promises.asked(ticker, (leaving, _amend_key(leaving)) if leaving else ())
         if account is None:
-            return worst_case(None, asked)
-        here = {id for id, order in self._amends.items() if order.ticker == ticker}
-        at_risk = account.at_risk(ticker, {leaving, *here})
-        return worst_case(account.position(ticker), asked.plus(at_risk))
+            return worst_case(None, promised, *more)
+        booked, due = account.at_risk(ticker, self._beside_promises(ticker, leaving))
+        return worst_case(account.position(ticker), booked, due, promised, *more)
+
+    def _beside_promises(self, ticker: str, leaving: str) -> Collection[str]:
+        """Open orders that don't count as the account has them: `leaving`, and those with an amend
+        that is promised."""
+        if not self._amends:
+            return (leaving,) if leaving else ()
+        return {leaving, *(id for id, order in self._amends.items() if order.ticker == ticker)}
 
     # What is asked of it
 
@@ -131,20 +136,18 @@ class Exposures:
 
     def event(self, event_ticker: str) -> Money:
         """The same of all markets of an event: their tickers begin with the event's."""
-        found = self._worst.get(event_ticker, 0)
-        prefix = f"{event_ticker}-"
-        i = bisect_left(self._tickers, prefix)
-        while i < len(self._tickers) and self._tickers[i].startswith(prefix):
-            found += self._worst[self._tickers[i]]
-            i += 1
-        return Money(found)
+        return Money(self._event(event_ticker))
+
+    def _event(self, event_ticker: str) -> int:
+        return self._worst.get(event_ticker, 0) + self._within.get(event_ticker, 0)
 
     def beside(self, ticker: str, event_ticker: str = "") -> Money:
         """What all markets but this one can still cost; or all others of an event."""
+        own = self._worst.get(ticker, 0)
         if not event_ticker:
-            return Money(self.total - self.market(ticker))
-        among = ticker == event_ticker or ticker.startswith(f"{event_ticker}-")
-        return Money(self.event(event_ticker) - (self.market(ticker) if among else 0))
+            return Money(self.total - own)
+        among = ticker == event_ticker or event_ticker in _begin_with(ticker)
+        return Money(self._event(event_ticker) - (own if among else 0))
 
     def market_with(self, order: PlaceOrder) -> Money:
         """What the order's market can still cost with it. It may be counted already, because it
@@ -157,14 +160,14 @@ class Exposures:
     def market_without(self, order: PlaceOrder) -> Money:
         """The same without it."""
         if self._counted(order):
-            return self._worst_with(order.ticker, NOTHING_ASKED, order.client_order_id)
+            return self._worst_with(order.ticker, leaving=order.client_order_id)
         return self.market(order.ticker)
 
     def market_as_was(self, order: Order) -> Money:
         """The same with an open order as it is by its own terms, whatever a pending or promised
         amend may make of it."""
         own = NOTHING_ASKED.with_order(order.side, int(order.price), int(order.remaining))
-        return self._worst_with(order.ticker, own, order.client_order_id)
+        return self._worst_with(order.ticker, own, leaving=order.client_order_id)
 
     @property
     def open(self) -> int:
@@ -175,21 +178,34 @@ class Exposures:
         """The same, this one apart."""
         return self.open - self._counted(order)
 
-    def best(self, ticker: str, side: OrderSide) -> Price | None:
-        """The highest bid or the lowest ask of ours in a market."""
-        account = self._account
-        prices = [self._promises.best(ticker, side)]
-        if account is not None:
-            prices.append(account.open.best(ticker, side))
-        found = [price for price in prices if price is not None]
-        if not found:
-            return None
-        return max(found) if side == "bid" else min(found)
+    def best(self, ticker: str, side: OrderSide) -> int | None:
+        """The price of the highest bid or the lowest ask of ours in a market."""
+        promised = self._promises.best(ticker, side)
+        booked = None if self._account is None else self._account.open.best(ticker, side)
+        if promised is None or booked is None:
+            return booked if promised is None else promised
+        return promised if (promised > booked) == (side == "bid") else booked
 
     def _counted(self, order: PlaceOrder) -> bool:
         id, account = order.client_order_id, self._account
-        booked = account is not None and account.open.get(order.ticker, id) is not None
-        return id in self._promised or booked
+        if id in self._promised:
+            return True
+        return account is not None and account.open.get(order.ticker, id) is not None
+
+
+def _add(sums: dict[str, int], name: str, more: int) -> None:
+    """None of the sums is zero: what is closed leaves no trace."""
+    found = sums.get(name, 0) + more
+    if found:
+        sums[name] = found
+    else:
+        del sums[name]
+
+
+@functools.lru_cache(maxsize=MARKETS_KNOWN_MAX)
+def _begin_with(ticker: str) -> tuple[str, ...]:
+    """All that a ticker begins with, up to one of its dashes: what its event may be called."""
+    return tuple(ticker[:i] for i, letter in enumerate(ticker) if letter == "-")
 
 
 def _amend_key(id: str) -> str:

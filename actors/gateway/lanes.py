@@ -26,10 +26,12 @@ FAST: Final = ("cancel", "decrease", "order")  # what trades, and what trades le
 CALLERS: Final = {
     "order": "orders",
     "amend": "orders",
+    "batch": "orders",
     "lease": "orders",
     "decrease": "orders",
     "group": "groups",
     "cancel": "cancels",
+    "cancels": "cancels",
     "poll": "reads",
     "markets": "reads",
     "inquiry": "inquiries",

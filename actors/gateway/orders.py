@@ -15,7 +15,7 @@ from actors.gateway.tickets import Stage, Ticket, Tickets
 from protocol.facts import AnyFact, OrderDenied, OrderIntended, OrderWithdrawn, natural_id
 from protocol.kalshi import calls
 from protocol.kalshi.calls import Call
-from protocol.limits import OUTCOME_ACK_MAX, QUEUED_MAX
+from protocol.limits import GATHER_MAX, OUTCOME_ACK_MAX, QUEUED_MAX
 from protocol.machine import Effect
 from protocol.messages import AnyMessage, Appended, EvidenceAnswer, OrderAnswer
 from protocol.recall import recalled
@@ -53,6 +53,9 @@ class Orders:
         if ticket.stage is not Stage.INTENDING:
             return []  # withdrawn meanwhile: a late NEW must not send
         id = ticket.order.client_order_id
+        if answer.verdict == "NEW" and ticket.batch:
+            self.tickets.enter(ticket, Stage.QUEUED, now + GATHER_MAX)
+            return []
         if answer.verdict == "NEW":
             self.tickets.enter(ticket, Stage.QUEUED, now + QUEUED_MAX)
             until = expires_at(at, ticket.order.lease_s)
@@ -103,9 +106,13 @@ class Orders:
         passed = self._door.last_look(now, ticket.order, call)
         if isinstance(passed, Flaw):
             return self.refuse(now, at, ticket, passed)
+        self.leaves(ticket)
+        return passed
+
+    def leaves(self, ticket: Ticket) -> None:
+        """It is on the wire from now on, or perhaps."""
         self.tickets.enter(ticket, Stage.SENT)
         self._desk.counters["sent"] += 1
-        return passed
 
     def stop_unsent(self, now: int, at: int, id: str) -> list[Effect] | None:
         """A cancel came before a byte has left: it never will. None if it may have left."""
@@ -133,7 +140,8 @@ class Orders:
     def _unqueue(
         self, now: int, at: int, ticket: Ticket, code: str, text: str, wait_ms: int = 0
     ) -> list[Effect]:
-        self._desk.lanes.withdraw(f"order:{ticket.order.client_order_id}")
+        if not ticket.batch:  # a batch goes on without it, or looks itself that nobody is left
+            self._desk.lanes.withdraw(f"order:{ticket.order.client_order_id}")
         return self.deny(now, at, ticket, code, text, wait_ms)
 
     def deny(
@@ -159,10 +167,15 @@ class Orders:
             return []
         if stopped is not None:
             return self.deny(now, at, ticket, *stopped)
-        fact, answer = outcome(ticket.order, ended)
+        return self.conclude(now, at, ticket, *outcome(ticket.order, ended))
+
+    def conclude(
+        self, now: int, at: int, ticket: Ticket, fact: AnyFact, answer: OrderAnswer
+    ) -> list[Effect]:
+        """This is what became of an order that was sent."""
         self._desk.counters[answer.outcome] += 1
         if answer.outcome == "unknown":
-            self.ended_at[id] = (now, at)
+            self.ended_at[ticket.order.client_order_id] = (now, at)
             self.tickets.doubt(ticket)
         return self._settle(now, at, ticket, fact, answer)
 

@@ -2,22 +2,45 @@
 
 from actors.gateway.desk import CallAnswered, CallFailed, Ended
 from protocol.facts import AnyFact, OrderAccepted, OrderDenied, OrderRejected, OrderUnknown
-from protocol.kalshi import answers
+from protocol.kalshi import answers, batches
 from protocol.kalshi.answers import Created, Refusal
 from protocol.messages import Order, OrderAnswer, PlaceOrder
 
+Outcome = tuple[AnyFact, OrderAnswer]
 
-def outcome(order: PlaceOrder, ended: Ended) -> tuple[AnyFact, OrderAnswer]:
+
+def outcome(order: PlaceOrder, ended: Ended) -> Outcome:
     """The fact for the ledger, and the answer for whoever asked."""
-    id = order.client_order_id
     match ended:
-        case CallFailed(sent=False, reason=reason):
-            fact = OrderDenied(id, f"unreachable: {reason}")
-            return fact, OrderAnswer(id, "denied", code="unreachable", text=reason)
-        case CallFailed(reason=reason):
-            return unknown(id, reason)
+        case CallFailed():
+            return _failed(order, ended)
         case CallAnswered(status=status, body=body):
-            found = answers.outcome(id, status, body, order.count)
+            found = answers.outcome(order.client_order_id, status, body, order.count)
+            return _answered(order, status, found)
+
+
+def outcomes(orders: list[PlaceOrder], ended: Ended) -> tuple[list[Outcome], str]:
+    """The same of each order of a batch, and whom its answer names that nobody asked for."""
+    match ended:
+        case CallFailed():
+            return [_failed(order, ended) for order in orders], ""
+        case CallAnswered(status=status, body=body):
+            found = batches.created({o.client_order_id: o.count for o in orders}, status, body)
+            each = found.outcomes
+            said = [_answered(order, status, each[order.client_order_id]) for order in orders]
+            return said, ", ".join(found.strangers)
+
+
+def _failed(order: PlaceOrder, ended: CallFailed) -> Outcome:
+    id, reason = order.client_order_id, ended.reason
+    if ended.sent:
+        return unknown(id, reason)
+    fact = OrderDenied(id, f"unreachable: {reason}")
+    return fact, OrderAnswer(id, "denied", code="unreachable", text=reason)
+
+
+def _answered(order: PlaceOrder, status: int, found: Created | Refusal | str) -> Outcome:
+    id = order.client_order_id
     match found:
         case Created():
             return _accepted(order, found)
@@ -27,12 +50,12 @@ def outcome(order: PlaceOrder, ended: Ended) -> tuple[AnyFact, OrderAnswer]:
     return unknown(id, found)
 
 
-def unknown(id: str, reason: str) -> tuple[AnyFact, OrderAnswer]:
+def unknown(id: str, reason: str) -> Outcome:
     """Sent, or perhaps sent, and nothing settles it yet."""
     return OrderUnknown(id, reason), OrderAnswer(id, "unknown", code="no_answer", text=reason)
 
 
-def _accepted(order: PlaceOrder, made: Created) -> tuple[AnyFact, OrderAnswer]:
+def _accepted(order: PlaceOrder, made: Created) -> Outcome:
     o, id = order, order.client_order_id
     fact = OrderAccepted(
         id, made.order_id, made.fill_count, made.remaining_count, made.ts_ms * 1_000

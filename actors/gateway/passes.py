@@ -23,6 +23,5 @@ class Pass(Struct, frozen=True):
 
 def digest_of(call: Call) -> bytes:
     """SHA-256 over all of a request that reaches the exchange."""
-    found = hashlib.sha256(f"{call.method} {call.path} {call.query!r}\n".encode())
-    found.update(call.body)
-    return found.digest()
+    head = f"{call.method} {call.path} {call.query!r}\n".encode()
+    return hashlib.sha256(head + call.body).digest()

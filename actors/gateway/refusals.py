@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 from actors.gateway.desk import Asker, Desk
 from protocol.limits import REFUSALS_KEPT
 from protocol.machine import Effect
-from protocol.messages import AmendAnswer, OrderAnswer
+from protocol.messages import AmendAnswer, BatchAnswer, OrderAnswer
 
-Said = TypeVar("Said", OrderAnswer, AmendAnswer)
+Said = TypeVar("Said", OrderAnswer, AmendAnswer, BatchAnswer)
 
 
 class Refusals(Generic[Said]):

@@ -38,6 +38,7 @@ class Ticket(Struct):
     settles: str = ""  # id of the fact whose acknowledgement ends it
     n: int = 0  # the entry that settled it
     refusal: OrderAnswer | None = None  # if the ledger does not know it either
+    batch: int = 0  # it leaves with others, if at all (`batches.py`)
 
 
 class Tickets:

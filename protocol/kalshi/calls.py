@@ -19,6 +19,7 @@ LANES: Final[tuple[Lane, ...]] = get_args(Lane)  # most urgent first
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
 GROUPS_PATH: Final = "/portfolio/order_groups"
+BATCHED_PATH: Final = f"{ORDERS_PATH}/batched"
 
 
 class Call(Struct, frozen=True):
@@ -62,7 +63,12 @@ def create(order: PlaceOrder, shard: int = 0, expires_at: int = 0) -> Call:
     `shard` >= 1 is named, which saves the exchange the look-up and draws on that shard's budget;
     0 leaves the routing to the exchange (section 6.3). `expires_at` in Unix seconds; 0: never.
     """
-    body = _CreateBody(
+    body = _encode(_wanted(order, shard, expires_at))
+    return Call("create", "POST", ORDERS_PATH, "order", (), body, shard)
+
+
+def _wanted(order: PlaceOrder, shard: int, expires_at: int) -> _CreateBody:
+    return _CreateBody(
         order.ticker,
         order.side,
         order.count,
@@ -75,7 +81,18 @@ def create(order: PlaceOrder, shard: int = 0, expires_at: int = 0) -> Call:
         order.order_group_id,
         expires_at,
     )
-    return Call("create", "POST", ORDERS_PATH, "order", (), _encode(body), shard)
+
+
+class _CreateBodies(Struct, frozen=True):
+    orders: tuple[_CreateBody, ...]
+
+
+def create_batch(orders: Iterable[tuple[PlaceOrder, int, int]]) -> Call:
+    """Several at once, each with its shard and its expiry, as `create` has them. They draw on the
+    budget of all, together."""
+    bodies = _CreateBodies(tuple(_wanted(*wanted) for wanted in orders))
+    body, items = _encode(bodies), len(bodies.orders)
+    return Call("batch create", "POST", BATCHED_PATH, "order", (), body, items=items)
 
 
 class _AmendBody(Struct, frozen=True, omit_defaults=True):
@@ -127,11 +144,28 @@ class _DecreaseBody(Struct, frozen=True, omit_defaults=True):
     exchange_index: int = 0
 
 
+class _CancelBody(Struct, frozen=True, omit_defaults=True):
+    order_id: str
+    market_ticker: str
+    exchange_index: int = 0
+
+
 def decrease(order_id: str, ticker: str, reduce_to: Count, shard: int = 0) -> Call:
     """Lets no more than `reduce_to` of an order rest; names its market, as a cancel does."""
     body = _encode(_DecreaseBody(reduce_to, ticker, shard))
     path = f"{ORDERS_PATH}/{_name(order_id)}/decrease"
     return Call("decrease", "POST", path, "decrease", (), body, shard)
+
+
+class _CancelBodies(Struct, frozen=True):
+    orders: tuple[_CancelBody, ...]
+
+
+def cancel_batch(orders: Iterable[tuple[str, str, int]]) -> Call:
+    """Several at once, each by its order_id, its market and its shard (FACTS.md section 6.2)."""
+    bodies = _CancelBodies(tuple(_CancelBody(*named) for named in orders))
+    body, items = _encode(bodies), len(bodies.orders)
+    return Call("batch cancel", "DELETE", BATCHED_PATH, "cancel", (), body, items=items)
 
 
 CANCEL_ALL: Final = Call("cancel all", "DELETE", ORDERS_PATH, "cancel")

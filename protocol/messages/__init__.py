@@ -24,8 +24,11 @@ from protocol.messages.commands import (
     AcquireTokens,
     AmendAnswer,
     AmendOrder,
+    BatchAnswer,
     BrakesAnswer,
     CancelAnswer,
+    CancelBatch,
+    CancelBatchAnswer,
     CancelOrder,
     ConfirmRestore,
     DecreaseAnswer,
@@ -46,6 +49,7 @@ from protocol.messages.commands import (
     OrderGlimpsed,
     Panic,
     PanicAnswer,
+    PlaceBatch,
     PlaceOrder,
     Reconcile,
     ReconcileAnswer,
@@ -139,12 +143,16 @@ AnyMessage = (
     | OrderAnswer
     | AmendOrder
     | AmendAnswer
+    | PlaceBatch
+    | BatchAnswer
     | CancelOrder
     | CancelAnswer
     | DecreaseOrder
     | DecreaseAnswer
     | ManageGroup
     | GroupAnswer
+    | CancelBatch
+    | CancelBatchAnswer
     | Halt
     | Resume
     | HaltAnswer
@@ -191,6 +199,7 @@ __all__ = [
     "AuditAnswer",
     "AuditRequest",
     "Balance",
+    "BatchAnswer",
     "BookAnswer",
     "BookDelta",
     "BookFresh",
@@ -201,6 +210,8 @@ __all__ = [
     "BookStale",
     "BookedFill",
     "CancelAnswer",
+    "CancelBatch",
+    "CancelBatchAnswer",
     "CancelOrder",
     "CashBase",
     "ConfirmRestore",
@@ -244,6 +255,7 @@ __all__ = [
     "OrderGlimpsed",
     "Panic",
     "PanicAnswer",
+    "PlaceBatch",
     "PlaceOrder",
     "Position",
     "PositionReported",

@@ -7,11 +7,11 @@ import msgspec
 from protocol.brakes import UNSAID, Brakes, Limits
 from protocol.facts import OrderSide, TimeInForce
 from protocol.messages.account import Order
-from protocol.messages.message import Message
+from protocol.messages.message import Exact, Message
 from protocol.units import Count, Money, Price
 
 
-class PlaceOrder(Message, frozen=True):
+class PlaceOrder(Exact, frozen=True):
     """Asks for an order. The same id with the same terms is answered again, never sent again."""
 
     client_order_id: str
@@ -45,7 +45,29 @@ class OrderAnswer(Message, frozen=True):
     value: str = ""
 
 
-class AmendOrder(Message, frozen=True):
+class PlaceBatch(Exact, frozen=True):
+    """Asks for several orders, which leave in one call. Each is an order of its own: what one is
+    refused changes none of the others."""
+
+    orders: tuple[PlaceOrder, ...]
+
+
+class BatchAnswer(Message, frozen=True):
+    """What became of each order, in the order asked.
+
+    None of them, but a `code`: the batch was refused as a whole, and nothing is recorded or sent.
+    """
+
+    answers: tuple[OrderAnswer, ...] = ()
+    code: str = ""
+    text: str = ""
+    retry_after_ms: int = 0
+    field: str = ""
+    limit: str = ""  # how many orders fit, and how many these were, where that is why
+    value: str = ""
+
+
+class AmendOrder(Exact, frozen=True):
     """Asks for other terms of an order that rests. `count` is of the whole order, with what is
     filled already. The same amend_id with the same terms is answered again, never sent again."""
 
@@ -93,7 +115,7 @@ class CancelAnswer(Message, frozen=True):
     text: str = ""
 
 
-class DecreaseOrder(Message, frozen=True):
+class DecreaseOrder(Exact, frozen=True):
     """Asks that less of an order rests: `reduce_to`, more than 0. Needs no gate, as a cancel."""
 
     client_order_id: str
@@ -115,7 +137,7 @@ class DecreaseAnswer(Message, frozen=True):
     order_id: str = ""
 
 
-class ManageGroup(Message, frozen=True):
+class ManageGroup(Exact, frozen=True):
     """Asks for something to be done to an order group of the exchange (FACTS.md section 6.4).
 
     create and limit need `contracts_limit`: what its orders may match within 15 seconds; all but
@@ -141,6 +163,21 @@ class GroupAnswer(Message, frozen=True):
     text: str = ""
     field: str = ""  # of the letter, that is wrong
     retry_after_ms: int = 0
+
+
+class CancelBatch(Message, frozen=True):
+    """Asks for the cancellation of several orders, each as a CancelOrder does."""
+
+    client_order_ids: tuple[str, ...]
+
+
+class CancelBatchAnswer(Message, frozen=True):
+    """What became of each cancel, in the order asked; none of them, but a `code`: nothing was."""
+
+    answers: tuple[CancelAnswer, ...] = ()
+    code: str = ""
+    text: str = ""
+    field: str = ""
 
 
 class Halt(Message, frozen=True):

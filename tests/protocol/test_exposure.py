@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.account import Account
+from protocol.exposure import NOTHING_ASKED, Asked, Levels, paid_a_contract, worst_case
 from protocol.facts import (
     AnyFact,
     Fill,
@@ -21,7 +22,7 @@ from protocol.facts import (
     natural_id,
 )
 from protocol.lifecycle import AT_RISK, UNSETTLED
-from protocol.messages import Entry
+from protocol.messages import Entry, Position
 from protocol.units import CONTRACT, DOLLAR, Count, Money, Price
 from tests.actors.writer.anyfact import ANY_FACT
 
@@ -182,6 +183,64 @@ def test_no_way_of_filling_and_settling_costs_more(
                 gain += fills * count * ((result - price) if side == "bid" else (price - result))
             worst = max(worst, -gain)
     assert account.exposure(T) >= -(-worst // CONTRACT)
+
+
+HELD = st.integers(-1_500, 1_500).flatmap(
+    lambda n: st.tuples(st.just(n), st.integers(0, abs(n) * DOLLAR // CONTRACT * 11 // 10))
+)
+
+
+def added_up(held: int, paid: int, quotes: list[tuple[str, int, int]]) -> int:
+    """The worst case by the letter: no sum is kept, every level is walked."""
+    by_side: dict[str, dict[int, int]] = {"bid": {}, "ask": {}}
+    for side, price, count in quotes:
+        pays = price if side == "bid" else DOLLAR - price
+        by_side[side][pays] = by_side[side].get(pays, 0) + count
+    mine, others = by_side["bid"], by_side["ask"]
+    if held < 0:
+        mine, others = others, mine
+    same = paid * CONTRACT + sum(pays * n for pays, n in mine.items())
+    other = sum(pays * n for pays, n in others.items())
+    left = whole = abs(held)
+    brings = whole * DOLLAR - paid * CONTRACT
+    for pays in sorted(others):
+        if pays * whole < brings:
+            closed = min(others[pays], left)
+            other, left = other - pays * closed, left - closed
+    if left:
+        other -= brings * left // whole
+    return max(-(-max(same, other) // CONTRACT), 0)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(HELD, st.lists(QUOTES, max_size=4), st.data())
+def test_sums_in_parts_come_to_what_is_added_up(
+    held: tuple[int, int], told: list[list[tuple[Any, int, int]]], data: st.DataObject
+) -> None:
+    """Whatever is asked for in how many parts, and whatever came and went before."""
+    parts = []
+    for quotes in told:
+        part = Asked(Levels(), Levels())
+        gone = data.draw(QUOTES)
+        for side, price, count in [*gone, *quotes]:
+            part.of(side).add(paid_a_contract(side, price), count)
+        for side, price, count in gone:
+            part.of(side).add(paid_a_contract(side, price), -count)
+        parts.append(part)
+    position = Position(T, Count(held[0]), Money(held[1]), Money(0), Money(0))
+    every = [quote for quotes in told for quote in quotes]
+    assert worst_case(position, *parts) == added_up(*held, every)
+    assert worst_case(None, *parts) == added_up(0, 0, every)
+    more = data.draw(QUOTES)
+    for side, price, count in more:
+        grown = (parts[0] if parts else NOTHING_ASKED).with_order(side, price, count)
+        assert worst_case(position, grown, *parts[1:]) == added_up(
+            *held, [*every, (side, price, count)]
+        )
+        back = grown.less(side, paid_a_contract(side, price), count)
+        assert worst_case(position, back, *parts[1:]) == added_up(*held, every)
+    assert worst_case(position, *parts) == added_up(*held, every), "copies, all of them"
+    assert NOTHING_ASKED.bids.counts == NOTHING_ASKED.asks.counts == {}
 
 
 def test_what_is_due_reduces_nothing_until_it_is_booked() -> None:

@@ -1,8 +1,8 @@
 """Every recorded REST answer, read by the code that will read the next one.
 
 The table names each recording, its reader, and what has to come out. A recording without a row
-fails, and so does a row without a recording. The books of the second recording are of calls that
-the gateway does not make: there only the absence of an error is read.
+fails, and so does a row without a recording. How the calls were asked stands in
+`test_captured_calls.py`.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from protocol.kalshi import answers
+from protocol.kalshi import answers, inquiries
 from protocol.kalshi.answers import (
     BalanceBody,
     Canceled,
@@ -31,7 +31,7 @@ from protocol.kalshi.answers import (
 )
 from protocol.kalshi.portfolio import PositionPage, SettlementPage
 from protocol.kalshi.status import StatusBody
-from protocol.units import parse_count
+from protocol.units import parse_count, parse_price
 
 REST = Path(__file__).parents[3] / "shared" / "captures" / "rest"
 JUNE_11 = REST / "demo-2026-06-11"
@@ -163,6 +163,24 @@ def costs(capture: Capture) -> Any:
     return body.default_cost, len(body.endpoint_costs)
 
 
+def book(capture: Capture) -> Any:
+    shown: Any = inquiries.typed("orderbook", capture.body)
+    sides = shown.orderbook_fp.yes_dollars, shown.orderbook_fp.no_dollars
+    return [[(int(price), int(count)) for price, count in levels] for levels in sides]
+
+
+def trades(capture: Capture) -> Any:
+    page: Any = inquiries.typed("trades", capture.body)
+    kinds = {(t.ticker, t.is_block_trade, int(t.yes_price_dollars)) for t in page.trades}
+    first = page.trades[0]
+    return len(page.trades), kinds, int(first.count_fp), first.created_time, bool(page.cursor)
+
+
+def fee_changes(capture: Capture) -> Any:
+    page: Any = inquiries.typed("series_fee_changes", capture.body)
+    return list(page.series_fee_change_arr)
+
+
 def status(capture: Capture) -> Any:
     body: StatusBody = answers.read(capture.body, StatusBody)
     return body.exchange_active, body.trading_active, body.resumes_at, body.shards
@@ -226,7 +244,7 @@ TABLE: dict[str, tuple[Reader, Any]] = {
     "markets__status_settled": (market_page, (5, ["finalized"], CENTS | TENTHS, True)),
     "markets__unauth_list": (market_page, (2, ["initialized"], CENTS, True)),
     "markets__unauth_single": (one_market, LEP),
-    "orderbook__base": (refused, None),
+    "orderbook__base": (book, [[(470_000, 300)], [(480_000, 300)]]),
     "orders__cancel_already_canceled": (canceled, NOT_FOUND),
     "orders__cancel_executed": (canceled, NOT_FOUND),
     "orders__cancel_unknown_id": (canceled, NOT_FOUND),
@@ -273,10 +291,13 @@ TABLE: dict[str, tuple[Reader, Any]] = {
         (9, ("bid", 990_000, "executed", 100, 100, 0, 1_781_159_370_164), ""),
     ),
     "portfolio__positions": (positions, ([(300, 2_500_000)], "")),
-    "series__fee_changes": (refused, None),
+    "series__fee_changes": (fee_changes, []),
     "settlements__end_of_session": (settlements, ([], "")),
     "settlements__page": (settlements, ([], "")),
-    "trades__public_recorded": (refused, None),
+    "trades__public_recorded": (
+        trades,
+        (12, {("KXPGATOUR-USO26-JDAY", False, 30_000)}, 777, 1_781_538_522_609_997, True),
+    ),
 }
 
 
@@ -307,3 +328,8 @@ def test_the_answers_recorded_beside_the_stream() -> None:
             assert [int(p.position_fp) for p in page.market_positions] == [0] * 4
         else:
             assert row["url"].endswith("/orderbook")
+            levels = json.loads(row["response_body"])["orderbook_fp"]
+            assert book(Capture("GET", "", 200, body, {})) == [
+                [(int(parse_price(p)), int(parse_count(c))) for p, c in levels[side]]
+                for side in ("yes_dollars", "no_dollars")
+            ]

@@ -1,11 +1,13 @@
 """Programs that trade: one follows books, one asks for orders until it has a final answer."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from actors.api.amends import AmendIt
 from actors.api.asks import Ask, Cancel, Decrease, Place
+from actors.api.batches import CancelMany, PlaceMany
 from actors.api.core import Requested
 from protocol.envelope import Outbox
 from protocol.follower import BookFollower
@@ -59,6 +61,7 @@ class Client:
         self.decreased: dict[str, int] = {}  # what may rest at most, where that was called done
         self._amend_until: dict[str, int] = {}
         self.given_up: set[str] = set()  # orders that nobody wants an answer for any more
+        self._too_many: set[str] = set()  # orders of batches that would never fit the budget
         self._asked: dict[int, tuple[str, str]] = {}  # what was asked of the API, by request
         self._requests = itertools.count(1)
 
@@ -84,12 +87,46 @@ class Client:
 
     def decrease(self, id: str, whole: int) -> None:
         """Ask once that no more than so much of an order rests."""
-        api = self._world.processes["api"]
-        if api is not None and id in self.orders:
+        if id in self.orders:
+            self._ask("decrease", f"{id} {whole}", Decrease(DecreaseOrder(id, Count(whole))))
+
+    def post_batch(self, orders: list[PlaceOrder]) -> None:
+        """Ask for several at once, until each has a final answer."""
+        self.orders |= {order.client_order_id: order for order in orders}
+        self._pursue_batch([order.client_order_id for order in orders])
+
+    def cancel_batch(self, ids: list[str]) -> None:
+        """Ask for several cancels at once; then for each by itself, until it has its answer."""
+        asked = self.orders.keys() - {
+            id for id, told in self.cancels.items() if told != "not_found"
+        }
+        ids = [id for id in ids if id in asked]
+        if not ids:
+            return
+        self.cancels |= dict.fromkeys(ids, "")
+        self._ask("cancels", " ".join(ids), CancelMany(tuple(ids)))
+        for id in ids:
+            wait = SECOND // 2
+            self._world.at(self._world.now + wait, functools.partial(self._pursue, "cancel", id))
+
+    def _pursue_batch(self, ids: list[str]) -> None:
+        """The same again with those that have no answer yet; alone, where they are too many."""
+        world = self._world
+        left = [id for id in ids if id not in self.answers and id not in self.given_up]
+        if len(left) < 2 or self._too_many & set(left):
+            for id in left:
+                self._pursue("order", id)
+            return
+        self._ask("batch", " ".join(left), PlaceMany(tuple(self.orders[id] for id in left)))
+        world.at(world.now + SECOND, lambda: self._pursue_batch(left))
+
+    def _ask(self, what: str, id: str, ask: Ask) -> None:
+        world = self._world
+        api = world.processes["api"]
+        if api is not None and (what, id) not in self._asked.values():
             number = next(self._requests)
-            self._asked[number] = ("decrease", f"{id} {whole}")
-            wanted = DecreaseOrder(id, Count(whole))
-            self._world.feed(api, Requested(self._world.wall, number, Decrease(wanted)))
+            self._asked[number] = (what, id)
+            world.feed(api, Requested(world.wall, number, ask))
 
     def give_up(self) -> None:
         """Ask no more for the orders that are not answered yet."""
@@ -104,14 +141,10 @@ class Client:
         told = {"order": self.answers, "cancel": self.cancels, "amend": self.amended}[what]
         if told.get(id) or (what == "order" and id in self.given_up):
             return
-        api = world.processes["api"]
-        if api is not None and (what, id) not in self._asked.values():
-            number = next(self._requests)
-            self._asked[number] = (what, id)
-            world.feed(api, Requested(world.wall, number, self._ask(what, id)))
+        self._ask(what, id, self._wish(what, id))
         world.at(world.now + SECOND, lambda: self._pursue(what, id))
 
-    def _ask(self, what: str, id: str) -> Ask:
+    def _wish(self, what: str, id: str) -> Ask:
         match what:
             case "order":
                 return Place(self.orders[id])
@@ -122,6 +155,17 @@ class Client:
     def replied(self, number: int, status: int, body: dict[str, Any]) -> None:
         """The API's answer to a request."""
         what, id = self._asked.pop(number, ("", ""))
+        if what in ("batch", "cancels"):
+            if status == 422:
+                self._too_many |= set(id.split(" "))
+                self._world.happened["a batch was too large"] += 1
+            for row in body.get("orders", ()):
+                one = "order" if what == "batch" else "cancel"
+                self._final(one, row["client_order_id"], row["status"], row)
+            return
+        self._final(what, id, status, body)
+
+    def _final(self, what: str, id: str, status: int, body: dict[str, Any]) -> None:
         if what == "cancel" and status in (200, 404, 409):
             self.cancels[id] = {200: "canceled", 404: "not_found", 409: "gone"}[status]
         if what == "decrease" and status == 200:

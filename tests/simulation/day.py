@@ -2,7 +2,7 @@
 
 import functools
 
-from protocol.limits import LEASE_S_MIN, MS, SECOND, SIGNATURE_WINDOW
+from protocol.limits import BATCH_MAX, LEASE_S_MIN, MS, SECOND, SIGNATURE_WINDOW
 from protocol.messages import AcquireTokens, Halt, Panic, PlaceOrder, Resume
 from protocol.units import Count, Price
 from tests.simulation.faults import JUMP_MAX
@@ -17,6 +17,7 @@ HEALED = BAD_DAY + 75 * SECOND  # two listings after a lost request can no longe
 CLOSE = HEALED + 5 * SECOND  # the market goes quiet, and all that rests is canceled
 END = CLOSE + 25 * SECOND
 ORDERS_MAX = 70
+RESTS = "good_till_canceled"
 HOUR = 3_600_000_000  # microseconds
 
 
@@ -44,25 +45,11 @@ def schedule_orders(world: World) -> None:
     until = max(world.dice.choice((BAD_DAY, world.dice.randint(8, 30) * SECOND)), spread + SECOND)
     leased = world.dice.choice((0.0, 0.0, 0.5))
     for i in range(world.dice.randint(0, world.dice.choice((30, ORDERS_MAX)))):
-        side, tif = world.dice.choice(
-            (
-                ("bid", "good_till_canceled"),
-                ("bid", "immediate_or_cancel"),
-                ("ask", "good_till_canceled"),
-            )
-        )
-        cents = world.dice.choice((10, 20, 30, 55))
-        if side == "ask":
-            cents = 100 - cents
-        price = Price(555_000 if cents in (45, 55) else cents * 10_000)  # that one is refused
-        rests = tif == "good_till_canceled"
-        order = PlaceOrder(
-            f"c{i}", world.dice.choice(TICKERS), side, price, Count(1_000), tif,
-            lease_s=LEASE_S_MIN if rests and world.dice.random() < leased else 0,
-        )  # fmt: skip
+        order = draw_order(world, f"c{i}", leased)
         when = until - world.dice.randint(1, spread)
         world.at(when, functools.partial(world.client.post, order))
         roll = world.dice.random()
+        rests = order.time_in_force == RESTS
         if rests and roll < 0.3:
             schedule_amends(world, order, when)
         elif rests and roll < 0.6 and not order.lease_s:
@@ -70,6 +57,37 @@ def schedule_orders(world: World) -> None:
         if world.dice.random() < 0.3:
             later = when + world.dice.randint(1, 10) * SECOND
             world.at(later, functools.partial(world.client.cancel, f"c{i}"))
+    schedule_batches(world, until, spread, leased)
+
+
+def draw_order(world: World, id: str, leased: float = 0.0) -> PlaceOrder:
+    side, tif = world.dice.choice(
+        (
+            ("bid", "good_till_canceled"),
+            ("bid", "immediate_or_cancel"),
+            ("ask", "good_till_canceled"),
+        )
+    )
+    cents = world.dice.choice((10, 20, 30, 55))
+    if side == "ask":
+        cents = 100 - cents
+    price = Price(555_000 if cents in (45, 55) else cents * 10_000)  # that one is refused
+    lease_s = LEASE_S_MIN if tif == RESTS and world.dice.random() < leased else 0
+    ticker = world.dice.choice(TICKERS)
+    return PlaceOrder(id, ticker, side, price, Count(1_000), tif, lease_s=lease_s)
+
+
+def schedule_batches(world: World, until: int, spread: int, leased: float) -> None:
+    """Several orders at once, and cancels of several, some of which nobody has sent."""
+    for b in range(world.dice.choice((0, 0, 4, 8))):
+        ids = [f"b{b}-{i}" for i in range(world.dice.choice((2, 3, 3, 6)))]
+        when = until - world.dice.randint(1, spread)
+        orders = [draw_order(world, id, leased) for id in ids]
+        world.at(when, functools.partial(world.client.post_batch, orders))
+        if world.dice.random() < 0.5:
+            later = when + world.dice.randint(0, 6_000) * MS
+            some = [id for id in ids if world.dice.random() < 0.8]
+            world.at(later, functools.partial(world.client.cancel_batch, some))
 
 
 def schedule_amends(world: World, order: PlaceOrder, since: int) -> None:
@@ -240,9 +258,14 @@ def delay(world: World, most: int) -> None:
 def close(world: World) -> None:
     """Everything that rests is canceled, each by whose it is; then the account is read anew."""
     trading = world.exchange.trading
+    ours = []
     for order in trading.resting():
         if order["external"]:
             trading.cancel(order["order_id"])
         else:
-            world.client.cancel(order["client_order_id"])
+            ours.append(order["client_order_id"])
+    if world.dice.random() < 0.5:
+        world.client.cancel_batch(ours[:BATCH_MAX])
+    for id in ours:
+        world.client.cancel(id)
     world.at(world.now + 3 * SECOND, functools.partial(world.sockets.drop, "private"))

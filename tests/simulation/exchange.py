@@ -14,6 +14,7 @@ from protocol.kalshi.calls import Call
 from protocol.limits import ABSENCE_AFTER, US
 from tests.simulation.amending import Amending
 from tests.simulation.feed import Feed
+from tests.simulation.lies import spoiled
 from tests.simulation.markets import Markets
 from tests.simulation.rates import TIERS, Rates, budget_of, cost_of
 from tests.simulation.reads import NOT_FOUND, Reads
@@ -83,6 +84,8 @@ class Exchange:
                 status, body = self.amending.call(call)
             case "POST", path if path.endswith("/decrease"):
                 status, body = self._decrease(path.split("/")[-2], json.loads(call.body))
+            case _, path if path.endswith("/batched"):
+                status, body = self._batch(call.method, json.loads(call.body)["orders"])
             case "POST", _:
                 status, body = self._create(json.loads(call.body))
             case "DELETE", "/portfolio/events/orders":
@@ -98,6 +101,22 @@ class Exchange:
             case _, path:
                 return self._reads.answer(path, dict(call.query))
         return status, json.dumps(body).encode()
+
+    def _batch(self, method: str, orders: list[Row]) -> tuple[int, Row]:
+        """One after the other, each by itself; the answer may lie about them."""
+        rows = []
+        for order in orders:
+            if method == "POST":
+                name = {"client_order_id": order["client_order_id"], "remaining_count": None}
+                status, body = self._create(order)
+            else:
+                name = {"order_id": order["order_id"], "reduced_by": "0.00"}
+                status, body = self._cancel(order["order_id"])
+            rows.append(body if status in (200, 201) else name | {"error": body["error"]})
+        if self._dice.random() < self._world.faults.batch_lies:
+            manner, rows = spoiled(self._dice, rows)
+            self._world.happened[f"the answer to a batch lied: {manner}"] += 1
+        return 201 if method == "POST" else 200, {"orders": rows}
 
     def _create(self, body: Row) -> tuple[int, Row]:
         id = body["client_order_id"]

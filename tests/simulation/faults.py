@@ -24,6 +24,7 @@ class Faults(Struct):
     creates_lost: float = 0.0  # of creates alone: no answer, and they land as late as they can
     call_fails: float = 0.0  # 5xx, done or not
     call_doubled: float = 0.0  # of creates: somebody in between asked twice, and tells of the 409
+    batch_lies: float = 0.0  # of an answer to a batch: about its members
     cancel_blind: float = 0.0  # of cancels: 404, although the order rests
     listing_lag_max: int = 0  # reads may be so far behind, each row by a time of its own
     page_garbage: float = 0.0  # of a page: it can't be read
@@ -103,6 +104,7 @@ class Faults(Struct):
             stop=maybe(0.02),
             clock_jumps=maybe(0.1) if dice.random() < 0.5 else 0.0,
             tier_changes=maybe(0.1),
+            batch_lies=dice.choice((0.0, 0.3, 1.0)),
         )
         if not engine:
             for name in ENGINE:

@@ -1,5 +1,6 @@
 """The exchange's own budgets: true token buckets, what it tells of them, and when they change."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from protocol.kalshi.calls import Call
@@ -22,6 +23,7 @@ COSTS = {
     "endpoint_costs": [
         {"method": "DELETE", "path": "/portfolio/events/orders", "cost": 2},
         {"method": "DELETE", "path": "/portfolio/events/orders/:order_id", "cost": 2},
+        {"method": "DELETE", "path": "/portfolio/events/orders/batched", "cost": 2},
         {"method": "GET", "path": "/portfolio/orders/:order_id", "cost": 2},
     ],
 }
@@ -65,6 +67,8 @@ class TrueBucket:
 
 def cost_of(call: Call) -> int:
     """By hand: the engine's reading of the table must not check itself."""
+    if call.path.endswith("/batched"):
+        return (2 if call.method == "DELETE" else 10) * len(json.loads(call.body)["orders"])
     one = call.path.startswith("/portfolio/orders/")
     return 2 if call.method == "DELETE" or one else 10
 
@@ -113,9 +117,12 @@ class Rates:
             return
         down = tier < self.tier
         self._world.happened["a lower tier came unannounced" if down else "a higher tier"] += 1
+        before = self._limits()
         self._take()
-        if down:
-            self._excused = set(self.buckets)
+        less = zip(before.items(), self._limits().values(), strict=True)
+        shrunk = {name for (name, was), now in less if now[0] < was[0] or now[1] < was[1]}
+        if shrunk:  # also by a higher tier: it may hold less at once
+            self._excused = shrunk
             self._note()
 
     def answered(self, told: int) -> None:

@@ -91,7 +91,7 @@ def the_account_has_no_limit_of_its_own() -> AbstractContextManager[None]:
 
 def what_is_held_is_forgotten_after_a_restart() -> AbstractContextManager[None]:
     def follow(self: Exposures, account: Account | None) -> None:
-        self._account, self._worst, self._tickers, self.total = account, {}, [], Money(0)
+        self._account, self._worst, self._within, self.total = account, {}, {}, Money(0)
 
     return planted(Exposures, "follow", follow)
 
@@ -99,9 +99,14 @@ def what_is_held_is_forgotten_after_a_restart() -> AbstractContextManager[None]:
 def an_ask_costs_next_to_nothing() -> AbstractContextManager[None]:
     right = protocol.exposure.worst_case
 
-    def worst_case(held: Any, asked: protocol.exposure.Asked) -> Money:
-        cheap = {paid // 9: count for paid, count in asked.asks.items()}
-        return right(held, asked._replace(asks=cheap))
+    def cheap(asked: protocol.exposure.Asked) -> protocol.exposure.Asked:
+        asks = protocol.exposure.Levels()
+        for paid, count in asked.asks.counts.items():
+            asks.add(paid // 9, count)
+        return asked._replace(asks=asks)
+
+    def worst_case(held: Any, *asked: protocol.exposure.Asked) -> Money:
+        return right(held, *map(cheap, asked))
 
     return planted(actors.gateway.exposures, "worst_case", worst_case)
 

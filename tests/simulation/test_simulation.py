@@ -35,6 +35,7 @@ from tests.simulation.day import (
     schedule_outside,
     schedule_stream,
 )
+from tests.simulation.lies import MANNERS
 from tests.simulation.planting import small_bounds
 from tests.simulation.rot import WAYS
 from tests.simulation.truth import check_proved
@@ -52,6 +53,7 @@ TROUBLES = {
     "a higher tier", "429", "a stranger's order", "an order was amended by hand",
     "an order was decreased",
     "the clock jumped",
+    *(f"the answer to a batch lied: {manner}" for manner in MANNERS), "a batch was too large",
     "all of a subscription fell silent", "data of a subscription fell silent", "a lie",
     "a link was a black hole", "data was late", "a snapshot was lost", "a market was created",
     "snapshots came unasked: one", "snapshots came unasked: all", "a command failed",

@@ -1,12 +1,12 @@
 """What lies between the gateway and the exchange: calls that get no answer, or land late."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.gateway.desk import CallAnswered, CallFailed
 from actors.gateway.halt import STOPPED
 from actors.gateway.passes import Pass
-from protocol.kalshi.calls import ORDERS_PATH, Call
+from protocol.kalshi.calls import BATCHED_PATH, ORDERS_PATH, Call
 from protocol.limits import ABSENCE_AFTER, MS, SECOND
 from tests.simulation.amending import amend_id, terms_of
 from tests.simulation.rates import budget_of, cost_of
@@ -110,26 +110,51 @@ class Wire:
         """A byte of it leaves. Only the word NEW, heard in this very life, lets an order go."""
         if not call.writes:
             return
-        what, name = "cancel", call.path.rpartition("/")[2]
-        new, lease, until = True, 0, 0
         if call.name in ("amend", "renew"):
-            id, cents, whole, until = terms_of(call)
-            what, name = call.name, f"{id} {amend_id(cents, whole)}"
-            lease = self._world.client.orders[id].lease_s
-            if what == "amend":
-                new = self._world.bus.released.get(f"amend:{name}") == process.life
-        elif call.name == "decrease":
-            what, name = "decrease", call.path.split("/")[-2]
+            self._note_amend(process, call)
+            return
+        what, names = "cancel", [call.path.rpartition("/")[2]]
+        rows: list[dict[str, Any]] = []
+        if call.name == "decrease":
+            what, names = "decrease", [call.path.split("/")[-2]]
         elif call.method == "POST":
-            what, name = "create", json.loads(call.body)["client_order_id"]
-            new = self._world.bus.released.get(f"intent:{name}") == process.life
-            lease = self._world.client.orders[name].lease_s
-            until = json.loads(call.body).get("expiration_time", 0)
+            what, rows = "create", members(call)
+            names = [row["client_order_id"] for row in rows]
+        elif call.path == BATCHED_PATH:
+            names = [row["order_id"] for row in members(call)]
         elif call.path == ORDERS_PATH:
-            what, name = "cancel all", ""
-        budget, cost = budget_of(call), cost_of(call)
+            what, names = "cancel all", [""]
+        budget, cost = budget_of(call), cost_of(call) // len(names)
         world = self._world
+        for i, name in enumerate(names):
+            lease, until = 0, 0
+            if rows:
+                lease = world.client.orders[name].lease_s
+                until = rows[i].get("expiration_time", 0)
+            new = world.bus.released.get(f"intent:{name}") == process.life
+            world.log(
+                "left", name, call=what, new=new or what != "create", budget=budget, cost=cost,
+                excused=world.clock_jumps, lease=lease, lasts=self._lasts(until),
+            )  # fmt: skip
+
+    def _note_amend(self, process: "Process", call: Call) -> None:
+        """The same of an amend, or of the renewal of a lease, which has no intent."""
+        world, (id, cents, whole, until) = self._world, terms_of(call)
+        name = f"{id} {amend_id(cents, whole)}"
+        new = world.bus.released.get(f"amend:{name}") == process.life
         world.log(
-            "left", name, call=what, new=new, budget=budget, cost=cost, excused=world.clock_jumps,
-            lease=lease, lasts=until * 1_000_000 - world.wall if until else 0,
+            "left", name, call=call.name, new=new or call.name == "renew", budget=budget_of(call),
+            cost=cost_of(call), excused=world.clock_jumps, lease=world.client.orders[id].lease_s,
+            lasts=self._lasts(until),
         )  # fmt: skip
+
+    def _lasts(self, until: int) -> int:
+        """Microseconds from now to an expiry, by the host's clock; 0: none is named."""
+        return until * 1_000_000 - self._world.wall if until else 0
+
+
+def members(call: Call) -> list[dict[str, Any]]:
+    """The bodies in a call of a batch; of another one its own."""
+    body = json.loads(call.body)
+    found: list[dict[str, Any]] = body["orders"] if call.path == BATCHED_PATH else [body]
+    return found

@@ -16,6 +16,7 @@ from tests.actors.stream.scene import MARKET, Scene, published
 
 CAPTURES = Path(__file__).parents[3].parent / "shared" / "captures" / "stream"
 DEMO = CAPTURES / "demo-2026-06-30-five-markets.jsonl"
+NO_LEG = CAPTURES / "demo-2026-06-11-orderbook-trade-no-leg.jsonl"
 INXD = CAPTURES / "prod-2023-08-31-inxd.jsonl.gz"
 
 Plain = dict[tuple[str, str], dict[Decimal, Decimal]]
@@ -93,7 +94,7 @@ def replay(frames: list[bytes]) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("path", [DEMO, INXD], ids=["demo", "inxd"])
+@pytest.mark.parametrize("path", [DEMO, NO_LEG, INXD], ids=["demo", "no leg", "inxd"])
 def test_a_recording_gives_the_books_that_a_plain_replay_gives(path: Path) -> None:
     frames = lines(path)
     want = plain_replay(frames)
@@ -122,7 +123,9 @@ def test_who_follows_what_is_published_has_the_same_books() -> None:
         assert (follower.book.levels("yes"), follower.book.levels("no")) == (answer.yes, answer.no)
 
 
-@pytest.mark.parametrize(("path", "least"), [(DEMO, 5), (INXD, 40)], ids=["demo", "inxd"])
+@pytest.mark.parametrize(
+    ("path", "least"), [(DEMO, 5), (NO_LEG, 1), (INXD, 40)], ids=["demo", "no leg", "inxd"]
+)
 def test_at_every_snapshot_of_the_recording_all_books_are_those_of_a_plain_replay(
     path: Path, least: int
 ) -> None:
