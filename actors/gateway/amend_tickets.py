@@ -15,7 +15,6 @@ class Stage(enum.Enum):
 
     LOOKING = enum.auto()  # its market, book or balance is being read; nothing is recorded yet
     INTENDING = enum.auto()  # the writer has not acknowledged the intent
-    RECALLING = enum.auto()  # recorded before: the ledger's entries are being read
     RECORDED = enum.auto()  # it has, and the account does not show it yet
     QUEUED = enum.auto()  # waiting for tokens
     SENT = enum.auto()  # on the wire, or perhaps
@@ -73,7 +72,7 @@ class Tickets:
     @property
     def unfinished(self) -> bool:
         """Whether one is recorded or sent, with an outcome that is not on record yet."""
-        idle = (Stage.LOOKING, Stage.RECALLING, Stage.DONE)
+        idle = (Stage.LOOKING, Stage.DONE)
         return any(ticket.stage not in idle for ticket in self._open.values())
 
     def deadline(self) -> int | None:

@@ -10,6 +10,7 @@ sighting of the new terms, or of the old ones when no request of ours can land a
 from collections.abc import Callable
 
 from actors.gateway import amend_terms
+from actors.gateway.amend_recalls import AmendRecalls
 from actors.gateway.amend_tickets import Stage, Ticket, Tickets
 from actors.gateway.brakes import Brakes, amended_terms
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
@@ -30,7 +31,6 @@ from protocol.limits import (
     MARKET_LOOK_MAX,
     OUTCOME_ACK_MAX,
     QUEUED_MAX,
-    RECALL_MAX,
 )
 from protocol.machine import Effect
 from protocol.messages import (
@@ -38,7 +38,6 @@ from protocol.messages import (
     AmendOrder,
     AnyMessage,
     Appended,
-    EvidenceRequest,
     Order,
 )
 
@@ -69,6 +68,7 @@ class Amends:
         self._changing = changing
         self._tickets = Tickets(release)
         self._refusals: Refusals[AmendAnswer] = Refusals(desk)
+        self.recalls = AmendRecalls(desk, self._refusals)
         self.ended_at: dict[str, tuple[int, int]] = {}  # calls of unknown ones: `now` and `at`
 
     # The way in
@@ -78,12 +78,14 @@ class Amends:
         known = self._known(at, asker, wanted)
         if known is not None:
             return known
+        if self._desk.ledger.account is None:
+            text = "the account is not restored yet: ask again with the same amend_id"
+            unsure = amend_terms.answer(wanted, "unknown", None, "not_restored", text)
+            return self._desk.answer([asker], unsure, at)
         found = self._order(now, wanted)
-        if isinstance(found, AmendAnswer):
-            return self._refusals.say([asker], found, at)
-        wrong = self._flaw(now, found, wanted)
+        wrong = found if isinstance(found, Flaw) else self._flaw(now, found, wanted)
         if wrong is not None:
-            return self._refusals.say([asker], amend_terms.denial(wanted, wrong), at)
+            return self._object(now, at, wanted, [asker], wrong)
         ticket = self._tickets.open(wanted, asker, now + MARKET_LOOK_MAX)
         return self._look(now, at, ticket)
 
@@ -111,26 +113,33 @@ class Amends:
         )
         return self._desk.answer([asker], answer, at)
 
-    def _order(self, now: int, wanted: AmendOrder) -> Order | AmendAnswer:
+    def _object(
+        self, now: int, at: int, wanted: AmendOrder, askers: list[Asker], wrong: Flaw
+    ) -> list[Effect]:
+        """Refuse one of which nothing is recorded. One that may be is looked for first: whoever
+        asks again must not be told that nothing was sent."""
+        account, refusal = self._desk.ledger.account, amend_terms.denial(wanted, wrong)
+        order = None if account is None else account.order(wanted.client_order_id)
+        forgotten = order is None and account is not None and account.forgets
+        if forgotten or (order is not None and order.amend is not None):
+            return self.recalls.ask(now, at, wanted, askers, refusal)
+        return self._refusals.say(askers, refusal, at)
+
+    def _order(self, now: int, wanted: AmendOrder) -> Order | Flaw:
         """The open order that it is about, or why there is none."""
         account, id = self._desk.ledger.account, wanted.client_order_id
-        if account is None:
-            text = "the account is not restored yet: ask again with the same amend_id"
-            return amend_terms.answer(wanted, "unknown", None, "not_restored", text)
+        assert account is not None
         order = account.order(id)
         if order is None:
-            wrong = Flaw("order_not_found", "client_order_id", "no order has this id")
-        elif order.state != "resting" or not order.order_id:
-            wrong = Flaw("order_not_open", "client_order_id", f"the order is {order.state}")
-        elif (order.amend is not None and order.amend.pending) or id in self._tickets:
+            return Flaw("order_not_found", "client_order_id", "no order has this id")
+        if order.state != "resting" or not order.order_id:
+            return Flaw("order_not_open", "client_order_id", f"the order is {order.state}")
+        text = ""
+        if (order.amend is not None and order.amend.pending) or id in self._tickets:
             text = "another amend of this order is not settled yet"
-            wrong = Flaw("amend_under_way", "client_order_id", text)
         elif self._changing(now, id):
             text = "a decrease, or a renewal of its lease, may still land: cancel it instead"
-            wrong = Flaw("amend_under_way", "client_order_id", text)
-        else:
-            return order
-        return amend_terms.denial(wanted, wrong)
+        return Flaw("amend_under_way", "client_order_id", text) if text else order
 
     def _flaw(self, now: int, order: Order, wanted: AmendOrder) -> Flaw | None:
         """What is wrong with it before its market and the brakes are asked."""
@@ -150,7 +159,7 @@ class Amends:
         wanted = ticket.wanted
         order = self._order_now(wanted)
         if order is None:
-            return self._turn_away(at, ticket, amend_terms.GONE)
+            return self._turn_away(now, at, ticket, amend_terms.GONE)
         standing, wrong = self._markets.look(now, at, order.ticker, wanted.price)
         if standing is Standing.UNREAD:
             if self._markets.read(order.ticker):
@@ -161,7 +170,7 @@ class Amends:
             return []
         wrong = wrong or self._brakes.reserve_amend(now, order, amend)
         if wrong is not None:
-            return self._turn_away(at, ticket, wrong)
+            return self._turn_away(now, at, ticket, wrong)
         ticket.enter(Stage.INTENDING, now + INTENT_ACK_MAX)
         return self._desk.append(now, at, amend_terms.intent(wanted))
 
@@ -184,15 +193,14 @@ class Amends:
             if trouble:
                 wrong = Flaw("market_not_read", "ticker", f"{ticker} can't be read: {trouble}")
             if wrong is not None:
-                effects += self._turn_away(at, ticket, wrong)
+                effects += self._turn_away(now, at, ticket, wrong)
             else:
                 effects += self._look(now, at, ticket)
         return effects
 
-    def _turn_away(self, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
-        """Refuse one of which nothing is recorded."""
+    def _turn_away(self, now: int, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
         self._tickets.close(ticket)
-        return self._refusals.say(ticket.askers, amend_terms.denial(ticket.wanted, wrong), at)
+        return self._object(now, at, ticket.wanted, ticket.askers, wrong)
 
     # The way out
 
@@ -220,26 +228,15 @@ class Amends:
             ticket.n = answer.n
             ticket.enter(Stage.RECORDED, now + INTENT_ACK_MAX)
             return self._queue(now, at, ticket)
+        self._tickets.close(ticket)
         wanted = ticket.wanted
         if answer.verdict == "REPEAT":
-            ticket.enter(Stage.RECALLING, now + RECALL_MAX)
-            request = EvidenceRequest(wanted.client_order_id)
-            return self._desk.tells.tell(now, at, "rehydrator", _recall(wanted), request)
-        self._tickets.close(ticket)
+            return self.recalls.ask(now, at, wanted, ticket.askers)
         if answer.verdict == "CONFLICT":
             said = amend_terms.conflict(wanted)
         else:
             text = answer.reason
             said = amend_terms.answer(wanted, "unavailable", None, "not_recorded", text)
-        return self._desk.answer(ticket.askers, said, at)
-
-    def recalled(self, at: int, id: str, told: AnyMessage | None) -> list[Effect]:
-        """What the ledger's entries tell of an amend that was recorded before; None: nothing."""
-        ticket = self._tickets.get(id)
-        if ticket is None or ticket.stage is not Stage.RECALLING:
-            return []
-        self._tickets.close(ticket)
-        said = amend_terms.recalled(ticket.wanted, told)
         return self._desk.answer(ticket.askers, said, at)
 
     def _queue(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
@@ -350,7 +347,7 @@ class Amends:
 
     def due(self, now: int, at: int) -> list[Effect]:
         """What waited too long, and what the account shows by now."""
-        effects: list[Effect] = []
+        effects = self.recalls.due(now, at)
         account = self._desk.ledger.account
         n = -1 if account is None else account.n
         for ticket in self._tickets:
@@ -367,14 +364,11 @@ class Amends:
             case Stage.LOOKING:
                 order = self._order_now(ticket.wanted)
                 if order is None:
-                    return self._turn_away(at, ticket, amend_terms.GONE)
+                    return self._turn_away(now, at, ticket, amend_terms.GONE)
                 terms = amended_terms(order, amend_terms.pending(ticket.wanted))
-                return self._turn_away(at, ticket, self._door.too_slow(now, at, terms))
+                return self._turn_away(now, at, ticket, self._door.too_slow(now, at, terms))
             case Stage.INTENDING:
                 return self._withdraw(now, at, ticket)
-            case Stage.RECALLING:
-                self._desk.tells.answered(_recall(ticket.wanted))
-                return self.recalled(at, ticket.wanted.client_order_id, None)
             case Stage.RECORDED:
                 stale = Flaw("account_stale", "", "the account does not show the intent in time")
                 return self._deny(now, at, ticket, stale)
@@ -408,8 +402,5 @@ class Amends:
         return self._tickets.unfinished
 
     def deadline(self) -> int | None:
-        return self._tickets.deadline()
-
-
-def _recall(wanted: AmendOrder) -> str:
-    return f"recall amend:{wanted.client_order_id}"
+        found = [self._tickets.deadline(), self.recalls.deadline()]
+        return min((when for when in found if when is not None), default=None)

@@ -3,6 +3,7 @@ amends, leases, decreases, cancels, order groups. What comes in goes to the part
 
 from typing import NamedTuple
 
+from actors.gateway.amend_recalls import KEY as RECALL_AMEND
 from actors.gateway.amends import KEY as AMEND
 from actors.gateway.amends import Amends
 from actors.gateway.batches import KEY as BATCH
@@ -114,9 +115,9 @@ class Trading:
 
     def recalled(self, at: int, told: EvidenceRequest, letter: Letter) -> list[Effect]:
         """The ledger's entries about an order were asked for, and are here."""
-        amend = letter.id.startswith("recall amend:")
-        recalling = self.amends if amend else self.orders
-        return recalling.recalled(at, told.client_order_id, letter.body)
+        if letter.id.startswith(RECALL_AMEND):
+            return self.amends.recalls.answered(at, letter.id, letter.body)
+        return self.orders.recalled(at, told.client_order_id, letter.body)
 
     def look_again(self, now: int, at: int, ticker: str = "", trouble: str = "") -> list[Effect]:
         """What orders and amends in a market, or in all, wait for has come, or can't be read."""
