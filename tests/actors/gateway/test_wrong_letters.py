@@ -150,7 +150,11 @@ def test_what_can_be_read_and_makes_no_sense(name: str) -> None:
     assert (answer.outcome, answer.code, answer.field) == ("denied", "invalid_order", field)
     assert 0 < len(answer.text) <= 200
     assert answer.text.startswith(f"{field}: ")
-    assert (writes(CALM), intents(CALM), CALM.core.orders.tickets.unfinished) == ([], set(), 0)
+    assert (writes(CALM), intents(CALM), CALM.core.trading.orders.tickets.unfinished) == (
+        [],
+        set(),
+        0,
+    )
 
 
 def test_the_letter_that_all_of_these_are_made_of_is_right() -> None:
