@@ -216,7 +216,7 @@ def tiers(world: World) -> None:
     """The account's limits change."""
     for second in range(2, BAD_DAY // SECOND):
         if world.dice.random() < world.faults.tier_changes:
-            tier, early = world.dice.randrange(len(TIERS)), world.dice.random() < 0.7
+            tier, early = world.dice.randrange(len(TIERS)), world.dice.random() < 0.4
             change = functools.partial(world.exchange.rates.change, tier, early)
             world.at(second * SECOND + world.dice.randint(0, SECOND - 1), change)
 
