@@ -121,7 +121,7 @@ class Gateway:
         effects += self.trading.due(now, at)
         if self._reads.rest_ready:
             effects += self._reconciler.due(now, at, self._halts.halted)
-            effects += self._alarms(at)
+            effects += self._alarms(now, at)
         effects += self._hold_back(now, at)
         effects += self._halts.due(now, at, self.trading.orders.tickets)
         effects += self.trading.gather(now, at)
@@ -272,7 +272,7 @@ class Gateway:
             case Inquire():
                 return self._inquiries.ask(now, at, asker, letter.body)
             case Halt() | Resume() | Panic():
-                return self._halts.asked(now, at, asker, letter.body)
+                return self._halts.asked(now, at, asker, letter.at, letter.body)
             case TightenBrakes(brakes=wanted):
                 return self._risk.tightening.ask(at, asker, wanted)
             case ConfirmRestore(confirmed_by=confirmed_by):
@@ -375,10 +375,10 @@ class Gateway:
             effects += self._desk.append(now, at, fact)
         return effects
 
-    def _alarms(self, at: int) -> list[Effect]:
+    def _alarms(self, now: int, at: int) -> list[Effect]:
         """Money that nothing explains: no new risk until somebody has looked."""
         alarms, self._reconciler.alarms = self._reconciler.alarms, []
-        return self._halts.alarm(at, "; ".join(alarms)) if alarms else []
+        return self._halts.alarm(now, at, "; ".join(alarms)) if alarms else []
 
     def _vitals(self, now: int) -> Vitals:
         reasons = []

@@ -80,6 +80,7 @@ class Halts:
         self._unsaved = False  # the hold or the panic has changed
         self._save_at = now
         self._hold_until = now
+        self._halted_at = now  # monotonic: the last halt that we know of
         self._sweeper = Sweeper(desk, now)
         self._askers: dict[_Who, int] = {}  # of the panic; when they hear "running"
 
@@ -107,12 +108,16 @@ class Halts:
     def started(self, now: int, at: int) -> list[Effect]:
         """What a former life, or the command line, left on disk comes into force."""
         latch, self._latch = self._latch, msgspec.structs.replace(self._latch, hold_until=0)
+        self._halted_at = now - max(at - latch.at, 0) * US
         return self._adopt(now, at, latch)
 
     # Letters
 
-    def asked(self, now: int, at: int, asker: Asker, body: Halt | Resume | Panic) -> list[Effect]:
-        """Take a letter. The same letter again is the same wish, answered or not."""
+    def asked(
+        self, now: int, at: int, asker: Asker, written_at: int, body: Halt | Resume | Panic
+    ) -> list[Effect]:
+        """Take a letter. The same letter again is the same wish, answered or not. `written_at` is
+        when it was first told, by the wall clock; 0: it does not say."""
         who = (asker, f"{type(body).__name__}:{body.reason}")
         if any(wish.who == who for wish in self._wishes) or who in self._askers:
             return []
@@ -125,7 +130,7 @@ class Halts:
             return self._desk.answer([asker], state, at)
         match body:
             case Halt(reason=reason):
-                self._halt(at, reason)
+                self._halt(now, at, reason)
                 return self._save(_Wish("halt", self._latch, self._latch.reason, who))
             case Panic(reason=reason):
                 return self._panic(now, at, who, reason)
@@ -133,20 +138,25 @@ class Halts:
                 wrong = unfit_reason(reason)
                 if wrong:
                     return self._desk.answer([asker], Refused(f"resume: {wrong}"), at)
+                age = max(at - written_at, 0) * US if written_at else 0
+                if self.halted and now - age < self._halted_at:
+                    text = f"halted after this resume was asked for: {self._latch.reason}"
+                    return self._desk.answer([asker], HaltAnswer(True, text), at)
                 hold = self._latch.hold_until if self._hold_until > now else 0
                 lifted = Latch(False, reason, at, hold) if hold else NO_LATCH
                 return self._save(_Wish("resume", lifted, reason, who))
 
-    def _halt(self, at: int, reason: str) -> None:
+    def _halt(self, now: int, at: int, reason: str) -> None:
         """At once: the disk may take its time."""
+        self._halted_at = now
         halted = self._latch.halted
         said = joined(self._latch.reason if halted else "", _fit(reason) or "halted")
         since = self._latch.at if halted else at
         self._latch = msgspec.structs.replace(self._latch, halted=True, reason=said, at=since)
 
-    def alarm(self, at: int, reason: str) -> list[Effect]:
+    def alarm(self, now: int, at: int, reason: str) -> list[Effect]:
         """Halt without being asked."""
-        self._halt(at, reason)
+        self._halt(now, at, reason)
         return self._save(_Wish("halt", self._latch, self._latch.reason))
 
     def _save(self, wish: _Wish) -> list[Effect]:
@@ -201,6 +211,8 @@ class Halts:
 
     def seen(self, now: int, at: int, latch: Latch) -> list[Effect]:
         """Another process, or a hand, has changed the file."""
+        if latch.halted:
+            self._halted_at = now
         if self._wishes:
             return []  # our own save comes after it, and takes over what it must
         self._file = latch
@@ -242,7 +254,7 @@ class Halts:
         self._askers[who] = now + PANIC_ANSWER
         if self._sweeper.running:
             return []
-        self._halt(at, reason or "panic")
+        self._halt(now, at, reason or "panic")
         self._begin(now, at)
         self._unsaved = False
         return self._save(_Wish("panic", self._latch, self._latch.reason))

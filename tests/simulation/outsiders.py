@@ -64,15 +64,16 @@ class Operator:
         if self._wishes and not self._asked:
             self._asked = f"{type(self._wishes[0]).__name__}:{next(self._numbers)}"
             self._world.log("resuming" if isinstance(self._wishes[0], Resume) else "halting")
-            self._tell(self._asked)
+            wish = self._wishes[0]
+            self._tell(Letter("operator", 1, self._asked, self._world.wall, wish))
 
-    def _tell(self, id: str) -> None:
+    def _tell(self, letter: Letter) -> None:
+        """Always the same letter, with the time at which it was written."""
         world = self._world
-        if id != self._asked:
+        if letter.id != self._asked:
             return
-        letter = Letter("operator", 1, id, world.wall, self._wishes[0])
         world.bus.send("operator", (b"operator", b"1"), "gateway", letter)
-        world.at(world.now + TOLD_AGAIN, lambda: self._tell(id))
+        world.at(world.now + TOLD_AGAIN, lambda: self._tell(letter))
 
     def told(self, letter: Letter) -> None:
         if letter.id != self._asked:

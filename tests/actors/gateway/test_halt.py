@@ -6,6 +6,7 @@ import pytest
 
 from actors.gateway.desk import CallAnswered, CallFailed
 from actors.gateway.halt import STOPPED, HaltSaved, LatchSeen
+from protocol.envelope import Letter
 from protocol.facts import OrderDenied, OrderIntended
 from protocol.latch import NO_LATCH, Latch
 from protocol.limits import (
@@ -20,6 +21,7 @@ from protocol.limits import (
     SECOND,
     US,
 )
+from protocol.machine import Asked
 from protocol.messages import CancelOrder, Halt, HaltAnswer, Panic, PanicAnswer, Refused, Resume
 from tests.actors.gateway.scene import Scene, order
 from tests.actors.gateway.test_orders import ROW, sent
@@ -136,6 +138,36 @@ def test_a_letter_that_comes_twice_is_one_wish() -> None:
     scene.ask(Resume("go"), "r")  # told again, because its answer came late
     assert scene.saves == []
     assert halts(scene)[-1] == HaltAnswer(True, "stop")
+
+
+def test_a_resume_lifts_no_halt_that_came_after_it_was_asked_for() -> None:
+    scene = Scene().ready()
+    scene.ask(Halt("lunch"), "h")
+    scene.save()
+    scene.pass_time(SECOND)
+    written_at = scene.at
+    resume = Letter("api", 1, "r", written_at, Resume("lunch is over"))
+    scene.pass_time(SECOND)
+    scene.feed(LatchSeen(scene.at, Latch(True, "fire", scene.at)))
+    scene.pass_time(SECOND)
+    scene.feed(Asked(scene.at, (b"api",), resume))  # it was told again and again meanwhile
+    scene.save()
+    text = "halted after this resume was asked for: lunch"
+    assert halts(scene)[-1] == HaltAnswer(True, text, True)
+    scene.feed(Asked(scene.at, (b"api",), Letter("api", 1, "r2", scene.at, Resume("it is out"))))
+    scene.save()
+    assert halts(scene)[-1] == HaltAnswer(False, "", True)
+
+
+@pytest.mark.parametrize("ahead", [0, 3_600_000_000, -3_600_000_000])
+def test_a_resume_asked_after_a_restart_lifts_the_halt_wherever_the_clock_was_set(
+    ahead: int,
+) -> None:
+    latch = Latch(True, "lunch", SECOND // US + ahead)  # by a clock that was wrong
+    scene = Scene(latch=latch).restore().pass_time(3 * SECOND).beat().settle()
+    scene.feed(Asked(scene.at, (b"api",), Letter("api", 1, "r", scene.at, Resume("over"))))
+    scene.save()
+    assert halts(scene)[-1] == HaltAnswer(False, "", True)
 
 
 def test_a_halt_that_somebody_else_wrote_is_not_lifted_unseen() -> None:
