@@ -6,20 +6,22 @@ became of it. All of them count as if they would fill whole.
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from protocol.facts import OrderSide
 from protocol.lifecycle import AT_RISK, UNSETTLED
 from protocol.messages import Order, Position
-from protocol.units import CONTRACT, DOLLAR, Count, Money, Price
+from protocol.units import CONTRACT, DOLLAR, Count, Money
 
 
-def paid_a_contract(side: OrderSide, price: int) -> Price:
-    """What each contract of an order pays if it fills: a bid buys YES, an ask buys NO."""
-    return Price(price if side == "bid" else DOLLAR - price)
+def paid_a_contract(side: OrderSide, price: int) -> int:
+    """What each contract of an order pays if it fills, in micro-dollars: a bid buys YES, an ask
+    buys NO."""
+    return price if side == "bid" else DOLLAR - price
 
 
-def paid_at_worst(order: Order) -> Price:
+def paid_at_worst(order: Order) -> int:
     """What each contract of an order pays at worst: by its own terms, or by those that a pending
     amend may have given it."""
     paid, amend = paid_a_contract(order.side, order.price), order.amend
@@ -121,8 +123,9 @@ def worst_case(held: Position | None, *asked: Asked) -> Money:
     left = whole = abs(count)
     brings = whole * DOLLAR - spent  # of all that is held, if it wins
     if whole and closing:
+        limit = -(-brings // whole)  # closing for no less than that brings nothing more
         for paid, most in _cheapest_first(closing):
-            if paid * whole >= brings:
+            if paid >= limit:
                 break
             if most >= left:
                 other, left = other - paid * left, 0
@@ -134,23 +137,10 @@ def worst_case(held: Position | None, *asked: Asked) -> Money:
 
 
 def _cheapest_first(parts: list[Levels]) -> Iterable[tuple[int, int]]:
-    """What a contract pays, and how many do; a price that is in several parts comes again.
-
-    Made as it is asked for: of the longest part, which may be long, no more than that is read.
-    """
+    """What a contract pays, and how many do; a price that is in several parts comes again."""
     if len(parts) == 1:
         return parts[0].cheapest_first()
-    longest = max(parts, key=lambda part: len(part.paid))
-    others = [level for part in parts if part is not longest for level in part.counts.items()]
-    return _together(longest, sorted(others, reverse=True))
-
-
-def _together(longest: Levels, others: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    for level in longest.cheapest_first():
-        while others and others[-1] < level:
-            yield others.pop()
-        yield level
-    yield from reversed(others)
+    return sorted(chain.from_iterable(part.cheapest_first() for part in parts))  # runs: merged
 
 
 class _Market:
@@ -243,8 +233,8 @@ class OpenOrders:
         market = self._markets.get(ticker)
         return NOTHING_ASKED if market is None else market.asked(leaving)
 
-    def best(self, ticker: str, side: OrderSide) -> Price | None:
-        """The highest bid or the lowest ask among the open orders of a market."""
+    def best(self, ticker: str, side: OrderSide) -> int | None:
+        """The price of the highest bid or the lowest ask among the open orders of a market."""
         market = self._markets.get(ticker)
         if market is None:
             return None
@@ -252,7 +242,7 @@ class OpenOrders:
         paid = market.levels.bids.paid if bid else market.levels.asks.paid
         if not paid:
             return None
-        return Price(paid[-1] if bid else DOLLAR - paid[-1])  # the dearest NO is the lowest ask
+        return paid[-1] if bid else DOLLAR - paid[-1]  # the dearest NO is the lowest ask
 
     def reduces(self, ticker: str, side: OrderSide, count: int, held: int, key: str) -> bool:
         """Whether an order could only close what is held, even if every open one on its side

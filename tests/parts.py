@@ -1,7 +1,7 @@
-"""make test: all tests, in four parts, three of them at a time.
+"""make test: all tests, in five parts, three of them at a time.
 
 Two parts start engines and mostly wait for what they do, one kills writers and mostly waits for
-the disk, the other one computes. Four at a time are slower for two processors, and what is tested
+the disk, the other two compute. Four at a time are slower for two processors, and what is tested
 begins to miss its times. Each line says which part it is of.
 """
 
@@ -14,10 +14,13 @@ from typing import Final
 ENGINE: Final = "tests/engine"
 STREAMS: Final = sorted(map(str, Path(ENGINE).glob("test_stream_*.py")))  # over bad lines
 WRITER: Final = "tests/actors/writer"
+SIMULATION: Final = "tests/simulation"
+APART: Final = (ENGINE, WRITER, SIMULATION)
 PARTS: Final = {  # in the order in which they begin
     "engine": [ENGINE, *(word for path in STREAMS for word in ("--ignore", path))],
-    "rest": ["tests", "--ignore", ENGINE, "--ignore", WRITER],
     "stream": STREAMS,
+    "days": [SIMULATION],
+    "rest": ["tests", *(word for path in APART for word in ("--ignore", path))],
     "writer": [WRITER],
 }
 AT_ONCE: Final = 3

@@ -187,12 +187,11 @@ def together(id: int, ask: Ask, body: BatchAnswer | CancelBatchAnswer, at: int) 
         return _listed(
             id, [(name, one.status, msgspec.json.decode(one.body)) for name, one in each]
         )
-    status = 503 if body.code in NOT_NOW else 422
-    problem = Problem(status, body.code, body.text, body.field)
+    wait, limit, value = 0, "", ""
     if isinstance(body, BatchAnswer):
-        problem = replace(
-            problem, retry_after_ms=body.retry_after_ms, limit=body.limit, value=body.value
-        )
+        wait, limit, value = body.retry_after_ms, body.limit, body.value
+    status = 503 if wait or body.code in NOT_NOW else 422
+    problem = Problem(status, body.code, body.text, body.field, wait, limit, value)
     return refuse(id, problem)
 
 

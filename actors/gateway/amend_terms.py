@@ -117,16 +117,26 @@ def told(wanted: AmendOrder, order: Order | None, amend: Amend) -> AmendAnswer:
             return answer(wanted, "unknown", order, amend.state, amend.text)
 
 
-def recalled(wanted: AmendOrder, entries: AnyMessage | None) -> AmendAnswer:
-    """What the ledger's entries say of an amend that was recorded before."""
-    unsure = answer(wanted, "unknown", None, "repeat", "a former life may have sent it")
+def recalled(wanted: AmendOrder, entries: AnyMessage | None) -> AmendAnswer | None:
+    """What the ledger's entries say of an amend; None if it never was one of its order's."""
     if entries is None:
-        return unsure
+        return unsure(wanted)
     try:
         order, found = recalled_amend(wanted.client_order_id, wanted.amend_id, entries)
     except RemoteProtocolError:
-        return unsure
-    if found is not None:
-        return told(wanted, order, found)
+        return unsure(wanted)
+    if found is None:
+        return None
+    same = (found.price, found.count) == (wanted.price, wanted.count)
+    return told(wanted, order, found) if same else conflict(wanted)
+
+
+def unsure(wanted: AmendOrder) -> AmendAnswer:
+    """Nobody tells what became of it, or whether it was recorded at all."""
+    return answer(wanted, "unknown", None, "repeat", "a former life may have sent it")
+
+
+def never_left(wanted: AmendOrder) -> AmendAnswer:
+    """It was recorded, and never was its order's."""
     text = "it was recorded while the order could not be amended, and will not be sent"
     return answer(wanted, "unavailable", None, "not_recorded", text)

@@ -7,12 +7,11 @@ sighting of the new terms, or of the old ones when no request of ours can land a
 (`doubts.py`).
 """
 
-import enum
 from collections.abc import Callable
 
-from msgspec import Struct
-
 from actors.gateway import amend_terms
+from actors.gateway.amend_recalls import AmendRecalls
+from actors.gateway.amend_tickets import Stage, Ticket, Tickets
 from actors.gateway.brakes import Brakes, amended_terms
 from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
 from actors.gateway.door import Door
@@ -32,7 +31,6 @@ from protocol.limits import (
     MARKET_LOOK_MAX,
     OUTCOME_ACK_MAX,
     QUEUED_MAX,
-    RECALL_MAX,
 )
 from protocol.machine import Effect
 from protocol.messages import (
@@ -40,38 +38,11 @@ from protocol.messages import (
     AmendOrder,
     AnyMessage,
     Appended,
-    EvidenceRequest,
     Order,
 )
 
 KEY = "amend"
 Stopped = tuple[str, str, int] | None  # code, text, and when to try again (ms)
-
-
-class Stage(enum.Enum):
-    """Where an amend is on its way."""
-
-    LOOKING = enum.auto()  # its market, book or balance is being read; nothing is recorded yet
-    INTENDING = enum.auto()  # the writer has not acknowledged the intent
-    RECALLING = enum.auto()  # recorded before: the ledger's entries are being read
-    RECORDED = enum.auto()  # it has, and the account does not show it yet
-    QUEUED = enum.auto()  # waiting for tokens
-    SENT = enum.auto()  # on the wire, or perhaps
-    SETTLING = enum.auto()  # its outcome is being recorded
-    DONE = enum.auto()  # answered; kept until the account shows the outcome
-
-
-class _Ticket(Struct):
-    """One amend that is under way."""
-
-    wanted: AmendOrder
-    askers: list[Asker]
-    deadline: int | None
-    stage: Stage = Stage.LOOKING
-    n: int = 0  # the entry that the account has to show before it goes on
-    order: Order | None = None  # as it was when the call was made
-    outcome: AmendOutcome | None = None
-    answer: AmendAnswer | None = None
 
 
 class Amends:
@@ -94,10 +65,10 @@ class Amends:
         self._markets = markets
         self._door = door
         self._brakes = brakes
-        self._release = release
         self._changing = changing
-        self._open: dict[str, _Ticket] = {}
+        self._tickets = Tickets(release)
         self._refusals: Refusals[AmendAnswer] = Refusals(desk)
+        self.recalls = AmendRecalls(desk, self._refusals)
         self.ended_at: dict[str, tuple[int, int]] = {}  # calls of unknown ones: `now` and `at`
 
     # The way in
@@ -107,19 +78,20 @@ class Amends:
         known = self._known(at, asker, wanted)
         if known is not None:
             return known
+        if self._desk.ledger.account is None:
+            text = "the account is not restored yet: ask again with the same amend_id"
+            unsure = amend_terms.answer(wanted, "unknown", None, "not_restored", text)
+            return self._desk.answer([asker], unsure, at)
         found = self._order(now, wanted)
-        if isinstance(found, AmendAnswer):
-            return self._refusals.say([asker], found, at)
-        wrong = self._flaw(now, found, wanted)
+        wrong = found if isinstance(found, Flaw) else self._flaw(now, found, wanted)
         if wrong is not None:
-            return self._refusals.say([asker], amend_terms.denial(wanted, wrong), at)
-        ticket = _Ticket(wanted, [asker], now + MARKET_LOOK_MAX)
-        self._open[wanted.client_order_id] = ticket
+            return self._object(now, at, wanted, [asker], wrong)
+        ticket = self._tickets.open(wanted, asker, now + MARKET_LOOK_MAX)
         return self._look(now, at, ticket)
 
     def _known(self, at: int, asker: Asker, wanted: AmendOrder) -> list[Effect] | None:
         """What an amend that was asked for before is answered; None for a new one."""
-        ticket = self._open.get(wanted.client_order_id)
+        ticket = self._tickets.get(wanted.client_order_id)
         if ticket is not None and ticket.wanted.amend_id == wanted.amend_id:
             if ticket.wanted != wanted:
                 return self._desk.answer([asker], amend_terms.conflict(wanted), at)
@@ -141,33 +113,40 @@ class Amends:
         )
         return self._desk.answer([asker], answer, at)
 
-    def _order(self, now: int, wanted: AmendOrder) -> Order | AmendAnswer:
+    def _object(
+        self, now: int, at: int, wanted: AmendOrder, askers: list[Asker], wrong: Flaw
+    ) -> list[Effect]:
+        """Refuse one of which nothing is recorded. One that may be is looked for first: whoever
+        asks again must not be told that nothing was sent."""
+        account, refusal = self._desk.ledger.account, amend_terms.denial(wanted, wrong)
+        order = None if account is None else account.order(wanted.client_order_id)
+        forgotten = order is None and account is not None and account.forgets
+        if forgotten or (order is not None and order.amend is not None):
+            return self.recalls.ask(now, at, wanted, askers, refusal)
+        return self._refusals.say(askers, refusal, at)
+
+    def _order(self, now: int, wanted: AmendOrder) -> Order | Flaw:
         """The open order that it is about, or why there is none."""
         account, id = self._desk.ledger.account, wanted.client_order_id
-        if account is None:
-            text = "the account is not restored yet: ask again with the same amend_id"
-            return amend_terms.answer(wanted, "unknown", None, "not_restored", text)
+        assert account is not None
         order = account.order(id)
         if order is None:
-            wrong = Flaw("order_not_found", "client_order_id", "no order has this id")
-        elif order.state != "resting" or not order.order_id:
-            wrong = Flaw("order_not_open", "client_order_id", f"the order is {order.state}")
-        elif (order.amend is not None and order.amend.pending) or id in self._open:
+            return Flaw("order_not_found", "client_order_id", "no order has this id")
+        if order.state != "resting" or not order.order_id:
+            return Flaw("order_not_open", "client_order_id", f"the order is {order.state}")
+        text = ""
+        if (order.amend is not None and order.amend.pending) or id in self._tickets:
             text = "another amend of this order is not settled yet"
-            wrong = Flaw("amend_under_way", "client_order_id", text)
         elif self._changing(now, id):
             text = "a decrease, or a renewal of its lease, may still land: cancel it instead"
-            wrong = Flaw("amend_under_way", "client_order_id", text)
-        else:
-            return order
-        return amend_terms.denial(wanted, wrong)
+        return Flaw("amend_under_way", "client_order_id", text) if text else order
 
     def _flaw(self, now: int, order: Order, wanted: AmendOrder) -> Flaw | None:
         """What is wrong with it before its market and the brakes are asked."""
         wrong = amend_terms.flaw(order, wanted) or self._barred(now, order, wanted)
         if wrong is not None:
             return wrong
-        if len(self._open) >= AMENDS_MAX or self._desk.tells.crowded:
+        if len(self._tickets) >= AMENDS_MAX or self._desk.tells.crowded:
             wait = self._desk.lanes.retry_after_ms(now, self._call(0, order, wanted))
             return Flaw("busy", "", "too many amends are under way", wait)
         return None
@@ -175,12 +154,12 @@ class Amends:
     def _barred(self, now: int, order: Order, wanted: AmendOrder) -> Flaw | None:
         return self._door.barred(now, amended_terms(order, amend_terms.pending(wanted)))
 
-    def _look(self, now: int, at: int, ticket: _Ticket) -> list[Effect]:
+    def _look(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
         """Hold it against its market's rules and the brakes; read first what they need."""
         wanted = ticket.wanted
         order = self._order_now(wanted)
         if order is None:
-            return self._turn_away(at, ticket, amend_terms.GONE)
+            return self._turn_away(now, at, ticket, amend_terms.GONE)
         standing, wrong = self._markets.look(now, at, order.ticker, wanted.price)
         if standing is Standing.UNREAD:
             if self._markets.read(order.ticker):
@@ -191,8 +170,8 @@ class Amends:
             return []
         wrong = wrong or self._brakes.reserve_amend(now, order, amend)
         if wrong is not None:
-            return self._turn_away(at, ticket, wrong)
-        self._enter(ticket, Stage.INTENDING, now + INTENT_ACK_MAX)
+            return self._turn_away(now, at, ticket, wrong)
+        ticket.enter(Stage.INTENDING, now + INTENT_ACK_MAX)
         return self._desk.append(now, at, amend_terms.intent(wanted))
 
     def _order_now(self, wanted: AmendOrder) -> Order | None:
@@ -204,7 +183,7 @@ class Amends:
     def go_on(self, now: int, at: int, ticker: str = "", trouble: str = "") -> list[Effect]:
         """What amends in a market, or in all, wait for has come, or can't be read: look again."""
         effects: list[Effect] = []
-        for ticket in list(self._open.values()):
+        for ticket in self._tickets:
             order = self._order_now(ticket.wanted)
             if ticket.stage is not Stage.LOOKING:
                 continue
@@ -214,15 +193,14 @@ class Amends:
             if trouble:
                 wrong = Flaw("market_not_read", "ticker", f"{ticker} can't be read: {trouble}")
             if wrong is not None:
-                effects += self._turn_away(at, ticket, wrong)
+                effects += self._turn_away(now, at, ticket, wrong)
             else:
                 effects += self._look(now, at, ticket)
         return effects
 
-    def _turn_away(self, at: int, ticket: _Ticket, wrong: Flaw) -> list[Effect]:
-        """Refuse one of which nothing is recorded."""
-        self._close(ticket)
-        return self._refusals.say(ticket.askers, amend_terms.denial(ticket.wanted, wrong), at)
+    def _turn_away(self, now: int, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
+        self._tickets.close(ticket)
+        return self._object(now, at, ticket.wanted, ticket.askers, wrong)
 
     # The way out
 
@@ -230,7 +208,7 @@ class Amends:
         """The writer answered a fact of ours about an amend."""
         if not isinstance(told, AmendIntended | AmendOutcome) or not isinstance(answer, Appended):
             return []
-        ticket = self._open.get(told.client_order_id)
+        ticket = self._tickets.get(told.client_order_id)
         if ticket is None or ticket.wanted.amend_id != told.amend_id:
             return []
         if isinstance(told, AmendIntended):
@@ -240,22 +218,20 @@ class Amends:
         done = self._tell(at, ticket)
         ticket.n = answer.n
         if not answer.n:  # the ledger did not take it: what it has instead counts
-            self._close(ticket)
+            self._tickets.close(ticket)
         return done
 
-    def _recorded(self, now: int, at: int, ticket: _Ticket, answer: Appended) -> list[Effect]:
+    def _recorded(self, now: int, at: int, ticket: Ticket, answer: Appended) -> list[Effect]:
         if ticket.stage is not Stage.INTENDING:
             return []  # withdrawn meanwhile: a late NEW must not send
         if answer.verdict == "NEW":
             ticket.n = answer.n
-            self._enter(ticket, Stage.RECORDED, now + INTENT_ACK_MAX)
+            ticket.enter(Stage.RECORDED, now + INTENT_ACK_MAX)
             return self._queue(now, at, ticket)
+        self._tickets.close(ticket)
         wanted = ticket.wanted
         if answer.verdict == "REPEAT":
-            self._enter(ticket, Stage.RECALLING, now + RECALL_MAX)
-            request = EvidenceRequest(wanted.client_order_id)
-            return self._desk.tells.tell(now, at, "rehydrator", _recall(wanted), request)
-        self._close(ticket)
+            return self.recalls.ask(now, at, wanted, ticket.askers)
         if answer.verdict == "CONFLICT":
             said = amend_terms.conflict(wanted)
         else:
@@ -263,16 +239,7 @@ class Amends:
             said = amend_terms.answer(wanted, "unavailable", None, "not_recorded", text)
         return self._desk.answer(ticket.askers, said, at)
 
-    def recalled(self, at: int, id: str, told: AnyMessage | None) -> list[Effect]:
-        """What the ledger's entries tell of an amend that was recorded before; None: nothing."""
-        ticket = self._open.get(id)
-        if ticket is None or ticket.stage is not Stage.RECALLING:
-            return []
-        self._close(ticket)
-        said = amend_terms.recalled(ticket.wanted, told)
-        return self._desk.answer(ticket.askers, said, at)
-
-    def _queue(self, now: int, at: int, ticket: _Ticket) -> list[Effect]:
+    def _queue(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
         """It waits for tokens once the account shows it: so nobody else's is pending there."""
         account = self._desk.ledger.account
         if account is None or account.n < ticket.n:
@@ -280,7 +247,7 @@ class Amends:
         order = self._order_now(ticket.wanted)
         if order is None:
             return self._deny(now, at, ticket, amend_terms.GONE)
-        self._enter(ticket, Stage.QUEUED, now + QUEUED_MAX)
+        ticket.enter(Stage.QUEUED, now + QUEUED_MAX)
         ticket.order = order
         call = self._call(at, order, ticket.wanted)
         place = self._desk.lanes.submit(f"{KEY}:{ticket.wanted.client_order_id}", call)
@@ -295,13 +262,13 @@ class Amends:
 
     def may_go(self, now: int, at: int, id: str, call: Call) -> list[Effect] | Pass:
         """The last look, after the last queue and right before the signature: as for an order."""
-        ticket = self._open.get(id)
+        ticket = self._tickets.get(id)
         if ticket is None or ticket.stage is not Stage.QUEUED:
             return []
         passed = self._last_look(now, ticket.wanted, call)
         if isinstance(passed, Flaw):
             return self._deny(now, at, ticket, passed)
-        self._enter(ticket, Stage.SENT)
+        ticket.enter(Stage.SENT)
         self._desk.counters["sent"] += 1
         return passed
 
@@ -320,12 +287,12 @@ class Amends:
     def deny_queued(self, now: int, at: int, code: str, text: str, wait_ms: int) -> list[Effect]:
         """Nothing that waits for tokens will be sent."""
         effects: list[Effect] = []
-        for ticket in list(self._open.values()):
+        for ticket in self._tickets:
             if ticket.stage in (Stage.QUEUED, Stage.RECORDED):
                 effects += self._deny(now, at, ticket, Flaw(code, "", text, wait_ms))
         return effects
 
-    def _deny(self, now: int, at: int, ticket: _Ticket, wrong: Flaw) -> list[Effect]:
+    def _deny(self, now: int, at: int, ticket: Ticket, wrong: Flaw) -> list[Effect]:
         """Refuse one that was recorded and not sent."""
         self._desk.lanes.withdraw(f"{KEY}:{ticket.wanted.client_order_id}")
         self._desk.counters["denied"] += 1
@@ -335,7 +302,7 @@ class Amends:
         self, now: int, at: int, id: str, ended: Ended, stopped: Stopped = None
     ) -> list[Effect]:
         """Its call has ended. `stopped` says why it never left after all, if the latch kept it."""
-        ticket = self._open.get(id)
+        ticket = self._tickets.get(id)
         if ticket is None or ticket.stage is not Stage.SENT:
             return []
         if stopped is not None:
@@ -356,55 +323,52 @@ class Amends:
             case str() as reason:
                 return self._doubt(now, at, ticket, reason)
 
-    def _doubt(self, now: int, at: int, ticket: _Ticket, reason: str) -> list[Effect]:
+    def _doubt(self, now: int, at: int, ticket: Ticket, reason: str) -> list[Effect]:
         self.ended_at[ticket.wanted.client_order_id] = (now, at)
         unsure = amend_terms.answer(ticket.wanted, "unknown", None, "no_answer", reason)
         return self._settle(now, at, ticket, unsure)
 
     def _settle(
-        self, now: int, at: int, ticket: _Ticket, answer: AmendAnswer, exchange_at: int = 0
+        self, now: int, at: int, ticket: Ticket, answer: AmendAnswer, exchange_at: int = 0
     ) -> list[Effect]:
         """Record the outcome, then tell the client; if the record is late, tell it anyway."""
         ticket.answer, ticket.n = answer, 0
         ticket.outcome = amend_terms.outcome(answer, exchange_at)
-        self._enter(ticket, Stage.SETTLING, now + OUTCOME_ACK_MAX)
+        ticket.enter(Stage.SETTLING, now + OUTCOME_ACK_MAX)
         return self._desk.append(now, at, ticket.outcome)
 
-    def _tell(self, at: int, ticket: _Ticket) -> list[Effect]:
+    def _tell(self, at: int, ticket: Ticket) -> list[Effect]:
         assert ticket.answer is not None
         askers, ticket.askers = ticket.askers, []
-        self._enter(ticket, Stage.DONE)
+        ticket.enter(Stage.DONE)
         return self._desk.answer(askers, ticket.answer, at)
 
     # When
 
     def due(self, now: int, at: int) -> list[Effect]:
         """What waited too long, and what the account shows by now."""
-        effects: list[Effect] = []
+        effects = self.recalls.due(now, at)
         account = self._desk.ledger.account
         n = -1 if account is None else account.n
-        for ticket in list(self._open.values()):
+        for ticket in self._tickets:
             if ticket.stage is Stage.RECORDED and n >= ticket.n:
                 effects += self._queue(now, at, ticket)
             elif ticket.stage is Stage.DONE and 0 < ticket.n <= n:
-                self._close(ticket)
+                self._tickets.close(ticket)
             if ticket.deadline is not None and now >= ticket.deadline:
                 effects += self._late(now, at, ticket)
         return effects
 
-    def _late(self, now: int, at: int, ticket: _Ticket) -> list[Effect]:
+    def _late(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
         match ticket.stage:
             case Stage.LOOKING:
                 order = self._order_now(ticket.wanted)
                 if order is None:
-                    return self._turn_away(at, ticket, amend_terms.GONE)
+                    return self._turn_away(now, at, ticket, amend_terms.GONE)
                 terms = amended_terms(order, amend_terms.pending(ticket.wanted))
-                return self._turn_away(at, ticket, self._door.too_slow(now, at, terms))
+                return self._turn_away(now, at, ticket, self._door.too_slow(now, at, terms))
             case Stage.INTENDING:
                 return self._withdraw(now, at, ticket)
-            case Stage.RECALLING:
-                self._desk.tells.answered(_recall(ticket.wanted))
-                return self.recalled(at, ticket.wanted.client_order_id, None)
             case Stage.RECORDED:
                 stale = Flaw("account_stale", "", "the account does not show the intent in time")
                 return self._deny(now, at, ticket, stale)
@@ -412,7 +376,7 @@ class Amends:
                 return self._deny(now, at, ticket, Flaw("busy", "", "no tokens in time"))
         return self._tell(at, ticket)
 
-    def _withdraw(self, now: int, at: int, ticket: _Ticket) -> list[Effect]:
+    def _withdraw(self, now: int, at: int, ticket: Ticket) -> list[Effect]:
         """Give up an intent that the writer has not acknowledged; it may still be recorded."""
         wanted = ticket.wanted
         self._desk.tells.answered(natural_id(amend_terms.intent(wanted)))  # told no more
@@ -421,36 +385,22 @@ class Amends:
         return self._settle(now, at, ticket, gone)
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._tickets)
 
     def forget_ended(self) -> None:
         """Calls of amends that were settled before they came into doubt need no moment."""
-        for id in [id for id in self.ended_at if id not in self._open]:
+        for id in [id for id in self.ended_at if id not in self._tickets]:
             del self.ended_at[id]
 
     def under_way(self, id: str) -> bool:
         """Whether no other evidence is wanted for an order's amend."""
-        return id in self._open
+        return id in self._tickets
 
     @property
     def unfinished(self) -> bool:
         """Whether one is recorded or sent, with an outcome that is not on record yet."""
-        return any(
-            t.stage not in (Stage.LOOKING, Stage.RECALLING, Stage.DONE) for t in self._open.values()
-        )
+        return self._tickets.unfinished
 
     def deadline(self) -> int | None:
-        found = [t.deadline for t in self._open.values() if t.deadline is not None]
-        return min(found, default=None)
-
-    def _enter(self, ticket: _Ticket, stage: Stage, deadline: int | None = None) -> None:
-        ticket.stage, ticket.deadline = stage, deadline
-
-    def _close(self, ticket: _Ticket) -> None:
-        id = ticket.wanted.client_order_id
-        del self._open[id]
-        self._release(id)
-
-
-def _recall(wanted: AmendOrder) -> str:
-    return f"recall amend:{wanted.client_order_id}"
+        found = [self._tickets.deadline(), self.recalls.deadline()]
+        return min((when for when in found if when is not None), default=None)

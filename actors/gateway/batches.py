@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from actors.gateway.allowance import WRITE
 from actors.gateway.brakes import Leaving
@@ -29,7 +28,7 @@ from actors.gateway.terms import expires_at
 from actors.gateway.tickets import Stage, Ticket
 from protocol.kalshi import calls
 from protocol.kalshi.calls import Call
-from protocol.limits import BATCH_MAX, QUEUED_MAX
+from protocol.limits import BATCH_MAX, LIMITS_AGAIN, MS, QUEUED_MAX
 from protocol.machine import Effect, Report
 from protocol.messages import BatchAnswer, OrderAnswer, PlaceBatch, PlaceOrder
 
@@ -103,7 +102,9 @@ class Batches:
         room = allowance.budgets[WRITE].bucket.holds - allowance.keep(call.lane, WRITE)
         most, count = max(room, 0) * len(orders) // cost, len(orders)
         text = f"{count} orders cost {cost} tokens; at most {most} orders fit into one batch"
-        return Flaw(TOO_LARGE, "orders", text, 0, str(most), str(count))
+        sure = allowance.limits_sure and allowance.costs_sure  # else the lower of two readings
+        wait = 0 if sure else LIMITS_AGAIN // MS
+        return Flaw(TOO_LARGE, "orders", text, wait, str(most), str(count))
 
     def _call(self, at: int, orders: Iterable[PlaceOrder]) -> Call:
         return calls.create_batch(
@@ -228,9 +229,6 @@ def _whole(answers: tuple[OrderAnswer, ...]) -> BatchAnswer:
     first = answers[0]
     if any(a.outcome != "denied" or a.code != TOO_LARGE for a in answers):
         return BatchAnswer(answers)
-    return replace(
-        BatchAnswer((), first.code, first.text),
-        field=first.field,
-        limit=first.limit,
-        value=first.value,
+    return BatchAnswer(
+        (), first.code, first.text, first.retry_after_ms, first.field, first.limit, first.value
     )

@@ -103,11 +103,12 @@ class Books:
         if followed is None:
             return None
         follower = followed.follower
-        if followed.missing and not follower.live:
+        live = follower.live
+        if followed.missing and not live:
             return "not followed"
         if not followed.proved:
             return None
-        if follower.live:
+        if live:
             late = self._lag * US > BOOK_LAG_MAX
             crossed = follower.book.crossed
             return "what the stream says comes late" if late else "crossed" if crossed else ""

@@ -205,15 +205,16 @@ class Brakes:
 
     def _exposure(self, now: int, order: PlaceOrder, amended: Order | None) -> Flaw | None:
         """An order that makes nothing worse passes, also where a limit is overdrawn already."""
-        found = self._exposures
+        found, most = self._exposures, self.limits
         after = found.market_with(order) if amended is None else found.market(order.ticker)
-        event = self._markets.event(order.ticker)
-        for name, others in (
-            ("market_exposure", 0),
-            ("event_exposure", self._exposures.beside(order.ticker, event)),
-            ("account_exposure", self._exposures.beside(order.ticker)),
+        event = found.beside(order.ticker, self._markets.event(order.ticker))
+        account = found.beside(order.ticker)
+        for name, others, limit in (
+            ("market_exposure", 0, most.market_exposure),
+            ("event_exposure", event, most.event_exposure),
+            ("account_exposure", account, most.account_exposure),
         ):
-            if others + after > getattr(self.limits, name):
+            if others + after > limit:
                 if after <= self._before(order, amended):
                     return None
                 what = f"with it the {name.partition('_')[0]} could lose"

@@ -1,57 +1,36 @@
 """The gateway's core: letters and answers in, calls and facts out.
 
 Each part of the work has its own file; here they meet: what comes in goes to the part it is for,
-and whatever may leave does, most urgent first.
+and whatever may leave does, most urgent first. What changes orders meets in `trading.py`, what
+risk is measured by in `risk.py`.
 """
 
 import random
 
 from actors.gateway.acquire import Acquires
-from actors.gateway.amends import KEY as AMEND
-from actors.gateway.amends import Amends
 from actors.gateway.arming import ArmingSeen, Arms
 from actors.gateway.audits import KEY as AUDIT
 from actors.gateway.audits import Audits
-from actors.gateway.batches import KEY as BATCH
-from actors.gateway.batches import Batches
-from actors.gateway.books import Books
-from actors.gateway.brakes import Brakes
-from actors.gateway.cancel_batches import KEY as CANCELS
-from actors.gateway.cancel_batches import CancelBatches
-from actors.gateway.cancels import Cancels
-from actors.gateway.cash import Cash
-from actors.gateway.decreases import KEY as DECREASE
-from actors.gateway.decreases import Decreases
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended, MakeCall
-from actors.gateway.door import Door
 from actors.gateway.doubts import Doubts
-from actors.gateway.exposures import Exposures
 from actors.gateway.gate import Gate
-from actors.gateway.groups import KEY as GROUP
-from actors.gateway.groups import Groups
-from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen, kept_back
+from actors.gateway.halt import Closed, Halts, HaltSaved, LatchSeen
 from actors.gateway.inquiries import KEY as INQUIRY
 from actors.gateway.inquiries import Inquiries, Proved
 from actors.gateway.lanes import Waiting
-from actors.gateway.leases import KEY as LEASE
-from actors.gateway.leases import Leases
 from actors.gateway.lookups import KEY as LOOKUP
 from actors.gateway.lookups import Lookups
-from actors.gateway.markets import Markets
-from actors.gateway.orders import Orders
-from actors.gateway.parts import Parts
-from actors.gateway.passes import Pass
 from actors.gateway.reading import by_shard
 from actors.gateway.reads import Reads
 from actors.gateway.reconcile import KEY, Reconciler
 from actors.gateway.restore import Restores
+from actors.gateway.risk import Risk
 from actors.gateway.sweeper import KEY as PANIC
-from actors.gateway.tickets import Tickets
-from actors.gateway.tightening import LimitsSaved, Tightening
+from actors.gateway.tightening import LimitsSaved
+from actors.gateway.trading import Trading
 from protocol import topics
-from protocol.account import Meaning
 from protocol.arming import Live
-from protocol.brakes import UNSAID, WIDE, Limits, tightest
+from protocol.brakes import UNSAID, WIDE, Limits
 from protocol.brakes import Brakes as Tightened
 from protocol.envelope import Envelope, Letter, Outbox
 from protocol.errors import RemoteProtocolError
@@ -73,25 +52,18 @@ from protocol.machine import (
 )
 from protocol.messages import (
     AcquireTokens,
-    AmendOrder,
     Append,
     AuditRequest,
     BookAnswer,
-    CancelBatch,
-    CancelOrder,
     ConfirmRestore,
-    DecreaseOrder,
     DoubtRequest,
     EvidenceRequest,
     ExchangeRequest,
     Halt,
     Inquire,
-    ManageGroup,
     MarketsRequest,
     OrderGlimpsed,
     Panic,
-    PlaceBatch,
-    PlaceOrder,
     Reconcile,
     Refused,
     Resume,
@@ -121,49 +93,17 @@ class Gateway:
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._desk = Desk(self._outbox, now)
-        self._exposures = Exposures()
-        tickets = Tickets(self._exposures.release)
-        self._markets = Markets(self._desk)
-        self._books = Books(self._outbox)
         self._reads = Reads(self._desk)
-        self._cash = Cash(self._desk, self._reads.refresh_balance)
-        self._brakes = Brakes(
-            tightest(limits, kept), self._markets, self._exposures, self._books, self._cash
-        )
-        self._tightening = Tightening(self._desk, self._brakes, self._exposures, kept)
-        self._door = Door(self._desk, tickets, self._markets, self._brakes, self.closed)
-        self.orders = Orders(self._desk, tickets, self._markets, self._door)
-        self._cancels = Cancels(self._desk, self.orders, self._markets)
-        self._decreases = Decreases(self._desk, self.orders, self._markets, self._amending)
-        self._groups = Groups(self._desk)
-        self._amends = Amends(
-            self._desk,
-            self._markets,
-            self._door,
-            self._brakes,
-            self._exposures.release_amend,
-            self._changing,
-        )
-        self._leases = Leases(
-            self._desk,
-            now,
-            self._markets,
-            self._amends,
-            self._brakes,
-            self.closed,
-            self._decreases.unsettled,
-        )
-        self._parts = Parts(self._desk)
-        self._batches = Batches(self._desk, self.orders, self._markets, self._door, self._parts)
-        self._cancel_batches = CancelBatches(self._desk, self._cancels, self._parts)
-        self._doubts = Doubts(self._desk, self.orders, self._amends)
+        self._halts = Halts(self._desk, now, latch)
+        self._risk = Risk(self._desk, self._reads, limits, kept)
+        self.trading = Trading(self._desk, now, self._risk, self._halts, self.closed)
+        self._doubts = Doubts(self._desk, self.trading.orders, self.trading.amends)
         self._reconciler = Reconciler(self._desk, self._doubts, identity.epoch)
-        self._lookups = Lookups(self._desk, self._markets)
+        self._lookups = Lookups(self._desk, self._risk.markets)
         self._audits = Audits(self._desk)
         self._inquiries = Inquiries(self._desk)
         self._restores = Restores(self._desk)
         self._acquires = Acquires(self._desk)
-        self._halts = Halts(self._desk, now, latch)
         self._arms = Arms(live)
         self._gate = Gate()
         self._stopping = False
@@ -178,28 +118,22 @@ class Gateway:
         at = cause.at
         effects = self._slept(now, at) + self._take(now, cause)
         effects += self._reads.due(now, at, self._desk.ledger.account is not None)
-        effects += self.orders.due(now, at)
-        effects += self._amends.due(now, at)
-        self._leases.due(now, at)
-        effects += self._cancels.due(now, at)
-        effects += self._decreases.due(now, at)
-        effects += self._cancel_batches.due(now)
+        effects += self.trading.due(now, at)
         if self._reads.rest_ready:
             effects += self._reconciler.due(now, at, self._halts.halted)
             effects += self._alarms(at)
         effects += self._hold_back(now, at)
-        effects += self._batches.due(now, at)
-        effects += self._halts.due(now, at, self.orders.tickets)
-        effects += self._groups.due(now, at, self._halted(now))
+        effects += self._halts.due(now, at, self.trading.orders.tickets)
+        effects += self.trading.gather(now, at)
         effects += self._audits.due(now, at)
-        effects += self._books.due(now, at)
+        effects += self._risk.books.due(now, at)
         effects += self._inquiries.due(now, at)
         effects += self._acquires.close(now, at, self._no_tokens(now))
         effects += self._leave(now, at)
         effects += self._acquires.due(now, at)
         effects += self._desk.ledger.due(now, at)
         effects += self._restores.due()
-        effects += self._parts.due(at)
+        effects += self.trading.tell(at)
         effects += self._desk.tells.due(now)
         vitals = self._vitals(now)
         if self._pulse.due(now, vitals):
@@ -214,23 +148,13 @@ class Gateway:
         text = self._gate.slept(now, at)
         if not text:
             return []
-        return [Report(text, grave=True), *self._deny_queued(now, at, "gate_closed", text, 0)]
-
-    def _deny_queued(self, now: int, at: int, code: str, text: str, wait_ms: int) -> list[Effect]:
-        """Nothing that adds risk and waits for tokens will be sent."""
-        self._leases.withdraw(now)
-        return [
-            *self.orders.deny_queued(now, at, code, text, wait_ms),
-            *self._amends.deny_queued(now, at, code, text, wait_ms),
-        ]
+        denied = self.trading.deny_queued(now, at, "gate_closed", text, 0)
+        return [Report(text, grave=True), *denied]
 
     @property
     def _settled(self) -> bool:
         """Whether nothing is under way that could still become known in this life."""
-        lowered = self._cancels.unfinished or self._decreases.unfinished
-        raised = self.orders.tickets.unfinished or self._amends.unfinished
-        busy = raised or lowered or self._groups.unfinished
-        return not (busy or self._desk.tells)
+        return not (self.trading.unfinished or self._desk.tells)
 
     def deadline(self) -> int | None:
         return self._alarm_at
@@ -240,16 +164,11 @@ class Gateway:
             self._pulse.deadline(),
             self._desk.tells.deadline(),
             self._desk.ledger.deadline(),
-            self.orders.deadline(),
-            self._amends.deadline(),
-            self._leases.deadline(),
-            self._cancels.deadline(),
-            self._decreases.deadline(),
-            self._groups.deadline(),
+            *self.trading.deadlines(),
             self._reconciler.deadline() if self._reads.rest_ready else None,
             self._reads.deadline(),
             self._audits.deadline(),
-            self._books.deadline(),
+            self._risk.books.deadline(),
             self._inquiries.deadline(),
             self._halts.deadline(),
             self._desk.lanes.deadline(now),
@@ -274,7 +193,7 @@ class Gateway:
             case Proved():
                 return self._inquiries.proved(now, cause.at, cause)
             case LimitsSaved():
-                return self._tightening.saved(cause)
+                return self._risk.tightening.saved(cause)
             case HaltSaved():
                 return self._halts.saved(now, cause.at, cause)
             case LatchSeen(latch=latch):
@@ -288,29 +207,16 @@ class Gateway:
 
     def _hear(self, now: int, at: int, envelope: Envelope) -> list[Effect]:
         if envelope.source == "stream":
-            return self._go_on(now, at, self._books.hear(now, at, envelope))
+            return self._go_on(now, at, self._risk.books.hear(now, at, envelope))
         if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
             self._gate.hear(now, at, envelope, envelope.body)
         else:
-            self._changed(self._desk.ledger.hear(now, envelope, at))
+            self._risk.changed(self._desk.ledger.hear(now, envelope, at))
         return []
-
-    def _changed(self, meanings: list[Meaning]) -> None:
-        """The account has taken entries: what it can still cost follows."""
-        account = self._desk.ledger.account
-        if account is not None:
-            self._exposures.changed(account, meanings)
 
     def _go_on(self, now: int, at: int, tickers: list[str]) -> list[Effect]:
         """These books have come: orders may wait for them."""
-        return [effect for ticker in tickers for effect in self._look_again(now, at, ticker)]
-
-    def _look_again(self, now: int, at: int, ticker: str = "", trouble: str = "") -> list[Effect]:
-        """What orders and amends in a market, or in all, wait for has come, or can't be read."""
-        return [
-            *self._door.go_on(now, at, ticker, trouble),
-            *self._amends.go_on(now, at, ticker, trouble),
-        ]
+        return [effect for ticker in tickers for effect in self.trading.look_again(now, at, ticker)]
 
     def closed(self, now: int) -> Closed | None:
         """Why no new risk may be taken now; None if it may."""
@@ -333,18 +239,6 @@ class Gateway:
         """The same, of what the wire asks itself: also what waits for tokens is refused for it."""
         return self._halts.closed(now) or self._arms.closed()
 
-    def _amending(self, now: int, id: str) -> bool:
-        """Whether an amend of this order, or a renewal of its lease, may still land."""
-        return self._amends.under_way(id) or self._leases.unsettled(now, id)
-
-    def _changing(self, now: int, id: str) -> bool:
-        """Whether a decrease of this order, or a renewal of its lease, may still land."""
-        return self._decreases.unsettled(now, id) or self._leases.unsettled(now, id)
-
-    def _halted(self, now: int) -> Closed | None:
-        """That trading is halted, and why; None if it is not."""
-        return self._halts.closed(now) if self._halts.halted else None
-
     def _no_tokens(self, now: int) -> tuple[str, str]:
         """Why programs get no tokens now, for reads and for writes; "" if they do."""
         if not self._reads.limiter_ready:
@@ -353,21 +247,11 @@ class Gateway:
         return "", ": ".join(closed[:2]) if closed else ""
 
     def _asked(self, now: int, at: int, asker: Asker, letter: Letter) -> list[Effect]:
+        unproved = self._restores.unproved
+        changed = self.trading.asked(now, at, asker, letter, unproved)
+        if changed is not None:
+            return changed
         match letter.body:
-            case PlaceOrder():
-                return self._door.place(now, at, asker, letter.body, self._restores.unproved)
-            case PlaceBatch():
-                return self._batches.place(now, at, asker, letter.body, self._restores.unproved)
-            case AmendOrder():
-                return self._amends.ask(now, at, asker, letter.body)
-            case CancelOrder(client_order_id=id):
-                return self._cancels.cancel(now, at, asker, id)
-            case DecreaseOrder():
-                return self._decreases.ask(now, at, asker, letter.body)
-            case ManageGroup():
-                return self._groups.ask(now, at, asker, letter.at, letter.body, self._halted(now))
-            case CancelBatch():
-                return self._cancel_batches.cancel(now, at, asker, letter.body)
             case DoubtRequest(client_order_id=id):
                 doubt = self._doubts.tell(now, at, id, self._reconciler.trouble)
                 return self._desk.answer([asker], doubt, at)
@@ -390,7 +274,7 @@ class Gateway:
             case Halt() | Resume() | Panic():
                 return self._halts.asked(now, at, asker, letter.body)
             case TightenBrakes(brakes=wanted):
-                return self._tightening.ask(at, asker, wanted)
+                return self._risk.tightening.ask(at, asker, wanted)
             case ConfirmRestore(confirmed_by=confirmed_by):
                 return self._restores.confirm(now, at, asker, confirmed_by)
         refusal = Refused(f"the gateway does not take {type(letter.body).__name__}")
@@ -400,57 +284,37 @@ class Gateway:
         told = self._desk.tells.answered(letter.id)
         if isinstance(told, Append):
             return [
-                *self.orders.acknowledged(now, at, told.fact, letter.body),
-                *self._amends.acknowledged(now, at, told.fact, letter.body),
-                *self._decreases.acknowledged(at, told.fact),
+                *self.trading.acknowledged(now, at, told, letter.body),
                 *self._reconciler.acknowledged(at, told.fact, letter.body),
                 *self._restores.acknowledged(at, told.fact, letter.body),
             ]
         if isinstance(told, EvidenceRequest):
-            amend = letter.id.startswith("recall amend:")
-            recalling = self._amends if amend else self.orders
-            return recalling.recalled(at, told.client_order_id, letter.body)
+            return self.trading.recalled(at, told, letter)
         if isinstance(letter.body, BookAnswer):
-            return self._go_on(now, at, self._books.answered(letter.body, letter.id))
-        self._changed(self._desk.ledger.answered(now, letter.body))
+            return self._go_on(now, at, self._risk.books.answered(letter.body, letter.id))
+        self._risk.changed(self._desk.ledger.answered(now, letter.body))
         return []
 
     def _hold_back(self, now: int, at: int) -> list[Effect]:
         """While no order may leave, those that wait for tokens are refused and draw none."""
         stopped = self._stopped(now)
-        return [] if stopped is None else self._deny_queued(now, at, *stopped)
+        return [] if stopped is None else self.trading.deny_queued(now, at, *stopped)
 
     def _leave(self, now: int, at: int) -> list[Effect]:
         effects: list[Effect] = []
         for id, waiting in self._desk.lanes.go(now):
+            looked, leaving = self.trading.may_go(now, at, waiting)
+            effects += looked
+            if leaving is None:
+                self._desk.lanes.unsent(id)
+                continue
             kind, _, name = waiting.key.partition(":")
-            call, passed = waiting.call, None
-            if kind == BATCH:
-                looks, leaving = self._batches.may_go(now, at, int(name))
-                effects += looks
-                if leaving is None:
-                    self._desk.lanes.unsent(id)
-                    continue
-                call, passed = leaving
-            if kind in ("order", AMEND):
-                risky = self.orders if kind == "order" else self._amends
-                looked = risky.may_go(now, at, name, waiting.call)
-                if not isinstance(looked, Pass):
-                    self._desk.lanes.unsent(id)
-                    effects += looked
-                    continue
-                passed = looked
-            if kind == LEASE:
-                passed = self._leases.may_go(now, name, waiting.call)
-                if passed is None:
-                    self._desk.lanes.unsent(id)
-                    continue
             if kind == INQUIRY:
                 self._inquiries.left(int(name))
             if kind == PANIC:
                 self._halts.left(now, at, waiting.call)
             self._desk.counters["calls"] += 1
-            effects.append(MakeCall(id, call, passed))
+            effects.append(MakeCall(id, *leaving))
         return effects
 
     def _ended(self, now: int, at: int, ended: Ended) -> list[Effect]:
@@ -477,29 +341,12 @@ class Gateway:
         return [Report(text, grave=True)]
 
     def _settle(self, now: int, at: int, key: str, ended: Ended) -> list[Effect]:
+        changed = self.trading.ended(now, at, key, ended)
+        if changed is not None:
+            return changed
         kind, _, name = key.partition(":")
-        if kind == "order":
-            self._cancels.wake(now)
-            return self.orders.ended(now, at, name, ended, self._halts.order_ended(now, ended))
-        if kind == BATCH:
-            self._cancels.wake(now)
-            stopped = self._halts.order_ended(now, ended)
-            return self._batches.ended(now, at, int(name), ended, stopped)
-        if kind == CANCELS:
-            return self._cancel_batches.ended(now, at, int(name), ended)
-        if kind == AMEND:
-            return self._amends.ended(now, at, name, ended, kept_back(ended))
-        if kind == LEASE:
-            self._leases.ended(now, name, ended)
-            return []
         if kind == PANIC:
             return self._halts.ended(now, at, name, ended)
-        if kind == "cancel":
-            return self._cancels.ended(now, at, name, ended)
-        if kind == DECREASE:
-            return self._decreases.ended(now, at, int(name), ended)
-        if kind == GROUP:
-            return self._groups.ended(now, at, int(name), ended)
         if kind == KEY:
             return self._reconciler.ended(now, at, ended)
         if kind == LOOKUP:
@@ -509,8 +356,8 @@ class Gateway:
         if kind == INQUIRY:
             return self._inquiries.ended(now, at, int(name), ended)
         if kind == "market":
-            trouble = self._markets.ended(now, name, ended)
-            return self._look_again(now, at, name, trouble)
+            trouble = self._risk.markets.ended(now, name, ended)
+            return self.trading.look_again(now, at, name, trouble)
         assert kind == "poll", key
         body = self._reads.ended(now, name, ended)
         return [] if body is None else self._balance(now, at, body)
@@ -520,8 +367,8 @@ class Gateway:
             balance = answers.read(body, BalanceBody)
         except RemoteProtocolError as e:
             return [Report(f"balance: {e}", grave=True)]
-        self._cash.learn(now, balance)
-        effects = self._look_again(now, at)
+        self._risk.cash.learn(now, balance)
+        effects = self.trading.look_again(now, at)
         if self._desk.tells.crowded:
             return effects
         for fact in self._reconciler.balances(by_shard(balance), at):
@@ -553,9 +400,9 @@ class Gateway:
 
     def _counters(self, now: int) -> dict[str, int]:
         extra = {"in_doubt": len(self._doubts)} | self._desk.lanes.allowance.counters(now)
-        extra |= {"cancels_open": self._cancels.open, "differences": self._reconciler.differences}
+        extra["differences"] = self._reconciler.differences
         extra["orders_lost"] = len(self._reconciler.lost)
         extra["restore_unconfirmed"] = int(self._restores.unconfirmed is not None)
-        extra |= self._halts.counters(now) | self._arms.counters() | self._leases.counters(now)
+        extra |= self._halts.counters(now) | self._arms.counters() | self.trading.counters(now)
         extra |= self._desk.ledger.counters()
         return self._desk.counters | extra | {"reconciled": self._reconciler.done}

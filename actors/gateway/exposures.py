@@ -7,7 +7,7 @@ orders there are.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
@@ -17,7 +17,7 @@ from protocol.facts import OrderSide
 from protocol.lifecycle import FINISHED
 from protocol.limits import MARKETS_KNOWN_MAX
 from protocol.messages import Amend, Balance, Order, PlaceOrder
-from protocol.units import Money, Price
+from protocol.units import Money
 
 
 class Exposures:
@@ -114,13 +114,19 @@ class Exposures:
             _add(self._within, name, more)
 
     def _worst_with(self, ticker: str, *more: Asked, leaving: str = "") -> Money:
-        account, keys = self._account, (leaving, _amend_key(leaving)) if leaving else ()
-        promised = self._promises.asked(ticker, keys)
+        account = self._account
+        promised = self._promises.asked(ticker, (leaving, _amend_key(leaving)) if leaving else ())
         if account is None:
             return worst_case(None, promised, *more)
-        here = {id for id, order in self._amends.items() if order.ticker == ticker}
-        at_risk = account.at_risk(ticker, {leaving, *here} if leaving else here)
-        return worst_case(account.position(ticker), *at_risk, promised, *more)
+        booked, due = account.at_risk(ticker, self._beside_promises(ticker, leaving))
+        return worst_case(account.position(ticker), booked, due, promised, *more)
+
+    def _beside_promises(self, ticker: str, leaving: str) -> Collection[str]:
+        """Open orders that don't count as the account has them: `leaving`, and those with an amend
+        that is promised."""
+        if not self._amends:
+            return (leaving,) if leaving else ()
+        return {leaving, *(id for id, order in self._amends.items() if order.ticker == ticker)}
 
     # What is asked of it
 
@@ -172,13 +178,13 @@ class Exposures:
         """The same, this one apart."""
         return self.open - self._counted(order)
 
-    def best(self, ticker: str, side: OrderSide) -> Price | None:
-        """The highest bid or the lowest ask of ours in a market."""
+    def best(self, ticker: str, side: OrderSide) -> int | None:
+        """The price of the highest bid or the lowest ask of ours in a market."""
         promised = self._promises.best(ticker, side)
         booked = None if self._account is None else self._account.open.best(ticker, side)
         if promised is None or booked is None:
             return booked if promised is None else promised
-        return max(promised, booked) if side == "bid" else min(promised, booked)
+        return promised if (promised > booked) == (side == "bid") else booked
 
     def _counted(self, order: PlaceOrder) -> bool:
         id, account = order.client_order_id, self._account

@@ -100,6 +100,10 @@ class Halts:
         )
         return "cancel_all_hold", text, -(-left // MS)
 
+    def stopped(self, now: int) -> Closed | None:
+        """That trading is halted, and why; None if it is not. A hold is no halt."""
+        return self.closed(now) if self.halted else None
+
     def started(self, now: int, at: int) -> list[Effect]:
         """What a former life, or the command line, left on disk comes into force."""
         latch, self._latch = self._latch, msgspec.structs.replace(self._latch, hold_until=0)

@@ -115,7 +115,7 @@ class CancelAnswer(Message, frozen=True):
     text: str = ""
 
 
-class DecreaseOrder(Message, frozen=True):
+class DecreaseOrder(Exact, frozen=True):
     """Asks that less of an order rests: `reduce_to`, more than 0. Needs no gate, as a cancel."""
 
     client_order_id: str
@@ -137,7 +137,7 @@ class DecreaseAnswer(Message, frozen=True):
     order_id: str = ""
 
 
-class ManageGroup(Message, frozen=True):
+class ManageGroup(Exact, frozen=True):
     """Asks for something to be done to an order group of the exchange (FACTS.md section 6.4).
 
     create and limit need `contracts_limit`: what its orders may match within 15 seconds; all but

@@ -163,7 +163,7 @@ FINE = (
         ('"bid"', '"buy"', "$.body.side"),
         ('"side":"bid",', "", "`side` - at `$.body`"),
         ('"bid"', '"bid","post_onyl":true', "unknown field `post_onyl`"),
-        ('"bid"', '"bid","side":"ask"', "`side` is said twice"),
+        ('"bid"', '"bid","side":"ask"', "`body.side` is said twice"),
         (f',"{ID}":"letter"', "", f"`{ID}` - at `$.body`"),
         (FINE, "", "JSON is malformed"),
         (FINE, '"', "truncated"),

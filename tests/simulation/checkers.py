@@ -110,6 +110,12 @@ def check_no_verdict_is_false(world: World, truth: Truth) -> None:
     for id, answer in world.client.cancels.items():
         gone = answer in ("canceled", "gone")
         assert not (gone and id in resting), f"the cancel of {id} was called {answer}, and it rests"
+    amended = {key.partition(" ")[0] for key in world.client.amends}
+    amended |= world.exchange.trading.by_hand
+    for order in world.exchange.trading.resting():
+        id, left = order["client_order_id"], order["whole"] - order["filled"]
+        most = left if id in amended else world.client.decreased.get(id, left)
+        assert left <= most, f"{id} was called decreased to {most}, and {left} rest"
     for order in truth.account.orders():
         ours = order.client_order_id in world.client.orders
         assert ours or not order.body_hash, f"{order.order_id} was adopted"

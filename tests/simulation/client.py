@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from actors.api.amends import AmendIt
-from actors.api.asks import Ask, Cancel, Place
+from actors.api.asks import Ask, Cancel, Decrease, Place
 from actors.api.batches import CancelMany, PlaceMany
 from actors.api.core import Requested
 from protocol.envelope import Outbox
 from protocol.follower import BookFollower
 from protocol.limits import SECOND
 from protocol.machine import Answered, Cause, Effect, Heard
-from protocol.messages import BookAnswer, PlaceOrder
+from protocol.messages import BookAnswer, DecreaseOrder, PlaceOrder
 from protocol.units import Count, Price
 from tests.simulation.amending import amend_id
 
@@ -58,6 +58,7 @@ class Client:
         self.cancels: dict[str, str] = {}
         self.amends: dict[str, AmendIt] = {}  # by client_order_id and amend_id
         self.amended: dict[str, str] = {}  # what it was told of them, once that is final
+        self.decreased: dict[str, int] = {}  # what may rest at most, where that was called done
         self._amend_until: dict[str, int] = {}
         self.given_up: set[str] = set()  # orders that nobody wants an answer for any more
         self._too_many: set[str] = set()  # orders of batches that would never fit the budget
@@ -83,6 +84,11 @@ class Client:
             self._amend_until[key] = self._world.now + AMEND_FOR
             self.amends[key] = AmendIt(id, name, Price(cents * 10_000), Count(whole))
             self._pursue("amend", key)
+
+    def decrease(self, id: str, whole: int) -> None:
+        """Ask once that no more than so much of an order rests."""
+        if id in self.orders:
+            self._ask("decrease", f"{id} {whole}", Decrease(DecreaseOrder(id, Count(whole))))
 
     def post_batch(self, orders: list[PlaceOrder]) -> None:
         """Ask for several at once, until each has a final answer."""
@@ -162,6 +168,9 @@ class Client:
     def _final(self, what: str, id: str, status: int, body: dict[str, Any]) -> None:
         if what == "cancel" and status in (200, 404, 409):
             self.cancels[id] = {200: "canceled", 404: "not_found", 409: "gone"}[status]
+        if what == "decrease" and status == 200:
+            id, _, whole = id.partition(" ")
+            self.decreased[id] = min(int(whole), self.decreased.get(id, int(whole)))
         if what == "amend":
             word = {200: "accepted", 422: "refused"}.get(status)
             if status in (404, 409) and self._world.now > self._amend_until[id]:

@@ -48,8 +48,12 @@ def schedule_orders(world: World) -> None:
         order = draw_order(world, f"c{i}", leased)
         when = until - world.dice.randint(1, spread)
         world.at(when, functools.partial(world.client.post, order))
-        if order.time_in_force == RESTS and world.dice.random() < 0.3:
+        roll = world.dice.random()
+        rests = order.time_in_force == RESTS
+        if rests and roll < 0.3:
             schedule_amends(world, order, when)
+        elif rests and roll < 0.6 and not order.lease_s:
+            schedule_decreases(world, order, when)
         if world.dice.random() < 0.3:
             later = when + world.dice.randint(1, 10) * SECOND
             world.at(later, functools.partial(world.client.cancel, f"c{i}"))
@@ -94,6 +98,13 @@ def schedule_amends(world: World, order: PlaceOrder, since: int) -> None:
         whole = world.dice.choice((300, 700, 1_000, 1_500, 2_500))
         when = min(since + world.dice.randint(100, 12_000) * MS, BAD_DAY)
         world.at(when, functools.partial(world.client.amend, id, cents, whole))
+
+
+def schedule_decreases(world: World, order: PlaceOrder, since: int) -> None:
+    """Less and less of an order shall rest."""
+    for whole in (700, 300)[: world.dice.randint(1, 2)]:
+        since = min(since + world.dice.randint(100, 6_000) * MS, BAD_DAY)
+        world.at(since, functools.partial(world.client.decrease, order.client_order_id, whole))
 
 
 def schedule_deaths(world: World) -> None:
@@ -205,7 +216,7 @@ def tiers(world: World) -> None:
     """The account's limits change."""
     for second in range(2, BAD_DAY // SECOND):
         if world.dice.random() < world.faults.tier_changes:
-            tier, early = world.dice.randrange(len(TIERS)), world.dice.random() < 0.7
+            tier, early = world.dice.randrange(len(TIERS)), world.dice.random() < 0.4
             change = functools.partial(world.exchange.rates.change, tier, early)
             world.at(second * SECOND + world.dice.randint(0, SECOND - 1), change)
 

@@ -82,6 +82,8 @@ class Exchange:
         match call.method, call.path:
             case "POST", path if path.endswith("/amend"):
                 status, body = self.amending.call(call)
+            case "POST", path if path.endswith("/decrease"):
+                status, body = self._decrease(path.split("/")[-2], json.loads(call.body))
             case _, path if path.endswith("/batched"):
                 status, body = self._batch(call.method, json.loads(call.body)["orders"])
             case "POST", _:
@@ -139,6 +141,18 @@ class Exchange:
             "fill_count": count(order["filled"]), "remaining_count": count(resting),
             "ts_ms": self._world.clock // 1_000,
         }  # fmt: skip
+
+    def _decrease(self, order_id: str, body: Row) -> tuple[int, Row]:
+        left = round(float(body["reduce_to"]) * 100)
+        wrong = self.trading.decrease(order_id, left)
+        if wrong:
+            status = 404 if wrong == "not_found" else 400
+            return status, {"error": {"code": wrong, "message": wrong}}
+        return 200, {
+            "order_id": order_id,
+            "remaining_count": count(left),
+            "ts_ms": self._world.clock // 1_000,
+        }
 
     def _cancel(self, order_id: str) -> tuple[int, Row]:
         order = self.trading.orders.get(order_id)

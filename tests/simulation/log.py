@@ -33,7 +33,7 @@ class Event(Struct, frozen=True):
     at: int
     what: What
     id: str = ""
-    call: str = ""  # "create", "amend", "renew", "cancel", "cancel all" or "program"
+    call: str = ""  # "create", "amend", "renew", "decrease", "cancel", "cancel all", "program"
     budget: str = ""
     cost: int = 0
     new: bool = True  # its intent was called NEW, in the life that sends it

@@ -22,6 +22,7 @@ class Promise(Protocol):
 
 RISKY = frozenset({"create", "amend"})  # what needs an intent
 HELD = RISKY | {"renew"}  # what does not leave while trading is halted
+LATER = HELD | {"decrease"}  # what leaves the tokens that are kept for cancels
 
 
 class WireOnce:
@@ -66,7 +67,7 @@ class Budget:
             case "left" if event.budget in self._buckets:
                 bucket = self._buckets[event.budget]
                 covered = bucket.draw(event.at, event.cost)
-                if event.call in HELD and event.budget not in self._excused:
+                if event.call in LATER and event.budget not in self._excused:
                     left = bucket.level(event.at) if covered else -1
                     text = f"{event.id} left {left} tokens of the {event.budget} budget for cancels"
                     assert left >= RESERVE, text

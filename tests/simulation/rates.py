@@ -117,9 +117,12 @@ class Rates:
             return
         down = tier < self.tier
         self._world.happened["a lower tier came unannounced" if down else "a higher tier"] += 1
+        before = self._limits()
         self._take()
-        if down:
-            self._excused = set(self.buckets)
+        less = zip(before.items(), self._limits().values(), strict=True)
+        shrunk = {name for (name, was), now in less if now[0] < was[0] or now[1] < was[1]}
+        if shrunk:  # also by a higher tier: it may hold less at once
+            self._excused = shrunk
             self._note()
 
     def answered(self, told: int) -> None:

@@ -127,7 +127,8 @@ def leases_are_renewed_while_trading_is_halted() -> Iterator[None]:
     right = Leases.__init__
 
     def init(self: Leases, *args: Any) -> None:
-        right(self, *args[:-1], lambda now: None)
+        right(self, *args)
+        self._closed = lambda now: None
 
     with ExitStack() as stack:
         stack.enter_context(planted(Leases, "__init__", init))

@@ -51,6 +51,7 @@ TROUBLES = {
     "the latch was written by another hand", "the latch was not saved",
     "a program spent its tokens", "a lower tier was told early", "a lower tier came unannounced",
     "a higher tier", "429", "a stranger's order", "an order was amended by hand",
+    "an order was decreased",
     "the clock jumped",
     *(f"the answer to a batch lied: {manner}" for manner in MANNERS), "a batch was too large",
     "all of a subscription fell silent", "data of a subscription fell silent", "a lie",

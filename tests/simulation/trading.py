@@ -77,6 +77,7 @@ class Trading:
         self.cash = Past(OPENING_CASH)
         self.free = Past(OPENING_CASH)  # less what is kept back for resting orders
         self.fee = FEE
+        self.by_hand: set[str] = set()  # client_order_ids of those that their owner has amended
         self._canceling_until = -1  # a cancel-all may take what comes before this
         self._next = 0
 
@@ -132,6 +133,20 @@ class Trading:
         left: int = order["whole"] - order["filled"]
         return left
 
+    def decrease(self, order_id: str, left: int) -> str:
+        """No more than `left` of an order rests. Why it could not be done, "" if it was."""
+        order = self.orders.get(order_id)
+        if order is None or order["status"] != "resting":
+            return "not_found"
+        if left >= order["whole"] - order["filled"]:
+            return "invalid_order"
+        order["whole"] = order["filled"] + left
+        terms = (order["ticker"], order["side"], order["cents"], left)
+        self._world.log("made", order_id, terms=terms, external=bool(order["external"]))
+        self._world.happened["an order was decreased"] += 1
+        self.changed(order)
+        return ""
+
     def amend(self) -> None:
         """The account's owner amends an order that rests, by hand."""
         resting = self.resting()
@@ -142,6 +157,7 @@ class Trading:
         order["whole"] = order["filled"] + self._dice.randint(1, 1_500)
         left = order["whole"] - order["filled"]
         terms = (order["ticker"], order["side"], order["cents"], left)
+        self.by_hand.add(order["client_order_id"])
         self._world.log("made", order["order_id"], terms=terms, external=True)
         self._world.happened["an order was amended by hand"] += 1
         self.changed(order)

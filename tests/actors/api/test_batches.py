@@ -195,6 +195,9 @@ def test_what_refuses_the_whole_is_one_problem() -> None:
     assert status == 422
     assert (found["code"], found["detail"]) == ("batch_too_large", text)
     assert (found["field"], found["limit"], found["value"]) == ("orders", "6", "7")
+    soon = BatchAnswer((), "batch_too_large", text, 2_000, "orders", "6", "7")
+    _, status, found = answered(served(), PlaceMany((order("a"),)), soon)
+    assert (status, found["retry_after_ms"]) == (503, 2_000)
     busy = BatchAnswer((), "busy", "too many batches are under way")
     assert answered(served(), PlaceMany((order("a"),)), busy)[1:2] == (503,)
     busy_too = CancelBatchAnswer((), "busy", "too many batches are under way")

@@ -46,6 +46,8 @@ TERMS = OrderIntended(
     "c1", "KXA-1", "bid", Price(500_000), Count(1_000), "good_till_canceled", "hash"
 )
 RESTS = (TERMS, OrderAccepted("c1", "o1", Count(0), Count(1_000), 1_000))
+INTENT = AmendIntended("c1", "a1", Price(600_000), Count(1_000))
+OTHER = AmendIntended("c1", "a2", Price(700_000), Count(1_000))
 DONE = {"order_id": "o1", "client_order_id": "c1", "remaining_count": "10.00", "ts_ms": 7_000}
 
 
@@ -102,6 +104,14 @@ def worst(scene: Scene) -> Money:
     found = scene.answers.pop()
     assert isinstance(found, BrakesAnswer)
     return found.exposure
+
+
+def recalled(scene: Scene, *facts: Any) -> None:
+    """The rehydrator tells that these entries, and no others, are about the order."""
+    told = [Entry(n, natural_id(f), 1, "test", f) for n, f in enumerate((*RESTS, *facts), 1)]
+    answer = EvidenceAnswer(tuple(told), len(told), complete=True)
+    asked_for = scene.recalls.pop()
+    scene.feed(Answered(scene.at, "rehydrator", Letter("rehydrator", 2, asked_for.id, 0, answer)))
 
 
 def live(scene: Scene, duration: int) -> None:
@@ -210,10 +220,12 @@ def test_asked_twice_it_is_sent_once() -> None:
 def test_one_amend_of_an_order_at_a_time() -> None:
     scene = asked(resting(), amend())
     scene.ask(amend("0.70", id="a2"))
+    recalled(scene, INTENT)
     assert said(scene) == ("denied", "amend_under_way")
     scene.fail(sent=True)
     scene.settle()
     scene.ask(amend("0.70", id="a2"))
+    recalled(scene, INTENT)
     assert said(scene) == ("denied", "amend_under_way"), "the first is unknown still"
     assert sent(scene) == ["amend"]
 
@@ -221,6 +233,7 @@ def test_one_amend_of_an_order_at_a_time() -> None:
 def test_a_refused_letter_told_again_gets_the_same_refusal() -> None:
     scene = asked(resting(), amend())
     scene.ask(amend("0.70", id="a2"), "q2")
+    recalled(scene, INTENT)
     scene.reply(200, DONE)
     scene.settle()
     scene.ask(amend("0.70", id="a2"), "q2")
@@ -400,22 +413,6 @@ def test_an_intent_that_the_writer_does_not_take_in_time_is_withdrawn() -> None:
     assert worst(scene) == parse_money("5.00")
 
 
-def repeated(scene: Scene, *entries: Any) -> Scene:
-    """The writer says REPEAT, and the rehydrator has these entries about the order."""
-    scene.ask(amend())
-    scene.acknowledge("REPEAT")
-    [asked_for] = scene.recalls
-    facts = (*RESTS, *entries)
-    told = [Entry(n, natural_id(f), 1, "test", f) for n, f in enumerate(facts, 1)]
-    answer = EvidenceAnswer(tuple(told), len(told), complete=True)
-    scene.feed(Answered(scene.at, "rehydrator", Letter("rehydrator", 2, asked_for.id, 0, answer)))
-    return scene
-
-
-INTENT = AmendIntended("c1", "a1", Price(600_000), Count(1_000))
-OTHER = AmendIntended("c1", "a2", Price(700_000), Count(1_000))
-
-
 @pytest.mark.parametrize(
     ("entries", "outcome", "code"),
     [
@@ -431,9 +428,28 @@ OTHER = AmendIntended("c1", "a2", Price(700_000), Count(1_000))
 def test_of_one_that_was_recorded_before_the_entries_tell(
     entries: Any, outcome: str, code: str
 ) -> None:
-    scene = repeated(resting(), *entries)
+    scene = resting()
+    scene.ask(amend())
+    scene.acknowledge("REPEAT")
+    recalled(scene, *entries)
     assert said(scene) == (outcome, code)
     assert sent(scene) == []
+
+
+def test_a_former_amend_of_an_order_is_never_called_refused() -> None:
+    """A was done, then B was asked for: the account shows B alone, and A is asked for again."""
+    done = AmendOutcome("c1", "a1", "done", "", 1_500_000)
+    scene = resting(BLIND, INTENT, done, OTHER)
+    assert booked(scene).amend.id == "a2"  # type: ignore[union-attr]
+    scene.ask(amend("0.60"))
+    recalled(scene, INTENT, done, OTHER)
+    assert said(scene) == ("accepted", "")
+    scene.ask(amend("0.90", id="a3"))
+    recalled(scene, INTENT, done, OTHER)
+    assert said(scene) == ("denied", "amend_under_way"), "of this one there is no entry"
+    scene.ask(amend("0.95", id="a4"))
+    scene.pass_time(RECALL_MAX)
+    assert said(scene) == ("unknown", "repeat"), "nobody tells"
 
 
 def test_a_repeat_of_which_nobody_tells_may_have_been_sent() -> None:

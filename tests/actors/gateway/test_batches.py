@@ -528,6 +528,20 @@ def test_what_could_never_leave_at_once_is_refused_before_anything_is_recorded()
     assert sent(scene) == [list("abcdefg")]
 
 
+def test_while_the_budget_is_not_known_for_sure_it_is_worth_another_try() -> None:
+    scene = ready(**{"/account/limits": SMALL})
+    shrink(scene, LIMITS)  # read once: the smaller of both counts
+    scene.ask(batch(*"abcdefg"))
+    refused = scene.answers[-1]
+    assert isinstance(refused, BatchAnswer)
+    assert (refused.code, refused.limit, refused.retry_after_ms) == ("batch_too_large", "6", 2_000)
+    shrink(scene, LIMITS)
+    scene.ask(batch(*"abcdefg"))
+    scene.settle()
+    scene.pass_time(SECOND)
+    assert sent(scene) == [list("abcdefg")]
+
+
 def test_as_many_as_fit_are_taken() -> None:
     scene = small()
     scene.ask(batch(*"abcdef"))
@@ -558,9 +572,9 @@ def test_a_batch_that_waits_while_its_budget_shrinks_below_it_is_denied() -> Non
     assert len(sent(scene)) == 6
 
 
-def shrink(scene: Scene) -> None:
-    """The exchange tells of a lower tier."""
-    body = answers.read(json.dumps(SMALL).encode(), LimitsBody)
+def shrink(scene: Scene, limits: Any = SMALL) -> None:
+    """The exchange tells of a lower tier, or another one."""
+    body = answers.read(json.dumps(limits).encode(), LimitsBody)
     scene.core._desk.lanes.learn_limits(scene.now, scene.at, body)
 
 

@@ -297,4 +297,4 @@ def test_stopping_waits_until_what_was_sent_is_on_record() -> None:
     assert ends == [], "its outcome is not on record"
     scene.acknowledge()
     assert ends
-    assert [t.stage for _, t in scene.core.orders.tickets] in ([], [Stage.DONE])
+    assert [t.stage for _, t in scene.core.trading.orders.tickets] in ([], [Stage.DONE])

@@ -232,7 +232,7 @@ def test_there_is_a_bound_on_those_under_way_and_on_what_is_remembered() -> None
     assert (last(scene).state, last(scene).code) == ("refused", "busy")
     for _ in range(GROUP_ANSWERS_KEPT + 10):
         scene.ask(RESET)
-    assert len(scene.core._groups._told) == GROUP_ANSWERS_KEPT
+    assert len(scene.core.trading.groups._told) == GROUP_ANSWERS_KEPT
 
 
 def test_an_order_goes_out_with_its_group_and_the_intent_names_it() -> None:

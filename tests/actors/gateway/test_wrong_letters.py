@@ -5,6 +5,8 @@ import json
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol.envelope import decode_letter
 from protocol.errors import RemoteProtocolError
@@ -17,6 +19,7 @@ HEAD: Final[dict[str, Any]] = {"source": "mine", "epoch": 1, "id": "place:1", "a
 AMEND: Final[dict[str, Any]] = {
     "type": "AmendOrder", ID: "c1", "amend_id": "a1", "price": "0.5000", "count": "10.00",
 }  # fmt: skip
+DECREASE: Final = {"type": "DecreaseOrder", ID: "c1", "reduce_to": "1.00"}
 CALM: Final = Scene().ready()
 
 
@@ -81,6 +84,14 @@ UNREADABLE: Final[dict[str, tuple[bytes, str]]] = {
     # What is not known may be what matters most: it is not passed over in what costs money.
     "an unknown field": (raw(post_onyl=True), "`post_onyl`"),
     "an unknown field of an amend": (raw({"body": {**AMEND, "side": "ask"}}), "`side`"),
+    "an unknown field of a decrease": (
+        raw({"body": {**DECREASE, "reduce_by": "1.00"}}),
+        "`reduce_by`",
+    ),
+    "a decrease, twice": (
+        raw({"body": DECREASE}).replace(b'"reduce_to"', b'"reduce_to": "9.00", "reduce_to"'),
+        "`body.reduce_to`",
+    ),
     "price twice": (instead('"price"', '"price": "0.9900", "price"'), "`body.price`"),
     "side twice": (instead('"bid"', '"bid", "side": "ask"'), "`body.side`"),
     "side twice, escaped": (instead('"bid"', '"bid", "s\\u0069de": "ask"'), "`body.side`"),
@@ -139,7 +150,11 @@ def test_what_can_be_read_and_makes_no_sense(name: str) -> None:
     assert (answer.outcome, answer.code, answer.field) == ("denied", "invalid_order", field)
     assert 0 < len(answer.text) <= 200
     assert answer.text.startswith(f"{field}: ")
-    assert (writes(CALM), intents(CALM), CALM.core.orders.tickets.unfinished) == ([], set(), 0)
+    assert (writes(CALM), intents(CALM), CALM.core.trading.orders.tickets.unfinished) == (
+        [],
+        set(),
+        0,
+    )
 
 
 def test_the_letter_that_all_of_these_are_made_of_is_right() -> None:
@@ -147,3 +162,15 @@ def test_the_letter_that_all_of_these_are_made_of_is_right() -> None:
     scene.feed(Asked(scene.at, (b"mine",), decode_letter(raw())))
     scene.settle()
     assert [json.loads(written)[ID] for written in writes(scene)] == ["wrong"]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, len(raw())), st.integers(0, 8), st.binary(max_size=8))
+def test_a_damaged_letter_is_a_letter_or_one_error(at: int, gone: int, more: bytes) -> None:
+    whole = raw()
+    try:
+        letter = decode_letter(whole[:at] + more + whole[at + gone :])
+    except RemoteProtocolError as e:
+        assert str(e)
+        return
+    assert letter.body is not None

@@ -103,4 +103,4 @@ BY_ITSELF: Final[dict[str, tuple[bytes, Refusal]]] = {
 def test_what_is_wrong_by_itself(name: str) -> None:
     raw, want = BY_ITSELF[name]
     assert over_http(CALM, raw) == want
-    assert (writes(CALM), CALM.appends, CALM.core.orders.tickets.unfinished) == ([], [], 0)
+    assert (writes(CALM), CALM.appends, CALM.core.trading.orders.tickets.unfinished) == ([], [], 0)
