@@ -68,6 +68,22 @@ def subaccounts(view: View) -> Answer:
     return Answer(200, {"subaccount_balances": rows})
 
 
+def subaccount_transfers(query: Query) -> Answer:
+    """GetSubaccountTransfersResponse of the specification: with one subaccount there are none."""
+    none: list[int] = []
+    _, cursor = page(none, lambda n: n, query, "GetSubaccountTransfers")
+    return Answer(200, {"cursor": cursor, "transfers": []})
+
+
+def netting(view: View) -> Answer:
+    """GetSubaccountNettingResponse of the specification: here YES and NO always net."""
+    rows = [
+        {"enabled": True, "exchange_index": index, "subaccount_number": 0}
+        for index in sorted(view.account.cash_on)
+    ]
+    return Answer(200, {"netting_configs": rows})
+
+
 def transfers(view: View, query: Query, word: str) -> Answer:
     """GetDepositsResponse or GetWithdrawalsResponse of the specification."""
     rows = [

@@ -74,6 +74,11 @@ GETS: Final = (
     _mine("/portfolio/balance", lambda view, name, query, at: money.balance(view, query)),
     _mine("/portfolio/subaccounts/balances", lambda view, name, query, at: money.subaccounts(view)),
     _mine(
+        "/portfolio/subaccounts/transfers",
+        lambda view, name, query, at: money.subaccount_transfers(query),
+    ),
+    _mine("/portfolio/subaccounts/netting", lambda view, name, query, at: money.netting(view)),
+    _mine(
         "/portfolio/intra_exchange_instance_transfers",
         lambda view, name, query, at: money.shard_transfers(view, query),
     ),

@@ -17,6 +17,7 @@ from protocol.kalshi.parameters import (
     SHARD,
     SUBACCOUNT,
     TICKER,
+    TRANSFER_ID,
     Kind,
     Parameter,
     list_of,
@@ -140,6 +141,13 @@ _PORTFOLIO: Final = (
             (_part("order_group_id", GROUP_ID), _MINE)),
     Inquiry("subaccount_balances", "/portfolio/subaccounts/balances",
             portfolio.SubaccountBalances),
+    Inquiry("subaccount_transfers", "/portfolio/subaccounts/transfers",
+            portfolio.SubaccountTransferPage, _PAGE),
+    Inquiry("subaccount_netting", "/portfolio/subaccounts/netting", portfolio.SubaccountNetting),
+    Inquiry("shard_transfers", "/portfolio/intra_exchange_instance_transfers",
+            portfolio.ShardTransferPage, _TRANSFER_PAGE),
+    Inquiry("shard_transfer", "/portfolio/intra_exchange_instance_transfers/{transfer_id}",
+            portfolio.OneShardTransfer, (_part("transfer_id", TRANSFER_ID),)),
 )  # fmt: skip
 
 _MARKETS: Final = (

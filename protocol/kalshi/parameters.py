@@ -86,6 +86,7 @@ GROUP_ID: Final = Kind(
     "an id: 1 to 64 letters, digits, hyphens or underscores",
     lambda text: _ID.fullmatch(text) is not None,
 )
+TRANSFER_ID: Final = GROUP_ID  # of neither the exchange says more than that it is text
 SECONDS: Final = Kind(
     f"Unix seconds: a whole number up to {SECONDS_MAX}",
     lambda text: _WHOLE.fullmatch(text) is not None and int(text) <= SECONDS_MAX,

@@ -1,7 +1,7 @@
 """What the account holds and waits for, what markets paid, what came from outside: its rows.
 
-FACTS.md section 6.4. Settlements and transfers come in whole cents where everything else is in
-dollars.
+FACTS.md sections 6.3 and 6.4. Settlements, deposits, withdrawals and transfers between subaccounts
+come in whole cents where everything else is in dollars, transfers between shards, too.
 """
 
 from typing import Annotated, Final, Literal
@@ -19,7 +19,10 @@ CENT: Final = 10_000  # micro-dollars
 REFLECTED: Final = "applied"  # the one status in which a transfer is in the balance
 
 Cents = Annotated[int, Meta(ge=-MONEY_MAX // CENT, le=MONEY_MAX // CENT)]
+Unsigned = Annotated[int, Meta(ge=0, le=MONEY_MAX // CENT)]  # cents
+Word = Annotated[str, Meta(min_length=1, max_length=64)]  # of an open set
 Shard = Annotated[int, Meta(ge=0, le=10_000)]
+Subaccount = Annotated[int, Meta(ge=0, le=10_000)]
 Seconds = Annotated[int, Meta(ge=0, le=2**33)]
 
 
@@ -78,8 +81,8 @@ class TransferRow(Struct, frozen=True):
 
     id: Id
     status: str  # an open set
-    amount_cents: Annotated[int, Meta(ge=0, le=MONEY_MAX // CENT)]
-    fee_cents: Annotated[int, Meta(ge=0, le=MONEY_MAX // CENT)]
+    amount_cents: Unsigned
+    fee_cents: Unsigned
     created_ts: Seconds
     finalized_ts: Seconds | None = None
 
@@ -162,7 +165,7 @@ class OneOrderGroup(Struct, frozen=True):
 
 
 class SubaccountBalance(Struct, frozen=True):
-    subaccount_number: Annotated[int, Meta(ge=0, le=10_000)]
+    subaccount_number: Subaccount
     balance: Money
     updated_ts: Seconds
     exchange_index: Shard = 0
@@ -170,3 +173,61 @@ class SubaccountBalance(Struct, frozen=True):
 
 class SubaccountBalances(Struct, frozen=True):
     subaccount_balances: tuple[SubaccountBalance, ...]
+
+
+class SubaccountTransfer(Struct, frozen=True):
+    """Cash that went from one subaccount to another on the same shard; 0 is the main account."""
+
+    transfer_id: Id
+    from_subaccount: Subaccount
+    to_subaccount: Subaccount
+    amount_cents: Unsigned
+    created_ts: Seconds
+    exchange_index: Shard
+
+    def __post_init__(self) -> None:
+        if self.from_subaccount == self.to_subaccount:
+            raise ValueError(f"a transfer from subaccount {self.from_subaccount} to itself")
+
+
+class SubaccountTransferPage(Struct, frozen=True):
+    transfers: tuple[SubaccountTransfer, ...]
+    cursor: str | None = ""
+
+
+class NettingConfig(Struct, frozen=True):
+    """Whether YES and NO of one market cancel each other out for a subaccount on a shard."""
+
+    subaccount_number: Subaccount
+    enabled: bool
+    exchange_index: Shard
+
+
+class SubaccountNetting(Struct, frozen=True):
+    netting_configs: tuple[NettingConfig, ...]
+
+
+class ShardTransfer(Struct, frozen=True):
+    """Cash that went from shard to shard. While it is `pending` it may be on neither."""
+
+    transfer_id: Id
+    source: Word  # event_contract or margined, so far
+    destination: Word
+    source_exchange_shard: Shard
+    destination_exchange_shard: Shard
+    amount: Money
+    status: Word  # pending or complete, so far
+    created_ts: Seconds
+
+    def __post_init__(self) -> None:
+        if self.amount <= 0:
+            raise ValueError("a transfer of no money")
+
+
+class ShardTransferPage(Struct, frozen=True):
+    transfers: tuple[ShardTransfer, ...]
+    cursor: str | None = ""  # absent from the last page
+
+
+class OneShardTransfer(Struct, frozen=True):
+    transfer: ShardTransfer

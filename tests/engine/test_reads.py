@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -11,6 +12,7 @@ import zmq
 from protocol.envelope import Letter, decode_letter, encode_letter
 from protocol.kalshi import inquiries
 from protocol.kalshi.inquiries import INQUIRIES
+from protocol.kalshi.signing import Signer
 from protocol.messages import Inquire, InquiryAnswer
 from tests.engine.running import Engine
 from tests.engine.test_orders import busiest, signed
@@ -21,21 +23,48 @@ YOUNG = {"historical_market", "historical_candlesticks"}  # nothing is in its ar
 STILL = {  # they answer the same when they are asked a moment later
     "exchange_schedule", "account_limits", "endpoint_costs", "order", "orders", "fills",
     "settlements", "deposits", "withdrawals", "series", "series_list", "series_fee_changes",
-    "historical_orders", "historical_positions",
+    "historical_orders", "historical_positions", "subaccount_transfers", "subaccount_netting",
+    "shard_transfers", "shard_transfer",
 }  # fmt: skip
+TRANSFERS = "/portfolio/intra_exchange_instance_transfers"
+SHARD = 2
+ARRIVES_MAX_S = 10.0  # the exchange looks at its clock a hundred times a second
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    with Engine() as engine:
+    """With a shard beside the default one, on which none of the markets trades."""
+    shards = {'tier = "advanced"': f'tier = "advanced"\nshards = {{ KXNOBODY = {SHARD} }}'}
+    with Engine(**shards) as engine:
         engine.start()
         engine.until_healthy()
         yield engine
 
 
+def transferred(engine: Engine) -> str:
+    """The id of 12.34 dollars that the account's owner has moved to the other shard."""
+    exchange, path = engine.settings.exchange, TRANSFERS.removesuffix("s")
+    signer = Signer(exchange.key_id, Path(exchange.key_file).read_bytes(), exchange.key_file)
+    headers = signer.headers(time.time_ns() // 1_000_000, "POST", f"/trade-api/v2{path}")
+    body = {
+        "source": "event_contract", "destination": "event_contract", "amount": 123_400,
+        "destination_exchange_shard": SHARD,
+    }  # fmt: skip
+    answer = requests.post(f"{exchange.rest_url}{path}", json=body, headers=headers, timeout=5)
+    assert answer.status_code == 200, answer.text
+    made = str(answer.json()["transfer_id"])
+
+    def arrived() -> bool:
+        return bool(signed(engine, f"{TRANSFERS}/{made}")["transfer"]["status"] == "complete")
+
+    engine.until(arrived, ARRIVES_MAX_S, "the money arrives")
+    return made
+
+
 @pytest.fixture(scope="module")
 def said(engine: Engine) -> dict[str, str]:
-    """What the parameters that a read needs may be, after an order that rests and one that fills.
+    """What the parameters that a read needs may be, after an order that rests, one that fills, and
+    a transfer to another shard.
 
     A market that has just been traded in is named in each of them.
     """
@@ -52,6 +81,7 @@ def said(engine: Engine) -> dict[str, str]:
         "series_ticker": ticker.partition("-")[0],
         "order_id": resting.json()["order"]["order_id"],
         "order_group_id": "none",
+        "transfer_id": transferred(engine),
         "start_ts": str(now - 3_600),
         "end_ts": str(now + 60),
         "period_interval": "1",
@@ -87,6 +117,27 @@ def test_what_has_just_been_traded_is_in_the_candles(engine: Engine, said: dict[
     assert sum(float(c["volume_fp"]) for c in body["candlesticks"]) >= 1.0
     many = engine.get(f"/v1/exchange{where('candlesticks_of_markets', said)}").json()
     assert [m["market_ticker"] for m in many["markets"]] == [said["ticker"]]
+
+
+def test_a_transfer_between_shards_is_read_as_it_was_made(
+    engine: Engine, said: dict[str, str]
+) -> None:
+    row = engine.get(f"/v1/exchange{where('shard_transfer', said)}").json()["transfer"]
+    moved = (row["source_exchange_shard"], row["destination_exchange_shard"], row["amount"])
+    assert moved == (0, SHARD, "12.3400")
+    assert engine.get(f"/v1/exchange{TRANSFERS}?limit=1").json() == {"transfers": [row]}
+    none = engine.get(f"/v1/exchange{TRANSFERS}/nobody-knows-it")
+    assert problem(none) == (404, "not_found", "")
+    assert problem(engine.get(f"/v1/exchange{TRANSFERS}?limit=501")) == (
+        422, "invalid_parameter", "limit",
+    )  # fmt: skip
+
+
+def test_of_the_one_subaccount(engine: Engine) -> None:
+    path = "/v1/exchange/portfolio/subaccounts"
+    assert engine.get(f"{path}/transfers").json() == {"cursor": "", "transfers": []}
+    netted = engine.get(f"{path}/netting").json()["netting_configs"]
+    assert [(row["exchange_index"], row["enabled"]) for row in netted] == [(0, True), (SHARD, True)]
 
 
 def test_the_same_by_letter(engine: Engine, said: dict[str, str]) -> None:

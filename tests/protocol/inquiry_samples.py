@@ -76,6 +76,24 @@ TRANSFER = {
     "fee_cents": 0,
     "created_ts": 1_781_159_400,
 }
+SHARD_TRANSFER: dict[str, Any] = {
+    "transfer_id": "6f1f0b5e-0000-4000-8000-000000000001",
+    "source": "event_contract",
+    "destination": "event_contract",
+    "source_exchange_shard": 0,
+    "destination_exchange_shard": 2,
+    "amount": "2500.000100",
+    "status": "pending",
+    "created_ts": 1_781_159_400,
+}
+SUBACCOUNT_TRANSFER: dict[str, Any] = {
+    "transfer_id": "t1",
+    "from_subaccount": 0,
+    "to_subaccount": 3,
+    "amount_cents": 10_000,
+    "created_ts": 1_781_159_400,
+    "exchange_index": 2,
+}
 ORDER_ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
 
 SAMPLES: dict[str, Any] = {
@@ -116,6 +134,15 @@ SAMPLES: dict[str, Any] = {
             }
         ]
     },
+    "subaccount_transfers": {"transfers": [SUBACCOUNT_TRANSFER], "cursor": "p7"},
+    "subaccount_netting": {
+        "netting_configs": [
+            {"subaccount_number": 0, "enabled": True, "exchange_index": 0},
+            {"subaccount_number": 3, "enabled": False, "exchange_index": 2},
+        ]
+    },
+    "shard_transfers": {"transfers": [SHARD_TRANSFER], "cursor": "p7"},
+    "shard_transfer": {"transfer": {**SHARD_TRANSFER, "status": "complete"}},
     "deposits": {"deposits": [TRANSFER], "cursor": ""},
     "withdrawals": {"withdrawals": [TRANSFER], "cursor": ""},
     "orderbooks": {

@@ -17,7 +17,14 @@ from protocol.kalshi.costs import Costs
 from protocol.kalshi.inquiries import INQUIRIES, UnfitInquiry
 from protocol.limits import INQUIRY_BYTES_MAX
 from protocol.units import Count, Price
-from tests.protocol.inquiry_samples import CANDLE, MARKET, ORDER_ID, SAMPLES
+from tests.protocol.inquiry_samples import (
+    CANDLE,
+    MARKET,
+    ORDER_ID,
+    SAMPLES,
+    SHARD_TRANSFER,
+    SUBACCOUNT_TRANSFER,
+)
 
 REST = Path(__file__).parents[3] / "shared" / "captures" / "rest"
 JUNE_11 = REST / "demo-2026-06-11"
@@ -157,6 +164,47 @@ def test_a_trade_that_can_not_be(name: str, change: dict[str, Any], says: str) -
         inquiries.proved(name, json.dumps({"trades": [{**trade, **change}]}).encode())
 
 
+@pytest.mark.parametrize(
+    ("row", "change", "says"),
+    [
+        ("shard", {"amount": "0.0000"}, "of no money"),
+        ("shard", {"amount": "-0.0001"}, "of no money"),
+        ("shard", {"amount": "1e2"}, "amount"),
+        ("shard", {"amount": None}, "amount"),
+        ("shard", {"transfer_id": ""}, "length >= 1"),
+        ("shard", {"status": ""}, "length >= 1"),
+        ("shard", {"source": ""}, "length >= 1"),
+        ("shard", {"destination_exchange_shard": -1}, ">= 0"),
+        ("shard", {"source_exchange_shard": "0"}, "Expected `int`"),
+        ("shard", {"created_ts": 1_781_159_400_000}, "<= 8589934592"),
+        ("subaccount", {"amount_cents": -1}, ">= 0"),
+        ("subaccount", {"amount_cents": "100"}, "Expected `int`"),
+        ("subaccount", {"amount_cents": 1.5}, "Expected `int`"),
+        ("subaccount", {"to_subaccount": 0}, "from subaccount 0 to itself"),
+        ("subaccount", {"from_subaccount": -1}, ">= 0"),
+        ("subaccount", {"exchange_index": None}, "exchange_index"),
+    ],
+)
+def test_a_transfer_that_can_not_be(row: str, change: dict[str, Any], says: str) -> None:
+    good = {"shard": SHARD_TRANSFER, "subaccount": SUBACCOUNT_TRANSFER}[row]
+    name = f"{row}_transfers"
+    for rows in ([], [good], [good, good]):  # the last page of shard transfers has no cursor
+        inquiries.proved(name, json.dumps({"transfers": rows}).encode())
+    with pytest.raises(RemoteProtocolError, match=says):
+        inquiries.proved(name, json.dumps({"transfers": [good, {**good, **change}]}).encode())
+    for missing in good:
+        less = {key: value for key, value in good.items() if key != missing}
+        with pytest.raises(RemoteProtocolError, match=missing):
+            inquiries.proved(name, json.dumps({"transfers": [less]}).encode())
+
+
+def test_what_a_transfer_moves_comes_out_in_micro_dollars() -> None:
+    one: Any = inquiries.typed("shard_transfer", json.dumps({"transfer": SHARD_TRANSFER}).encode())
+    assert (one.transfer.amount, one.transfer.status) == (2_500_000_100, "pending")
+    moved = {**SHARD_TRANSFER, "source": "margined", "status": "failed"}  # words of an open set
+    inquiries.proved("shard_transfer", json.dumps({"transfer": moved}).encode())
+
+
 def test_old_and_new_names_are_read_and_one_of_them_has_to_be_there() -> None:
     for body in ({"queue_position_fp": "3.00"}, {"queue_position": 3}):
         inquiries.proved("queue_position", json.dumps(body).encode())
@@ -224,6 +272,13 @@ MANY = tuple(f"KXA-{n}" for n in range(101))
          [("start_ts", "0"), ("end_ts", "3600"), ("period_interval", "1"),
           ("include_latest_before_start", "true")]),
         ("events", {"with_nested_markets": False}, "/events", [("with_nested_markets", "false")]),
+        ("shard_transfers", {"limit": 500, "cursor": "p7"},
+         "/portfolio/intra_exchange_instance_transfers", [("limit", "500"), ("cursor", "p7")]),
+        ("shard_transfer", {"transfer_id": ORDER_ID},
+         f"/portfolio/intra_exchange_instance_transfers/{ORDER_ID}", []),
+        ("subaccount_transfers", {"limit": 1_000}, "/portfolio/subaccounts/transfers",
+         [("limit", "1000")]),
+        ("subaccount_netting", {}, "/portfolio/subaccounts/netting", []),
     ],
 )  # fmt: skip
 def test_how_a_read_is_asked(name: str, said: Any, path: str, query: Any) -> None:
@@ -253,6 +308,16 @@ def test_how_a_read_is_asked(name: str, said: Any, path: str, query: Any) -> Non
         ("markets", {"limit": ""}, "invalid_parameter", "limit", "from 0 to 1000"),
         ("events", {"limit": 201}, "invalid_parameter", "limit", "from 1 to 200"),
         ("deposits", {"limit": 501}, "invalid_parameter", "limit", "from 1 to 500"),
+        ("shard_transfers", {"limit": 501}, "invalid_parameter", "limit", "from 1 to 500"),
+        ("shard_transfers", {"limit": 0}, "invalid_parameter", "limit", "from 1 to 500"),
+        ("shard_transfers", {"cursor": ""}, "invalid_parameter", "cursor", "1 to 2048"),
+        ("shard_transfer", {}, "missing_parameter", "transfer_id", "needs transfer_id: an id"),
+        ("shard_transfer", {"transfer_id": ".."}, "invalid_parameter", "transfer_id", "1 to 64"),
+        ("shard_transfer", {"transfer_id": "a/b"}, "invalid_parameter", "transfer_id", "1 to 64"),
+        ("shard_transfer", {"transfer_id": "a" * 65}, "invalid_parameter", "transfer_id", "1 to"),
+        ("subaccount_transfers", {"limit": 1_001}, "invalid_parameter", "limit", "1 to 1000"),
+        ("subaccount_transfers", {"subaccount": 1}, "unknown_parameter", "subaccount", "takes"),
+        ("subaccount_netting", {"limit": 1}, "unknown_parameter", "limit", "no parameters"),
         ("fills", {"limit": 0}, "invalid_parameter", "limit", "from 1 to 1000"),
         ("fills", {"subaccount": 64}, "invalid_parameter", "subaccount", "0 to 63, or all"),
         ("positions", {"subaccount": "all"}, "invalid_parameter", "subaccount", "0 to 63"),

@@ -151,6 +151,21 @@ def test_the_one_subaccount_has_a_balance_on_each_shard(quiet: Quiet) -> None:
     )
 
 
+def test_one_subaccount_has_nobody_to_transfer_with_and_always_nets(quiet: Quiet) -> None:
+    send(quiet)  # between shards, not between subaccounts
+    quiet.later(1)
+    path = "/portfolio/subaccounts"
+    none = Answer(200, {"cursor": "", "transfers": []})
+    assert quiet.get(f"{path}/transfers") == none
+    assert quiet.get(f"{path}/transfers", limit="1000", cursor="p7") == none
+    assert quiet.get(f"{path}/transfers", limit="1001").status == 400
+    assert quiet.get(f"{path}/transfers", limit="x").status == 400
+    rows = [{"subaccount_number": 0, "exchange_index": n, "enabled": True} for n in (0, 2)]
+    assert quiet.get(f"{path}/netting") == Answer(200, {"netting_configs": rows})
+    for read in ("transfers", "netting"):
+        assert error(quiet.get(f"{path}/{read}", subaccount="1")) == (400, "subaccount_not_found")
+
+
 def test_of_another_subaccount_nobody_knows(quiet: Quiet) -> None:
     order_id = quiet.order("a", subaccount=0)
     one = f"{ORDERS}/{order_id}"
@@ -183,4 +198,7 @@ def test_over_the_wire(client: Client) -> None:
     assert client.get(f"{PATH}s") == {"transfers": []}
     (row,) = client.get("/portfolio/subaccounts/balances")["subaccount_balances"]
     assert row["balance"] == "10000.0000"
+    assert client.get("/portfolio/subaccounts/transfers")["transfers"] == []
+    (netted,) = client.get("/portfolio/subaccounts/netting")["netting_configs"]
+    assert netted == {"subaccount_number": 0, "exchange_index": 0, "enabled": True}
     assert client.wire()[-1]["body"] == body
