@@ -30,6 +30,8 @@ Evidence = Literal[
     "seen_resting",  # the exchange showed it so, on the stream or in a listing
     "seen_executed",
     "seen_canceled",
+    "seen_larger",  # resting, as a larger order than the one whose fills were counted up
+    "seen_larger_canceled",
     "canceled",  # the exchange confirmed our cancel
     "filled",
 ]
@@ -37,7 +39,7 @@ Evidence = Literal[
 UNSETTLED: Final = frozenset({"intended", "unknown"})
 AT_RISK: Final = UNSETTLED | {"resting"}  # may still fill
 FINISHED: Final = frozenset({"executed", "canceled", "rejected", "denied", "withdrawn", "absent"})
-ENDED: Final = frozenset({"executed", "canceled"})  # by the exchange's own word: for good
+ENDED: Final = frozenset({"executed", "canceled"})  # nothing of it is left
 
 
 def _alike(before: tuple[State, ...], after: State) -> dict[State, State]:
@@ -61,6 +63,8 @@ NEXT: Final[Mapping[Evidence, Mapping[State, State]]] = {
     "seen_resting": _alike(_NOT_ENDED, "resting"),
     "seen_executed": _alike(_NOT_ENDED, "executed"),
     "seen_canceled": _alike(_NOT_ENDED, "canceled"),
+    "seen_larger": _alike(("executed",), "resting"),
+    "seen_larger_canceled": _alike(("executed",), "canceled"),
     "canceled": _alike(_NOT_ENDED, "canceled"),
     "filled": _alike((*_OPEN, "absent"), "resting"),  # a refusal still stands, and is shouted about
 }
@@ -72,7 +76,7 @@ MAY_FOLLOW: Final[Mapping[State, frozenset[State]]] = {
     "intended": _SHOWN | {"intended", "unknown", "rejected", "denied", "withdrawn", "absent"},
     "unknown": _SHOWN | {"unknown", "rejected", "denied", "withdrawn", "absent"},
     "resting": _SHOWN,
-    "executed": frozenset({"executed"}),
+    "executed": _SHOWN,  # only if it turns out to be larger than its fills were counted up to
     "canceled": frozenset({"canceled"}),
     "rejected": _SHOWN | {"rejected"},
     "denied": _SHOWN | {"denied"},
@@ -95,6 +99,18 @@ def seen_as(status: ExchangeStatus) -> Evidence:
             return "seen_executed"
         case "canceled":
             return "seen_canceled"
+    raise AssertionError(f"no such status: {status}")
+
+
+def outgrown_as(status: ExchangeStatus) -> Evidence:
+    """The evidence in a sighting of an order that is larger than we took it for."""
+    match status:
+        case "resting":
+            return "seen_larger"
+        case "canceled":
+            return "seen_larger_canceled"
+        case "executed":
+            return "seen_executed"
     raise AssertionError(f"no such status: {status}")
 
 

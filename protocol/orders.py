@@ -187,14 +187,26 @@ class Orders:
         filled = Count(max(order.filled, fact.filled))
         stale, newer = fact.updated_at < order.updated_at, fact.updated_at > order.updated_at
         former = fact.updated_at < order.amended_at  # of terms that it has no more
+        outgrown = newer and self._outgrown(order, fact)
         order = replace(order, filled=filled, updated_at=max(order.updated_at, fact.updated_at))
         if fact.terms and fact.status == "resting" and not (stale or former):
             whole = Count(max(fact.filled + fact.remaining, filled))
             order = amends.shown(order, fact.price, whole, newer)
+        if outgrown:
+            state = lifecycle.after(order.state, lifecycle.outgrown_as(fact.status))
+            return self._keep(self._settle(order, state, fact.remaining))
         if stale or order.state in ENDED:  # a listing may still say resting after a cancel
             return self._keep(self._settle(order, order.state))
         state = lifecycle.after(order.state, lifecycle.seen_as(fact.status))
         return self._keep(self._settle(order, state, None if former else fact.remaining))
+
+    @staticmethod
+    def _outgrown(order: Order, fact: OrderSeen) -> bool:
+        """Whether an order that counted as executed, because its fills came to its count, is a
+        larger one: somebody had amended it, and a fill was told before that."""
+        rests = fact.status == "resting"
+        whole = fact.filled + fact.remaining if rests else fact.initial
+        return order.state == "executed" and fact.terms and whole > order.count
 
     def _amended(self, fact: AmendIntended | AmendOutcome) -> list[Order]:
         order = self._orders.get(fact.client_order_id)

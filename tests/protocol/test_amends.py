@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from protocol.account import Account
 from protocol.facts import (
@@ -178,6 +179,30 @@ def test_a_cancel_of_an_order_whose_count_is_in_doubt_promises_no_fills() -> Non
     account = fold(rests(), asked(50, 500), outcome("unknown"))
     account = fold(account, OrderCanceled("o1", "c1", Count(500), 9))
     assert (order(account).state, dollars(account)) == ("canceled", 0)
+
+
+def test_an_order_that_somebody_amended_is_no_end_because_a_fill_was_told_first() -> None:
+    """500 of 1,000 are filled; it is amended to 1,500 elsewhere; 500 more fill, and are told before
+    the amend is."""
+    account = fold(rests(), fill(500), fill(500, 2))
+    assert order(account).state == "executed", "by all that is known"
+    account = fold(account, seen(50, 1_500, 500, 7), seen(50, 1_500, 1_000, 8))
+    assert (order(account).state, terms(account)) == ("resting", (50, 1_500, 500))
+    assert dollars(account) == 5.0 + 2.5
+    account = fold(account, seen(50, 1_500, 900, 6))
+    assert order(account).state == "resting", "an older sighting changes nothing"
+
+
+def test_and_it_may_be_canceled_by_the_time_it_is_seen() -> None:
+    account = fold(rests(), fill(1_000))
+    gone = replace(seen(50, 1_500, 1_000, 7), status="canceled", remaining=Count(0))
+    assert order(fold(account, gone)).state == "canceled"
+
+
+def test_what_was_executed_stays_so_whatever_an_old_listing_shows() -> None:
+    account = fold(rests(), seen(50, 1_000, 1_000, 9), seen(50, 1_000, 400, 5))
+    assert order(account).state == "executed"
+    assert order(fold(account, seen(50, 1_000, 400, 12))).state == "executed", "it is no larger"
 
 
 class Venue:
