@@ -331,7 +331,7 @@ class Cancels:
     def _search_failed(self, now: int, reason: str) -> None:
         assert self._search is not None
         wanted, self._search = self._search.wanted, None
-        for id in wanted:
+        for id in sorted(wanted):
             cancel = self._open.get(id)
             if cancel is not None and cancel.step is Step.FINDING:
                 self._again(now, cancel, reason)
@@ -369,7 +369,7 @@ class Cancels:
         """A complete listing without them: nobody's, if the ledger does not know them either."""
         effects: list[Effect] = []
         sure = self._desk.ledger.current(now)
-        for id in wanted:
+        for id in sorted(wanted):
             cancel = self._open.get(id)
             if cancel is None or cancel.step is not Step.FINDING:
                 continue

@@ -39,9 +39,9 @@ class Exposures:
         self._account = account
         self._worst, self._within, self.total = {}, {}, Money(0)
         at_risk = set() if account is None else account.tickers_at_risk()
-        for id in {*self._promised, *self._amends}:
+        for id in (*self._promised, *self._amends):
             self._shown(id)
-        for ticker in at_risk | set(self._promises.tickers()):
+        for ticker in sorted(at_risk.union(self._promises.tickers())):
             self._sum(ticker)
 
     def changed(self, account: Account, meanings: Iterable[Meaning]) -> None:

@@ -5,8 +5,12 @@ pytest tests/simulation --seeds 5000       # look for more
 """
 
 import functools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+
+import pytest
 
 from protocol.audit import Damage
 from protocol.errors import RemoteProtocolError
@@ -145,6 +149,23 @@ def test_every_trouble_happens() -> None:
         if not missing:
             return
     assert not missing
+
+
+@pytest.mark.parametrize("number", [3, 7])
+def test_the_same_seed_is_the_same_day_in_every_process(number: int) -> None:
+    """Also where sets are in another order, as each process has them in its own."""
+    program = (
+        "from tests.simulation.test_simulation import simulate\n"
+        f"print(simulate({number}, traced=True).trace.hexdigest())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": order, "PATH": ""}, capture_output=True, check=True, text=True,
+        ).stdout
+        for order in ("1", "2")
+    }  # fmt: skip
+    assert len(found) == 1
 
 
 def test_the_same_seed_is_the_same_day() -> None:
