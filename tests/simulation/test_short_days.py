@@ -135,10 +135,10 @@ def positions_are_not_compared() -> AbstractContextManager[None]:
 def a_halt_is_not_latched_on_disk() -> AbstractContextManager[None]:
     right = Halts.asked
 
-    def asked(self: Halts, now: int, at: int, asker: Any, body: Any) -> Any:
+    def asked(self: Halts, now: int, at: int, asker: Any, written_at: int, body: Any) -> Any:
         if not isinstance(body, Halt):
-            return right(self, now, at, asker, body)
-        self._halt(at, body.reason)
+            return right(self, now, at, asker, written_at, body)
+        self._halt(now, at, body.reason)
         return self._desk.answer([asker], HaltAnswer(True, body.reason), at)
 
     return planted(Halts, "asked", asked)
