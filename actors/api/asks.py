@@ -14,7 +14,7 @@ from msgspec import Struct
 from actors.api import exchange, groups
 from actors.api.amends import AmendIt, amend
 from actors.api.batches import CancelMany, PlaceMany, cancel_many, place_many
-from actors.api.bodies import Problem, decoded, misnamed, unfit
+from actors.api.bodies import Problem, decoded, misnamed, stranger, unfit
 from actors.api.exchange import AskExchange
 from actors.api.groups import AskGroup
 from protocol import topics, wishes
@@ -198,15 +198,7 @@ def _book(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> As
     stale = query.get("allow_stale", "0")
     if stale not in ("0", "1"):
         return Problem(422, "invalid_allow_stale", "0 or 1", "allow_stale")
-    return _stranger(query, ("allow_stale",)) or GetBook(name, stale == "1")
-
-
-def _stranger(query: Mapping[str, str], known: tuple[str, ...]) -> Problem | None:
-    """A parameter that there is not."""
-    for field in query:
-        if field not in known:
-            return Problem(422, "unknown_parameter", f"no such parameter: {field[:50]}", field)
-    return None
+    return stranger(query, ("allow_stale",)) or GetBook(name, stale == "1")
 
 
 def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
@@ -219,7 +211,7 @@ def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
             if text:
                 numbers[field] = int(text)
         page = Page(numbers.get("limit", PAGE_DEFAULT), numbers.get("cursor", 0))
-        return _stranger(query, ("limit", "cursor")) or GetList(what, page)
+        return stranger(query, ("limit", "cursor")) or GetList(what, page)
 
     return rows
 

@@ -1,6 +1,7 @@
 """How a request's body is read: strictly, and with one problem that names the field."""
 
 import re
+from collections.abc import Mapping
 from typing import TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -35,6 +36,14 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Pro
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         return Problem(400, "malformed_json", str(e)[:300])
     return Problem(422, code, f"`{twice}` is said twice", twice) if twice else found
+
+
+def stranger(query: Mapping[str, str], known: tuple[str, ...]) -> Problem | None:
+    """A parameter that there is not."""
+    for field in query:
+        if field not in known:
+            return Problem(422, "unknown_parameter", f"no such parameter: {field[:50]}", field)
+    return None
 
 
 def misnamed(id: str, field: str = "client_order_id") -> Problem | None:

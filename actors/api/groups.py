@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from actors.api.bodies import Problem, decoded
+from actors.api.bodies import Problem, decoded, stranger
 from protocol.messages import GroupAnswer, ManageGroup
 from protocol.units import Count, decode_unit
 
@@ -58,10 +58,9 @@ def doing(action: Action) -> Read:
 def delete(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> AskGroup | Problem:
     """A DELETE has no body: `?exchange_index=` says the shard."""
     shard = query.get("exchange_index", "0")
-    stranger = next((field for field in query if field != "exchange_index"), None)
-    if stranger is not None:
-        detail = f"no such parameter: {stranger[:50]}"
-        return Problem(422, "unknown_parameter", detail, stranger)
+    odd = stranger(query, ("exchange_index",))
+    if odd is not None:
+        return odd
     if not _WHOLE.fullmatch(shard):
         return Problem(422, "invalid_exchange_index", "a whole number", "exchange_index")
     return AskGroup(ManageGroup("delete", name, exchange_index=int(shard)))

@@ -21,9 +21,10 @@ from actors.gateway.passes import Pass
 from actors.gateway.refusals import Refusals
 from actors.gateway.terms import expires_at
 from protocol.facts import AmendIntended, AmendOutcome, AnyFact, natural_id
-from protocol.kalshi import answers, calls
-from protocol.kalshi.answers import Amended, Refusal
+from protocol.kalshi import calls, writes
+from protocol.kalshi.answers import Refusal
 from protocol.kalshi.calls import Call
+from protocol.kalshi.writes import Amended
 from protocol.limits import (
     AMENDS_MAX,
     CANCEL_ASKERS_MAX,
@@ -282,7 +283,7 @@ class Amends:
         if wanted.count <= order.filled:
             return amend_terms.flaw(order, wanted) or amend_terms.GONE
         terms = amended_terms(order, order.amend)
-        return self._door.barred(now, terms) or self._brakes.last_look(now, terms, call, order)
+        return self._door.last_look(now, terms, call, order)
 
     def deny_queued(self, now: int, at: int, code: str, text: str, wait_ms: int) -> list[Effect]:
         """Nothing that waits for tokens will be sent."""
@@ -313,7 +314,7 @@ class Amends:
             return self._doubt(now, at, ticket, ended.reason)
         order, wanted = ticket.order, ticket.wanted
         assert order is not None
-        match answers.amended(order.order_id, ended.status, ended.body):
+        match writes.amended(order.order_id, ended.status, ended.body):
             case Amended(ts_ms=ms):
                 done = amend_terms.accepted(wanted, self._order_now(wanted) or order)
                 return self._settle(now, at, ticket, done, exchange_at=ms * 1_000)

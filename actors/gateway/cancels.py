@@ -105,7 +105,7 @@ class Cancels:
         if len(self._open) >= LANE_QUEUE_MAX and not self._make_room():
             busy = CancelAnswer(id, "unavailable", text="too many cancels are under way")
             return self._desk.answer([asker], busy, at)
-        order = self._order(id)
+        order = self._orders.latest(id)
         if order is not None and order.state in FINISHED:
             gone = CancelAnswer(id, "gone", order.order_id, text=order.state)
             return self._desk.answer([asker], gone, at)
@@ -159,7 +159,7 @@ class Cancels:
         self._looked_at = n
         effects: list[Effect] = []
         for id, cancel in list(self._open.items()):
-            order = self._order(id)
+            order = self._orders.latest(id)
             if order is not None and order.state in FINISHED:
                 if cancel.step is not Step.CANCELING or now >= cancel.tell_at:
                     effects += self._finish(at, id, "gone", order.state)
@@ -195,16 +195,6 @@ class Cancels:
             found.append(self._search_at)
         return min(found, default=None)
 
-    def _order(self, id: str) -> Order | None:
-        """The order as the ledger shows it, or as the exchange has just accepted it."""
-        account = self._desk.ledger.account
-        order = None if account is None else account.order(id)
-        ticket = self._orders.tickets.get(id)
-        made = None if ticket is None or ticket.answer is None else ticket.answer.order
-        if made is not None and (order is None or not order.order_id):
-            return made
-        return order
-
     def _go_on(
         self, now: int, id: str, cancel: Cancel, together: list[str] | None = None
     ) -> list[Effect]:
@@ -213,7 +203,7 @@ class Cancels:
         if ticket is not None and ticket.stage is Stage.SENT:
             cancel.step = Step.ORDER
             return []
-        order = self._order(id)
+        order = self._orders.latest(id)
         if order is not None and order.order_id:
             cancel.order_id, cancel.ticker = order.order_id, order.ticker
         if cancel.order_id and together is not None:
@@ -373,7 +363,7 @@ class Cancels:
             cancel = self._open.get(id)
             if cancel is None or cancel.step is not Step.FINDING:
                 continue
-            if sure and self._order(id) is None:
+            if sure and self._orders.latest(id) is None:
                 effects += self._finish(at, id, "not_found", "no such order")
             else:
                 unsure = "it does not rest now; whether it will is not known yet"

@@ -89,7 +89,7 @@ class Decreases:
         running = next((d for d in self._open.values() if d.wanted.client_order_id == id), None)
         if running is not None and running.wanted == wanted:
             return self._join(now, at, running, asker)
-        order = self._order(id)
+        order = self._orders.latest(id)
         refused = self._refused(now, wanted, order)
         if refused is None and (running is not None or self._crowded(now)):
             text = "a decrease of it is under way" if running else "too many decreases"
@@ -130,14 +130,6 @@ class Decreases:
             self._ended = {id: ended for id, ended in known if self.unsettled(now, id)}
         return len(self._open) >= DECREASES_MAX or len(self._ended) >= DECREASES_KEPT
 
-    def _order(self, id: str) -> Order | None:
-        """The order as the ledger shows it, or as the exchange has just accepted it."""
-        account = self._desk.ledger.account
-        order = None if account is None else account.order(id)
-        ticket = self._orders.tickets.get(id)
-        made = None if ticket is None or ticket.answer is None else ticket.answer.order
-        return made if made is not None and (order is None or not order.order_id) else order
-
     def _refused(
         self, now: int, wanted: DecreaseOrder, order: Order | None
     ) -> DecreaseAnswer | None:
@@ -176,7 +168,7 @@ class Decreases:
         until, least = self._ended.get(id, (now, Count(0)))
         if now >= until:
             return False
-        order = self._order(id)
+        order = self._orders.latest(id)
         return order is not None and order.remaining > least
 
     # What comes of it

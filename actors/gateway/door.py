@@ -95,9 +95,12 @@ class Door:
         text = f"{doubtful} in {order.ticker} is unknown: no new risk there until it is settled"
         return Flaw("unresolved_order", "ticker", text)
 
-    def last_look(self, now: int, order: PlaceOrder, call: Call) -> Flaw | Pass:
-        """Right before the signature: all that can have changed since the door."""
-        return self.barred(now, order) or self._brakes.last_look(now, order, call)
+    def last_look(
+        self, now: int, order: PlaceOrder, call: Call, amended: Order | None = None
+    ) -> Flaw | Pass:
+        """Right before the signature: all that can have changed since the door. `amended` is the
+        open order that it gives other terms to, if it does."""
+        return self.barred(now, order) or self._brakes.last_look(now, order, call, amended)
 
     def last_looks(
         self, now: int, orders: list[PlaceOrder], made: Made

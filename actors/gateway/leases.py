@@ -18,9 +18,10 @@ from actors.gateway.desk import CallAnswered, Desk, Ended
 from actors.gateway.markets import Markets
 from actors.gateway.passes import Pass
 from actors.gateway.terms import expires_at
-from protocol.kalshi import answers, calls
-from protocol.kalshi.answers import Amended, Refusal
+from protocol.kalshi import calls, writes
+from protocol.kalshi.answers import Refusal
 from protocol.kalshi.calls import Call
+from protocol.kalshi.writes import Amended
 from protocol.limits import ABSENCE_AFTER, LEASE_AGAIN, SECOND, US
 from protocol.messages import Order
 
@@ -178,5 +179,5 @@ def _begun(now: int, at: int, order: Order) -> _Lease:
 def _renewed(order: Order, ended: Ended) -> Amended | Refusal | str:
     """What came of a renewal; a text: nobody knows whether it holds."""
     if isinstance(ended, CallAnswered):
-        return answers.amended(order.order_id, ended.status, ended.body)
+        return writes.amended(order.order_id, ended.status, ended.body)
     return ended.reason if ended.sent else Refusal("unreachable", ended.reason)

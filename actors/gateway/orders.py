@@ -17,7 +17,7 @@ from protocol.kalshi import calls
 from protocol.kalshi.calls import Call
 from protocol.limits import GATHER_MAX, OUTCOME_ACK_MAX, QUEUED_MAX
 from protocol.machine import Effect
-from protocol.messages import AnyMessage, Appended, EvidenceAnswer, OrderAnswer
+from protocol.messages import AnyMessage, Appended, EvidenceAnswer, Order, OrderAnswer
 from protocol.recall import recalled
 
 Stopped = tuple[str, str, int] | None  # code, text, and when to try again (ms)
@@ -202,6 +202,16 @@ class Orders:
         if account is not None:
             self.tickets.close_shown(account.n)
         return effects
+
+    def latest(self, id: str) -> Order | None:
+        """The order as the ledger shows it, or as the exchange has just accepted it."""
+        account = self._desk.ledger.account
+        order = None if account is None else account.order(id)
+        ticket = self.tickets.get(id)
+        made = None if ticket is None or ticket.answer is None else ticket.answer.order
+        if made is not None and (order is None or not order.order_id):
+            return made
+        return order
 
     def under_way(self, id: str) -> bool:
         """Whether no other evidence is wanted for an order: it is on its way, or settled by an

@@ -277,6 +277,11 @@ def outcome(
     """
     if status == 201:
         return _made(client_order_id, body, count)
+    return refused(status, body)
+
+
+def refused(status: int, body: bytes) -> Refusal | str:
+    """The exchange's no, where it is final (table B2); else why nothing is known."""
     said = refusal(body)
     if said is not None and status in REJECTIONS:
         return said
@@ -309,46 +314,16 @@ def canceled(order_id: str, status: int, body: bytes) -> Canceled | Refusal | st
     never was are answered with the same 404 (captures). A 200 is a cancel that was done, even
     where it does not say how much it took: `reduced_by` is 0 then, and one looks.
     """
-    said = refusal(body)
     if status != 200:
-        if said is not None and status in REJECTIONS:
-            return said
-        return f"status {status}" if said is None else f"status {status}: {said.code}"
+        return refused(status, body)
     gone = lenient(body, _Gone)
-    if gone is None or said is not None:
+    if gone is None or refusal(body) is not None:
         return "200 that is not the answer to a cancel"
     named = lenient(gone.order_id, str)
     if named is not None and named != order_id:
         return "200 for another order"
     reduced, ms = lenient(gone.reduced_by, Count), lenient(gone.ts_ms, Millis)
     return Canceled(order_id, reduced if reduced is not None and reduced > 0 else Count(0), ms or 0)
-
-
-class Amended(Struct, frozen=True):
-    """An amend that was done, and when: milliseconds of the exchange."""
-
-    order_id: str
-    ts_ms: int
-
-
-def amended(order_id: str, status: int, body: bytes) -> Amended | Refusal | str:
-    """What the answer to an amend means: done, refused, or why it is unknown.
-
-    A 200 that does not name the order or the moment proves nothing: until 2026-09 such bodies
-    were wrong in rare cases (FACTS.md section 10).
-    """
-    said = refusal(body)
-    if status != 200:
-        if said is not None and status in REJECTIONS:
-            return said
-        return f"status {status}" if said is None else f"status {status}: {said.code}"
-    found = lenient(body, _Gone)
-    if found is None or said is not None:
-        return "200 that is not the answer to an amend"
-    if lenient(found.order_id, str) != order_id:
-        return "200 for another order"
-    ms = lenient(found.ts_ms, Millis)
-    return Amended(order_id, ms) if ms else "200 that does not say when"
 
 
 def market_of(ticker: str) -> str:

@@ -1,14 +1,43 @@
-"""How the exchange's answers to decreases, and to what is done to order groups, are read.
+"""How the exchange's answers to amends, decreases, and what is done to order groups, are read.
 
 Leniently, as all answers after a side effect (`answers.py`): what can't be read means unknown.
 """
 
 from msgspec import Raw, Struct
 
-from protocol.kalshi.answers import REJECTIONS, Refusal, refusal
+from protocol.kalshi.answers import Refusal, refusal, refused
 from protocol.kalshi.parameters import GROUP_ID
-from protocol.kalshi.reading import lenient
+from protocol.kalshi.reading import Millis, lenient
 from protocol.units import Count
+
+
+class Amended(Struct, frozen=True):
+    """An amend that was done, and when: milliseconds of the exchange."""
+
+    order_id: str
+    ts_ms: int
+
+
+class _Changed(Struct, frozen=True):
+    order_id: Raw = Raw(b"null")
+    ts_ms: Raw = Raw(b"null")
+
+
+def amended(order_id: str, status: int, body: bytes) -> Amended | Refusal | str:
+    """What the answer to an amend means: done, refused, or why it is unknown.
+
+    A 200 that does not name the order or the moment proves nothing: until 2026-09 such bodies
+    were wrong in rare cases (FACTS.md section 10).
+    """
+    if status != 200:
+        return refused(status, body)
+    found = lenient(body, _Changed)
+    if found is None or refusal(body) is not None:
+        return "200 that is not the answer to an amend"
+    if lenient(found.order_id, str) != order_id:
+        return "200 for another order"
+    ms = lenient(found.ts_ms, Millis)
+    return Amended(order_id, ms) if ms else "200 that does not say when"
 
 
 class Decreased(Struct, frozen=True):
@@ -64,11 +93,3 @@ def group_changed(status: int, body: bytes) -> GroupDone | Refusal | str:
     if lenient(body, dict) is None or refusal(body) is not None:
         return "200 that is not the answer to this"
     return GroupDone()
-
-
-def refused(status: int, body: bytes) -> Refusal | str:
-    """The exchange's no, where it is final (table B2); else why nothing is known."""
-    said = refusal(body)
-    if said is not None and status in REJECTIONS:
-        return said
-    return f"status {status}" if said is None else f"status {status}: {said.code}"
