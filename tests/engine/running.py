@@ -1,6 +1,5 @@
 """A running engine of its own: a profile in a short folder, free ports, honcho around it all."""
 
-import collections
 import contextlib
 import gzip
 import json
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,16 +20,19 @@ import msgspec
 import requests
 import zmq
 
-from protocol.config import Settings, read
-from protocol.envelope import Envelope, Letter, decode, decode_letter, encode_letter
+from protocol.config import read
+from protocol.envelope import Envelope, Letter, decode_letter, encode_letter
 from protocol.messages import AnyMessage, System
+from tests.engine.ear import Ear
 from tests.engine.proxy import Proxy
 
 ROOT = Path(__file__).parent.parent.parent
 ACTORS = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "paper")
 HEALTHY_MAX_S = 20.0  # generous: how long it really takes is measured elsewhere
-STOP_MAX_S = 8.0
-MARK_MAX_S = 5.0  # they come each second
+STOP_MAX_S = 20.0
+TRADING_MAX_S = 10.0  # from the supervisor's word that the gate is open, on a busy machine
+REBORN_MAX_S = 40.0
+SUPERVISED_US = 1_000_000  # in which the supervisor looks at the latch at least once
 
 T = TypeVar("T")
 
@@ -44,68 +46,6 @@ def free_ports(count: int) -> list[int]:
     for probe in probes:
         probe.close()
     return ports
-
-
-class Ear:
-    """Hears what is published, one message after another."""
-
-    def __init__(self, settings: Settings, name: str, prefixes: Sequence[str]) -> None:
-        self._context = zmq.Context()
-        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
-        self._socket.set(zmq.RCVHWM, 0)
-        self._socket.set(zmq.RECONNECT_IVL, 20)
-        for prefix in prefixes:
-            self._socket.subscribe(prefix)
-        self._socket.connect(settings.endpoint(name))
-        self._early: collections.deque[Envelope] = collections.deque()
-
-    def attached(self) -> "Ear":
-        """Itself, once the publisher knows what it wants to hear.
-
-        Until then what is published goes by. A mark, which comes each second and is asked for
-        last, says that it does.
-        """
-        early: list[Envelope] = []
-        self._socket.subscribe("mark ")
-        self.until(lambda e: True if e.topic == "mark" else early.append(e), MARK_MAX_S)
-        self._socket.unsubscribe("mark ")
-        self._early.extend(early)
-        return self
-
-    def until(self, wanted: Callable[[Envelope], T | None], seconds: float) -> T:
-        """The first message about which `wanted` has something to say."""
-        deadline = time.monotonic() + seconds
-        last: Envelope | None = None
-        while self._early or (left := deadline - time.monotonic()) > 0:
-            if self._early or self._socket.poll(int(left * 1000) + 1):
-                last = self._early.popleft() if self._early else decode(self._socket.recv())
-                found = wanted(last)
-                if found is not None:
-                    return found
-        raise AssertionError(f"not heard within {seconds} s; the last message was {last}")
-
-    def rest(self) -> list[Envelope]:
-        """All that has come by now."""
-        found = list(self._early)
-        self._early.clear()
-        while self._socket.poll(0):
-            found.append(decode(self._socket.recv()))
-        return found
-
-    def pause(self, seconds: float) -> None:
-        """Until the next message has come, at most so long; then what came is let go."""
-        self._socket.poll(int(seconds * 1000) + 1)
-        while self._socket.poll(0):
-            self._socket.recv()
-
-    def close(self) -> None:
-        self._context.destroy(linger=0)
-
-    def __enter__(self) -> "Ear":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Engine:
@@ -257,12 +197,18 @@ class Engine:
     def ear(self, name: str, *prefixes: str) -> Ear:
         return Ear(self.settings, name, prefixes)
 
-    def until_system(self, wanted: Callable[[System], bool], seconds: float) -> System:
-        """Wait for a state of the whole, as the supervisor publishes it."""
+    def until_system(
+        self, wanted: Callable[[System], bool], seconds: float, since: int = 0
+    ) -> System:
+        """Wait for a state of the whole, as the supervisor publishes it.
+
+        `since` (wall clock, in microseconds): what it said before does not count.
+        """
 
         def look(envelope: Envelope) -> System | None:
             body = envelope.body
-            return body if isinstance(body, System) and wanted(body) else None
+            said = isinstance(body, System) and envelope.at >= since
+            return body if said and wanted(body) else None
 
         with self.ear("system.pub", "system ") as ear:
             try:
@@ -270,8 +216,68 @@ class Engine:
             except AssertionError as e:
                 raise AssertionError(f"{e}\n{self.tail()}") from None
 
-    def until_healthy(self, seconds: float = HEALTHY_MAX_S) -> System:
-        return self.until_system(lambda s: s.healthy and s.gate == "open", seconds)
+    def until_healthy(self, seconds: float = HEALTHY_MAX_S, since: int = 0) -> System:
+        """Wait until the supervisor says that all is well and the gate is open."""
+        return self.until_system(lambda s: s.healthy and s.gate == "open", seconds, since)
+
+    def until_trading(self, seconds: float = HEALTHY_MAX_S, since: int = 0) -> System:
+        """Wait until the gateway takes orders: it hears that its gate is open after we do."""
+        system = self.until_healthy(seconds, since)
+        self.until_refused("market_not_found")
+        return system
+
+    def until_refused(self, *codes: str, seconds: float = TRADING_MAX_S) -> None:
+        """Wait until the gateway refuses an order for a market that there is not with one of these
+        codes.
+
+        Such an order leaves no trace: nothing is recorded, and no order request is sent. Halts,
+        the gate and the account are looked at before its market, the brakes after it; so
+        `market_not_found` says that an order for another market would be taken.
+        """
+        terms = {"ticker": "KXNOBODY-1", "side": "bid", "price": "0.0100", "count": "1.00"}
+        order = {**terms, "time_in_force": "immediate_or_cancel"}  # an id of the engine's own
+        said: list[str] = []
+
+        def refused() -> bool:
+            answer = self.post("/v1/orders", order)
+            said.append(str(answer.json().get("code")))
+            return said[-1] in codes
+
+        try:
+            self.until(refused, seconds)
+        except AssertionError as e:
+            raise AssertionError(f"refused not with {codes} but with {said[-1]}: {e}") from None
+
+    def reborn(self, name: str, how: int = signal.SIGKILL, seconds: float = REBORN_MAX_S) -> System:
+        """End one process; returns once its next life is well and orders are taken.
+
+        That there is another pid proves little: for seconds the supervisor counts what the former
+        life has said. Each life has a higher epoch; where the supervisor knows none it has a moment
+        to notice.
+        """
+        before, epoch = self.pids()[name], 0
+        if name not in ("supervisor", "paper"):
+            epoch = self.until_system(lambda s: name in s.processes, 10).processes[name].epoch
+        os.kill(before, how)
+        self.until(lambda: self.pids()[name] != before, seconds, f"another {name}")
+        since = 0 if epoch else time.time_ns() // 1_000 + SUPERVISED_US
+
+        def back(system: System) -> bool:
+            well = system.healthy and system.gate == "open"
+            return well and (not epoch or system.processes[name].epoch > epoch)
+
+        self.until_system(back, seconds, since)
+        return self.until_trading(seconds)
+
+    def resume(self, reason: str = "go on") -> None:
+        """Lift a halt; returns once orders are taken.
+
+        The supervisor reads the latch twice a second, and closes the gate for what it has read:
+        what it says of the gate before it has read it again may be from before, or change.
+        """
+        answer = self.post("/v1/resume", {"reason": reason})
+        assert answer.status_code == 200, answer.text
+        self.until_trading(since=time.time_ns() // 1_000 + SUPERVISED_US)
 
     def until(self, found: Callable[[], T], seconds: float, what: str = "") -> T:
         """Look again at each message about money or readiness, until there is something."""
@@ -325,6 +331,20 @@ class Engine:
             **terms,
         }
         return self.post("/v1/orders", body)
+
+    def taken(
+        self, ticker: str, /, seconds: float = TRADING_MAX_S, **terms: Any
+    ) -> requests.Response:
+        """Post an order until it is not put off any more: with 503 nothing was sent."""
+        terms = {"client_order_id": f"t-{secrets.token_hex(8)}", **terms}
+
+        def look() -> requests.Response | None:
+            answer = self.order(ticker, **terms)
+            return None if answer.status_code == 503 else answer
+
+        answer = self.until(look, seconds, f"an order is taken in {ticker}")
+        assert answer is not None
+        return answer
 
     def wire(self) -> list[dict[str, Any]]:
         """Every order request that the exchange has received."""

@@ -19,7 +19,7 @@ SETTLED_MAX_S = 75.0  # 35 s until nothing can land any more, and two listings
 def engine() -> Iterator[Engine]:
     with Engine() as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 

@@ -17,7 +17,8 @@ from protocol.envelope import Envelope, Outbox
 from protocol.follower import BookFollower
 from protocol.messages import BookAnswer, BookDelta, BookRequest
 from protocol.units import format_count, format_price
-from tests.engine.running import ROOT, Ear, Engine
+from tests.engine.ear import Ear
+from tests.engine.running import ROOT, Engine
 
 PAGE = (ROOT / "docs" / "ATTACH.md").read_text()
 PROGRAMS = dict(re.findall(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```$", PAGE, re.M | re.S))

@@ -23,7 +23,7 @@ def engine() -> Iterator[Engine]:
         engine.until_exchange()
         engine.deed("settle", ticker=OTHERS[0], result="yes")  # before anybody has read its rules
         engine.start_without("paper")
-        engine.until_healthy()
+        engine.until_trading()
         known = engine.order(OTHERS[1], client_order_id="known", **resting())
         assert known.status_code == 201, known.text
         yield engine
@@ -31,7 +31,7 @@ def engine() -> Iterator[Engine]:
         assert [r[ID] for r in engine.wire()] == ["known"]
         orders = engine.get("/v1/orders").json()["orders"]
         assert [o[ID] for o in orders] == ["known"]
-        assert engine.until_healthy(5).gate == "open"
+        assert engine.until_healthy().gate == "open"
 
 
 def resting() -> dict[str, str]:

@@ -19,7 +19,7 @@ MANNERS = ("missing", "reordered", "extra", "repeated", "failed")
 def engine() -> Iterator[Engine]:
     with Engine(speed=0.1) as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         engine.until(lambda: place_nothing(engine), SHOWN_MAX_S, "the budget is known for sure")
         yield engine
 

@@ -23,7 +23,7 @@ def engine() -> Iterator[Engine]:
             "SIDECAR_BRAKES_ORDER_COUNT": "100.00",
         }
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 

@@ -21,7 +21,7 @@ NOT_FOUND = said(404, nested("not_found"))
 def engine() -> Iterator[Engine]:
     with Engine(speed=0.1) as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 

@@ -14,7 +14,7 @@ from tests.engine.test_amends import order, placed, until
 def engine() -> Iterator[Engine]:
     with Engine() as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 
@@ -60,8 +60,7 @@ def test_it_goes_while_trading_is_halted(engine: Engine, free: list[str]) -> Non
     assert engine.post("/v1/halt", {"reason": "lunch"}).status_code == 200
     answer = decrease(engine, "d2")
     assert (answer.status_code, answer.json()["remaining"]) == (200, "3.00"), answer.text
-    assert engine.post("/v1/resume", {"reason": "done"}).status_code == 200
-    engine.until_healthy()
+    engine.resume("done")
 
 
 @pytest.mark.parametrize("fault", [{"answer": "reset"}, {"answer": "html"}, {"answer": "empty"}])

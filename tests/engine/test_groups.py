@@ -19,7 +19,7 @@ def engine() -> Iterator[Engine]:
     with Engine() as engine:
         engine.environment["SIDECAR_API_ORDER_GROUP"] = "no-such-group"
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 
@@ -77,8 +77,7 @@ def test_halted_a_group_is_triggered_and_not_reset(engine: Engine) -> None:
     assert said(engine.post("/v1/groups", {"contracts_limit": "1.00"})) == (503, "halted")
     assert engine.post(f"/v1/groups/{group}/trigger", {}).status_code == 200
     assert until(engine, "g5", state="canceled")
-    assert engine.post("/v1/resume", {"reason": "done"}).status_code == 200
-    engine.until_healthy()
+    engine.resume("done")
     refused = engine.order(ticker, order_group_id=group, **RESTS)
     assert said(refused) == (422, "exceeded_order_group_risk_limit"), refused.text
 

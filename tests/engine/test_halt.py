@@ -21,7 +21,7 @@ from protocol.latch import Latch
 from protocol.messages import Halt, HaltAnswer, OrderAnswer, PlaceOrder, System
 from protocol.runtime.latch import LatchFile
 from protocol.units import Count, Price
-from tests.engine.running import ROOT, Engine
+from tests.engine.running import ROOT, STOP_MAX_S, SUPERVISED_US, Engine
 from tests.engine.test_orders import busiest, signed
 
 EFFECTIVE_US = 100_000  # after the acknowledgement
@@ -31,7 +31,7 @@ EFFECTIVE_US = 100_000  # after the acknowledgement
 def engine() -> Iterator[Engine]:
     with Engine() as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 
@@ -41,7 +41,7 @@ def resumed(request: pytest.FixtureRequest) -> Iterator[None]:
     if "engine" in request.fixturenames:
         engine = request.getfixturevalue("engine")
         engine.sidecar("resume", "--reason", "the next story")
-        engine.until_healthy()
+        engine.until_healthy(since=wall() + SUPERVISED_US)
     yield
 
 
@@ -133,7 +133,7 @@ def test_a_latch_that_the_core_has_not_looked_at_yet_stops_an_order(engine: Engi
         assert (answer.outcome, answer.code, answer.text) == ("denied", "halted", "just now")
         assert id not in {r["client_order_id"] for r in engine.wire()}
         assert engine.sidecar("resume", "--reason", "again").returncode == 0
-        engine.until_healthy()
+        engine.until_trading(since=wall() + SUPERVISED_US)
 
 
 def test_a_gateway_that_hangs_sends_nothing_when_it_wakes_up(engine: Engine) -> None:
@@ -195,12 +195,12 @@ def test_bad_reasons_are_refused(engine: Engine) -> None:
 def test_panic_works_with_every_other_process_dead() -> None:
     with Engine() as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         rest(engine, busiest(engine), 3)
         handles = [os.pidfd_open(pid) for pid in engine.pids().values()]
         engine.kill()
         for handle in handles:
-            assert select.select([handle], [], [], 8)[0], "an actor outlived honcho"
+            assert select.select([handle], [], [], STOP_MAX_S)[0], "an actor outlived honcho"
             os.close(handle)
         early = engine.sidecar("panic", "--timeout", "3")  # not even the exchange is there
         assert early.returncode == 1, early.stderr

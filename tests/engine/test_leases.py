@@ -19,7 +19,7 @@ OVER_MAX_S = LEASE_S_MIN + 10
 def engine() -> Iterator[Engine]:
     with Engine() as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 
@@ -44,7 +44,7 @@ def test_it_is_renewed_until_trading_is_halted_and_then_it_ends(engine: Engine) 
     assert engine.post("/v1/halt", {"reason": "no more"}).status_code == 200
     until(engine, "leased", OVER_MAX_S, state="canceled")
     assert order(engine, "free")["state"] == "resting"
-    assert engine.post("/v1/resume", {"reason": "go on"}).status_code == 200
+    engine.resume()
 
 
 @pytest.mark.parametrize("lease_s", [LEASE_S_MIN - 1, 86_401, -5, "60", 1.5, True])

@@ -16,7 +16,8 @@ import pytest
 from protocol.config import Settings, read
 from protocol.messages import System
 from tests.actors.gateway.peer import PEM
-from tests.engine.running import ROOT, Ear, free_ports
+from tests.engine.ear import Ear
+from tests.engine.running import ROOT, free_ports
 
 NOWHERE = ["unshare", "--map-root-user", "--net"]  # no interface, not even a loopback that is up
 PATIENCE_S = 30.0

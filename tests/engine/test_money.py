@@ -3,6 +3,7 @@ what can't halts trading and says so."""
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import requests
 from protocol.messages import Reconcile, ReconcileAnswer
 from protocol.units import parse_count, parse_money
 from tests.engine import witness
-from tests.engine.running import Engine
+from tests.engine.running import SUPERVISED_US, Engine
 from tests.engine.test_orders import busiest, signed
 from tests.engine.witness import RESTS, state
 
@@ -27,7 +28,7 @@ def engine() -> Iterator[Engine]:
     shards = {'tier = "advanced"': f'tier = "advanced"\nshards = {{ {SHARDED} = {SHARD} }}'}
     with Engine(speed=0.1, **shards) as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 
@@ -79,7 +80,7 @@ def halted(engine: Engine) -> str:
 def resume(engine: Engine) -> None:
     assert engine.sidecar("resume", "--reason", "I have looked").returncode == 0
     reconcile(engine)
-    engine.until_healthy()
+    engine.until_trading(since=time.time_ns() // 1_000 + SUPERVISED_US)
 
 
 def balances(engine: Engine) -> dict[int, int]:
@@ -210,7 +211,7 @@ def test_positions_from_before_the_ledger_are_taken_over(engine: Engine) -> None
         path.unlink()
     shutil.rmtree(Path(engine.settings.var_dir, "backups"), ignore_errors=True)
     engine.start()
-    engine.until_healthy(40)
+    engine.until_trading(40)
     engine.until(lambda: all(held(engine, t) == p for t, p in before.items()), 15, "taken over")
     assert {f["ticker"] for f in facts(engine, "PositionDiffers") if f["cause"] == "opened"} <= set(
         before

@@ -23,7 +23,7 @@ from tests.engine.running import Engine
 def engine() -> Iterator[Engine]:
     with Engine() as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 
@@ -87,6 +87,11 @@ def test_a_fill_is_the_same_everywhere(engine: Engine) -> None:
         ear.until(lambda e: e.body if isinstance(e.body, Position) else None, 5)
     assert fill.client_order_id == "one-order"
 
+    def shown() -> bool:  # the front hears it as we do, and perhaps later
+        fills = engine.get("/v1/fills").json()["fills"]
+        return any(row["trade_id"] == fill.trade_id for row in fills)
+
+    engine.until(shown, 5, "the front shows the fill")
     with sqlite3.connect(f"file:{engine.settings.var_dir}/ledger.db?mode=ro", uri=True) as ledger:
         rows = ledger.execute(
             "SELECT order_id, price, count FROM fills WHERE trade_id = ?", (fill.trade_id,)
@@ -171,9 +176,8 @@ def test_a_halt_stops_orders_and_not_cancels(engine: Engine) -> None:
     assert refused.json()["code"] == "halted"
     assert engine.delete("/v1/orders/before-halt").status_code == 200
     assert Path(engine.settings.var_dir, "halt").exists()
-    assert engine.post("/v1/resume", {"reason": "back"}).status_code == 200
+    engine.resume("back")
     assert not Path(engine.settings.var_dir, "halt").exists()
-    engine.until_healthy()
     assert "during-halt" not in {r["client_order_id"] for r in engine.wire()}
 
 

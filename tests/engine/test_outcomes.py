@@ -1,7 +1,6 @@
 """Each cell of table B2 over real sockets: what the client is told, what the ledger says, that the
 market takes no new risk meanwhile, and that in the end the ledger says what is so."""
 
-import itertools
 import os
 import signal
 import time
@@ -12,10 +11,10 @@ from typing import Any
 import pytest
 import requests
 
-from protocol.messages import Order
+from protocol.messages import Order, System
 from tests.engine import witness
 from tests.engine.outcome_cases import NOT_THERE, REFUSED, SLOW_NOT_THERE, SLOW_THERE, THERE, Fault
-from tests.engine.running import Engine
+from tests.engine.running import SUPERVISED_US, Engine
 from tests.engine.witness import RESTS, arm, state
 
 SHOWN_MAX_US = 1_000_000  # four times what is promised: the machine may be busy
@@ -63,11 +62,10 @@ class Day:
                 self.seen[name] = Seen(self.place(name, fault, ticker))
             for name, fault in NOT_THERE.items():
                 self.seen[name] = Seen(self.place(name, fault))
-            for name in NOT_THERE:
                 self.look(name)
             for name, answer in slow.items():
                 self.seen[name] = Seen(answer.result())
-            for name in (*SLOW_NOT_THERE, KILLED_NOT_THERE):
+            for name in SLOW_NOT_THERE:
                 self.look(name)
             for told in ear.rest():
                 if isinstance(told.body, Order):
@@ -86,13 +84,10 @@ class Day:
             KILLED_THERE: self.begin(pool, KILLED_THERE, {"answer": "silence", "when": "after"}),
             KILLED_NOT_THERE: self.begin(pool, KILLED_NOT_THERE, {"answer": "silence"}),
         }
-        before = self.engine.pids()["gateway"]
-        os.kill(before, signal.SIGKILL)
-        self.engine.until_system(
-            lambda s: s.healthy and s.gate == "open" and self.engine.pids()["gateway"] != before, 20
-        )
+        self.engine.reborn("gateway")
         for name, answer in answers.items():
             self.seen[name] = Seen(answer.result())
+        self.look(KILLED_NOT_THERE)
 
     def begin(
         self, pool: ThreadPoolExecutor, name: str, fault: Fault
@@ -131,7 +126,7 @@ def engine() -> Iterator[Engine]:
     with Engine(speed=0.1) as engine:
         engine.launch("paper")
         engine.start_without("paper")
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 
@@ -228,13 +223,16 @@ def test_a_401_stops_orders_until_the_key_was_looked_at_again(engine: Engine, da
             {"method": "GET", "path": "/account/limits", "times": 3, **denied},
         ]
     )
-    answer = engine.order(day.bystander, client_order_id="401", **RESTS)
-    assert (answer.status_code, answer.json()["code"]) == (422, "authentication_error")
-    after = engine.order(day.bystander, client_order_id="after-401", **RESTS)
-    assert (after.status_code, after.json()["code"]) == (503, "rest_not_ready")
-    assert sent(engine, "after-401") == []
-    engine.until_system(lambda s: not s.flags["rest_ready"], 5)
-    engine.until_healthy()
+    with engine.ear("system.pub", "system ").attached() as ear:
+        answer = engine.order(day.bystander, client_order_id="401", **RESTS)
+        assert (answer.status_code, answer.json()["code"]) == (422, "authentication_error")
+        after = engine.order(day.bystander, client_order_id="after-401", **RESTS)
+        assert (after.status_code, after.json()["code"]) == (503, "rest_not_ready")
+        assert sent(engine, "after-401") == []
+        ear.until(
+            lambda e: isinstance(e.body, System) and not e.body.flags["rest_ready"] or None, 10
+        )
+    engine.until_trading()
     again = engine.order(day.bystander, client_order_id="after-401", **RESTS)
     assert again.status_code == 201, again.text
 
@@ -247,8 +245,7 @@ def test_what_is_wrong_or_halted_is_denied_and_nothing_is_recorded(
     assert engine.post("/v1/halt", {"reason": "B2"}).status_code == 200
     halted = engine.order(day.bystander, client_order_id="halted", **RESTS)
     assert (halted.status_code, halted.json()["code"]) == (503, "halted")
-    assert engine.post("/v1/resume", {"reason": "B2"}).status_code == 200
-    engine.until_healthy()
+    engine.resume("B2")
     assert [state(engine, id) for id in ("wrong", "halted")] == ["", ""]
     assert [sent(engine, id) for id in ("wrong", "halted")] == [[], []]
 
@@ -257,25 +254,20 @@ def test_a_closed_gate_denies(engine: Engine, day: Day) -> None:
     stream = engine.pids()["stream"]
     os.kill(stream, signal.SIGSTOP)
     try:
-        engine.until_system(lambda s: s.gate == "closed", 15)
+        engine.until_refused("gate_closed", seconds=20)
         answer = engine.order(day.bystander, client_order_id="gated", **RESTS)
         assert (answer.status_code, answer.json()["code"]) == (503, "gate_closed")
     finally:
         os.kill(stream, signal.SIGCONT)
-    engine.until_healthy()
+    engine.until_trading()
     assert (state(engine, "gated"), sent(engine, "gated")) == ("", [])
 
 
 def test_a_refused_connection_denies_and_leaves_nothing_unknown(engine: Engine, day: Day) -> None:
     """The supervisor is held meanwhile, or the gate would close first; and the stream, or the
     gateway would look at the exchange for it, and know before the order comes."""
-    ids = itertools.count()
-
-    def taken() -> bool:
-        id = f"before-refused-{next(ids)}"
-        return engine.order(day.bystander, client_order_id=id, **RESTS).status_code == 201
-
-    engine.until(taken, 10, "this gateway knows the market")
+    known = engine.taken(day.bystander, client_order_id="before-refused", **RESTS)
+    assert known.status_code == 201, "this gateway knows the market"
     held = [engine.pids()[name] for name in ("supervisor", "stream")]
     for pid in held:
         os.kill(pid, signal.SIGSTOP)
@@ -288,8 +280,8 @@ def test_a_refused_connection_denies_and_leaves_nothing_unknown(engine: Engine, 
         engine.launch("paper")
         for pid in held:
             os.kill(pid, signal.SIGCONT)
-    engine.until_healthy()
-    after = engine.order(day.bystander, client_order_id="after-refused", **RESTS)
+    engine.until_healthy(since=time.time_ns() // 1_000 + SUPERVISED_US)
+    after = engine.taken(day.bystander, client_order_id="after-refused", **RESTS)
     assert after.status_code == 201, "nothing is in doubt there"
     assert sent(engine, "refused") == []
 

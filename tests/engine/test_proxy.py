@@ -293,15 +293,15 @@ def test_a_slow_line(bench: Bench) -> None:
 
 def test_data_comes_late_and_in_order_and_pongs_in_time(bench: Bench) -> None:
     client = bench.client(DELTA)
-    armed = bench.proxy.arm(Late(0.5))
+    armed = bench.proxy.arm(Late(2.0))
     began = time.monotonic()
     say(client, frame(1), frame(2))
     assert client.ping().wait(PATIENCE)
-    assert time.monotonic() - began < 0.4, "a pong waits behind nothing"
+    assert time.monotonic() - began < 1.9, "a pong waits behind nothing"
     bench.proxy.lift(armed)
     say(client, frame(3))
     assert numbers(client, 3) == [1, 2, 3]
-    assert time.monotonic() - began > 0.45
+    assert time.monotonic() - began > 1.95
 
 
 def test_all_comes_late(bench: Bench) -> None:

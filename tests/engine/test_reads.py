@@ -37,7 +37,7 @@ def engine() -> Iterator[Engine]:
     shards = {'tier = "advanced"': f'tier = "advanced"\nshards = {{ KXNOBODY = {SHARD} }}'}
     with Engine(**shards) as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 

@@ -18,7 +18,7 @@ def fills(engine: Engine) -> list[str]:
 def test_an_order_that_a_restore_forgot_is_not_sent_again() -> None:
     with Engine() as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         ticker = busiest(engine)
         assert engine.order(ticker, client_order_id="early").status_code == 201
         backup = f"{engine.folder}/copy.db"
@@ -33,7 +33,7 @@ def test_an_order_that_a_restore_forgot_is_not_sent_again() -> None:
         assert done.returncode == 0, done.stderr
         assert engine.sidecar("verify").returncode == 0
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         # The front folds what reconciliation brought back, at its own pace.
         engine.until_system(lambda _: fills(engine) == ["early", "late"], 10)
         answer = engine.order(ticker, client_order_id="another")

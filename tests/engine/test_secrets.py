@@ -2,7 +2,6 @@
 by with everything in it that makes a program talk, and then they are looked for."""
 
 import base64
-import os
 import shutil
 import signal
 import subprocess
@@ -72,7 +71,7 @@ class Day:
             ear.connect(self.engine.settings.endpoint(name))
             ears.append(ear)
         self.engine.start()
-        self.engine.until_healthy()
+        self.engine.until_trading()
         self.trade()
         self.suffer()
         self.ask()
@@ -108,14 +107,7 @@ class Day:
             ("paper", signal.SIGKILL),
             ("gateway", signal.SIGUSR1),
         ):
-            before = self.engine.pids()[victim]
-            os.kill(before, how)
-            self.engine.until_system(
-                lambda s, victim=victim, before=before: (  # type: ignore[misc]
-                    s.healthy and s.gate == "open" and self.engine.pids()[victim] != before
-                ),
-                20,
-            )
+            self.engine.reborn(victim, how)
 
     def ask(self) -> None:
         for page in PAGES:

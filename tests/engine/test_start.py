@@ -15,7 +15,7 @@ import requests
 
 from protocol.envelope import Envelope
 from protocol.messages import CancelAnswer, CancelOrder, Health, System
-from tests.engine.running import ACTORS, ROOT, Engine
+from tests.engine.running import ACTORS, ROOT, STOP_MAX_S, Engine
 
 FLAGS = {
     "writer": "db_ready",
@@ -210,7 +210,9 @@ def test_a_runner_killed_takes_its_process_with_it() -> None:
             run.wait()
             handle = os.pidfd_open(pid) if Path(f"/proc/{pid}").exists() else None
             if handle is not None:
-                assert select.select([handle], [], [], 5)[0], "the writer outlived its runner"
+                assert select.select([handle], [], [], STOP_MAX_S)[0], (
+                    "the writer outlived its runner"
+                )
                 os.close(handle)
 
 
@@ -221,5 +223,5 @@ def test_honcho_killed_takes_everything_with_it() -> None:
         handles = [os.pidfd_open(pid) for pid in engine.pids().values()]
         engine.kill()
         for handle in handles:
-            assert select.select([handle], [], [], 8)[0], "an actor outlived honcho"
+            assert select.select([handle], [], [], STOP_MAX_S)[0], "an actor outlived honcho"
             os.close(handle)

@@ -16,7 +16,7 @@ from tests.engine.test_orders import busiest
 def engine() -> Iterator[Engine]:
     with Engine() as engine:
         engine.start()
-        engine.until_healthy()
+        engine.until_trading()
         yield engine
 
 
@@ -30,21 +30,7 @@ def test_one_dies_and_comes_back_alone(engine: Engine, victim: str) -> None:
     ticker = busiest(engine)
     assert engine.order(ticker, client_order_id=f"before-{victim}").status_code == 201
     before, told = engine.pids(), entries(engine)
-    epoch = engine.until_healthy().processes.get(victim)
-    os.kill(before[victim], signal.SIGKILL)
-    engine.until_system(
-        lambda s: (
-            (
-                s.healthy
-                and s.gate == "open"
-                and engine.pids()[victim] != before[victim]
-                and (victim == "paper" or epoch is None or s.processes[victim].epoch != epoch.epoch)
-            )
-            if victim != "supervisor"
-            else s.healthy and s.gate == "open" and engine.pids()[victim] != before[victim]
-        ),
-        20,
-    )
+    engine.reborn(victim)
     after = engine.pids()
     assert {n: p for n, p in after.items() if n != victim} == {
         n: p for n, p in before.items() if n != victim
@@ -53,13 +39,7 @@ def test_one_dies_and_comes_back_alone(engine: Engine, victim: str) -> None:
     assert {n: now.get(n) for n in told} == told, "an entry is gone"
     assert sorted(now) == list(range(1, len(now) + 1)), "the numbers have a hole"
 
-    def taken() -> requests.Response | None:
-        """The gateway hears a moment after us that the gate is open; before, nothing is done."""
-        found = engine.order(ticker, client_order_id=f"after-{victim}")
-        return None if found.status_code == 503 else found
-
-    answer = engine.until(taken, 5, "an order")
-    assert answer is not None
+    answer = engine.taken(ticker, client_order_id=f"after-{victim}")
     assert answer.status_code == 201, answer.text
 
 
@@ -78,9 +58,13 @@ def test_fills_made_while_the_stream_was_dead_are_booked(engine: Engine) -> None
         for r in theirs
         if r["method"] == "POST" and r["status"] == 201 and r["answer"]["fill_count"] != "0.00"
     }
-    with sqlite3.connect(f"file:{engine.settings.var_dir}/ledger.db?mode=ro", uri=True) as ledger:
-        ours = {row[0] for row in ledger.execute("SELECT DISTINCT order_id FROM fills")}
-    assert filled <= ours
+
+    def booked() -> bool:
+        path = f"file:{engine.settings.var_dir}/ledger.db?mode=ro"
+        with sqlite3.connect(path, uri=True) as ledger:
+            return filled <= {row[0] for row in ledger.execute("SELECT order_id FROM fills")}
+
+    engine.until(booked, 10, f"fills of {filled}")
 
 
 def test_no_order_was_sent_twice(engine: Engine) -> None:

@@ -59,7 +59,7 @@ def engine() -> Iterator[Engine]:
         engine.deed("close", ticker=CLOSED, close_ts=1_000_000_000)
         engine.deed("withdraw", amount="10000.00", exchange_index=2)
         engine.start_without("paper")
-        engine.until_healthy()
+        engine.until_trading()
         for order in (KNOWN, ASK):
             answer = engine.post("/v1/orders", order)
             assert answer.status_code == 201, answer.text
@@ -217,4 +217,4 @@ def test_while_halted(engine: Engine) -> None:
     assert engine.post("/v1/halt", {"reason": "the end of the table"}).status_code == 200
     order = {**KNOWN, "price": "0.3100", ID: "halted"}
     assert refused(engine, engine.post("/v1/orders", order)) == (503, "halted", "")
-    assert engine.post("/v1/resume", {"reason": "all was refused"}).status_code == 200
+    engine.resume("all was refused")
