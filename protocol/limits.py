@@ -168,6 +168,7 @@ GROUP_CALLS_MAX: Final = 64  # calls for order groups under way
 GROUP_ANSWERS_KEPT: Final = 1_000  # what came of them: the same letter gets the same answer
 GROUP_CONTRACTS_MAX: Final = 100_000_000  # hundredths: a million (docs.kalshi.com, order groups)
 DECREASES_MAX: Final = 200  # decreases under way
+DECREASE_ANSWERS_KEPT: Final = 1_000  # for copies of the same letter that are on their way
 DECREASES_KEPT: Final = 10_000  # of those that ended lately, and may not be seen yet
 DECREASE_LOOK_MAX: Final = 2 * SECOND  # then its asker is told, whatever the order's row shows
 SEARCH_INTERVAL: Final = 1 * SECOND  # between two listings for cancels that have no order id

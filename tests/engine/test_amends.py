@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,19 +12,6 @@ from tests.engine.witness import RESTS
 
 SHOWN_MAX_S = 10
 SETTLED_MAX_S = 75.0  # 35 s until nothing can land any more, and two listings
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.start()
-        engine.until_trading()
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def free(engine: Engine) -> list[str]:
-    return witness.tickers(engine)
 
 
 def placed(engine: Engine, ticker: str, id: str) -> None:
@@ -46,6 +32,17 @@ def until(engine: Engine, id: str, seconds: float = SHOWN_MAX_S, **wanted: Any) 
     return engine.until(shown, seconds, f"{id} has {wanted}")
 
 
+def until_amended(engine: Engine, id: str, state: str, **wanted: Any) -> Any:
+    """Until the front knows how the last amend has ended, which it hears after us."""
+
+    def shown() -> Any:
+        found = order(engine, id)
+        ended = found and found["amend"] and found["amend"]["state"] == state
+        return found if ended and all(found[k] == v for k, v in wanted.items()) else None
+
+    return engine.until(shown, SHOWN_MAX_S, f"{id}: its amend is {state}, {wanted}")
+
+
 def arm(engine: Engine, **fault: Any) -> None:
     engine.faults(calls=[{"method": "POST", "path": witness.ORDERS, "ends": "/amend", **fault}])
 
@@ -59,8 +56,7 @@ def test_an_order_gets_other_terms(engine: Engine, free: list[str]) -> None:
     path = "/v1/orders/m1/amend"
     answer = engine.post(path, {"price": "0.0200", "count": "12.00", "amend_id": "first"})
     assert (answer.status_code, answer.json()["outcome"]) == (200, "accepted"), answer.text
-    found = until(engine, "m1", price="0.0200", count="12.00", remaining="12.00")
-    assert found["amend"]["state"] == "done"
+    found = until_amended(engine, "m1", "done", price="0.0200", count="12.00", remaining="12.00")
     again = engine.post(path, {"price": "0.0200", "count": "12.00", "amend_id": "first"})
     assert again.status_code == 200, again.text
     assert amends(engine, found["order_id"]) == 1, "asked twice, sent once"
@@ -78,7 +74,7 @@ def test_what_the_exchange_refuses_changes_nothing(engine: Engine, free: list[st
     arm(engine, answer="json", status=400, body=body)
     answer = engine.post("/v1/orders/m2/amend", {"price": "0.0300"})
     assert (answer.status_code, answer.json()["code"]) == (422, "AMEND_ORDER_NO_OP")
-    assert until(engine, "m2", price="0.0100")["amend"]["state"] == "rejected"
+    until_amended(engine, "m2", "rejected", price="0.0100")
     answer = engine.post("/v1/orders/m2/amend", {"price": "0.0300"})
     assert answer.status_code == 200, "another amend may come"
 
@@ -94,11 +90,14 @@ def test_without_an_answer_the_larger_counts_until_evidence_settles_it(
     answer = engine.post(f"/v1/orders/{id}/amend", {"price": "0.0500", "amend_id": "lost"})
     assert (answer.status_code, answer.json()["outcome"]) == (202, "unknown"), answer.text
     if when == "after":
-        assert until(engine, id, price="0.0500")["amend"]["state"] == "done"
+        until_amended(engine, id, "done", price="0.0500")
         return
-    rows = engine.get("/v1/positions").json()["positions"]
-    [exposure] = [row["exposure"] for row in rows if row["ticker"] == ticker]
-    assert exposure == "0.5000", "ten at five cents"
+
+    def exposures() -> list[str]:
+        rows = engine.get("/v1/positions").json()["positions"]
+        return [row["exposure"] for row in rows if row["ticker"] == ticker]
+
+    engine.until(lambda: exposures() == ["0.5000"], SHOWN_MAX_S, "ten at five cents")
     refused = engine.post(f"/v1/orders/{id}/amend", {"price": "0.0300"})
     assert (refused.status_code, refused.json()["code"]) == (409, "amend_under_way")
     pid = engine.pids()["gateway"]

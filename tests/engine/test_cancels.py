@@ -1,7 +1,6 @@
 """A cancel goes on until something proves that nothing rests, whatever the exchange answers."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,14 +16,6 @@ LAG_MS = 1_500
 NOT_FOUND = said(404, nested("not_found"))
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine(speed=0.1) as engine:
-        engine.start()
-        engine.until_trading()
-        yield engine
-
-
 @pytest.fixture(autouse=True)
 def truth(engine: Engine) -> None:
     """Each story begins with nothing armed."""
@@ -32,10 +23,9 @@ def truth(engine: Engine) -> None:
 
 
 @pytest.fixture
-def ticker(engine: Engine, request: pytest.FixtureRequest) -> str:
+def ticker(free: list[str], request: pytest.FixtureRequest) -> str:
     """A market for each story: what is unknown in one is none of the others' business."""
-    tickers = witness.tickers(engine)
-    return tickers[sum(map(ord, request.node.name)) % len(tickers)]
+    return free[sum(map(ord, request.node.name)) % len(free)]
 
 
 def rest(engine: Engine, ticker: str, id: str) -> None:

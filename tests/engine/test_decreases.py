@@ -1,6 +1,5 @@
 """Decreases in a running engine: the ledger follows, whatever was answered."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,19 +7,6 @@ import pytest
 from tests.engine import witness
 from tests.engine.running import Engine
 from tests.engine.test_amends import order, placed, until
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.start()
-        engine.until_trading()
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def free(engine: Engine) -> list[str]:
-    return witness.tickers(engine)
 
 
 def arm(engine: Engine, **fault: Any) -> None:

@@ -1,6 +1,5 @@
 """What is followed, and who follows: asked and refused over real sockets, in a running engine."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,14 +18,6 @@ from protocol.messages import (
 from tests.engine.running import Engine
 
 FORMS = "TICKER, event:TICKER, series:TICKER, *, trade:* or ticker:*"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.start()
-        engine.until_healthy()
-        yield engine
 
 
 def problem(answer: requests.Response) -> tuple[int, str, str]:

@@ -1,6 +1,5 @@
 """Lease orders in a running engine: renewed while it may trade, and gone when it may not."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,20 +14,13 @@ RENEWED_MAX_S = LEASE_S_MIN  # at half of it
 OVER_MAX_S = LEASE_S_MIN + 10
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.start()
-        engine.until_trading()
-        yield engine
-
-
 def expiry(engine: Engine, id: str) -> str:
     return str(witness.orders(engine)[id]["expiration_time"])
 
 
-def test_it_is_renewed_until_trading_is_halted_and_then_it_ends(engine: Engine) -> None:
-    free = witness.tickers(engine)
+def test_it_is_renewed_until_trading_is_halted_and_then_it_ends(
+    engine: Engine, free: list[str]
+) -> None:
     for id, ticker, more in (("leased", free[0], {"lease_s": LEASE_S_MIN}), ("free", free[1], {})):
         answer = engine.order(ticker, client_order_id=id, count="10.00", **RESTS, **more)
         assert answer.status_code == 201, answer.text

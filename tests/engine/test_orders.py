@@ -3,7 +3,6 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,6 @@ from protocol.kalshi.signing import Signer
 from protocol.messages import BookedFill, Position
 from protocol.units import parse_count, parse_price
 from tests.engine.running import Engine
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.start()
-        engine.until_trading()
-        yield engine
 
 
 def busiest(engine: Engine) -> str:

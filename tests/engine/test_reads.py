@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from protocol.kalshi import inquiries
 from protocol.kalshi.inquiries import INQUIRIES
 from protocol.kalshi.signing import Signer
 from protocol.messages import Inquire, InquiryAnswer
+from tests.engine.conftest import SHARD
 from tests.engine.running import Engine
 from tests.engine.test_orders import busiest, signed
 
@@ -27,18 +27,7 @@ STILL = {  # they answer the same when they are asked a moment later
     "shard_transfers", "shard_transfer",
 }  # fmt: skip
 TRANSFERS = "/portfolio/intra_exchange_instance_transfers"
-SHARD = 2
 ARRIVES_MAX_S = 10.0  # the exchange looks at its clock a hundred times a second
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    """With a shard beside the default one, on which none of the markets trades."""
-    shards = {'tier = "advanced"': f'tier = "advanced"\nshards = {{ KXNOBODY = {SHARD} }}'}
-    with Engine(**shards) as engine:
-        engine.start()
-        engine.until_trading()
-        yield engine
 
 
 def transferred(engine: Engine) -> str:

@@ -11,6 +11,7 @@ from tests.engine.running import Engine
 from tests.engine.test_orders import signed
 
 ORDERS = "/portfolio/events/orders"
+CHANGES = ("/amend", "/decrease")  # they name an order that is there
 RESTS = {"price": "0.0100", "time_in_force": "good_till_canceled"}  # nobody sells at one cent
 
 
@@ -45,8 +46,12 @@ def positions(engine: Engine) -> dict[str, int]:
 
 
 def sent_twice(engine: Engine) -> list[str]:
-    """Ids under which more than one create has reached the exchange."""
-    posted = Counter(r["client_order_id"] for r in engine.wire() if r["method"] == "POST")
+    """Ids under which more than one create has reached the exchange, alone or in a batch."""
+    posted: Counter[str] = Counter()
+    for request in engine.wire():
+        if request["method"] == "POST" and not request["path"].endswith(CHANGES):
+            alone = request["client_order_id"]
+            posted.update([alone] if alone else request["client_order_ids"] or [])
     return sorted(id for id, times in posted.items() if times > 1)
 
 

@@ -30,7 +30,7 @@ from tests.simulation.trading import TICKERS
 from tests.simulation.truth import check_proved
 from tests.simulation.world import World
 
-DAYS = (*range(12), 297)  # the last one has fills on a page behind the one that is refused
+DAYS = (*range(5), 297)  # the last one has fills on a page behind the one that is refused
 REFUSED = Result("REFUSED", reason="with another")
 
 

@@ -226,8 +226,8 @@ DAYS = {day for _, day, _ in CAUGHT}
 
 
 @pytest.mark.parametrize("day", sorted(DAYS, key=lambda d: d.__name__), ids=lambda d: d.__name__)
-def test_the_engine_comes_through(day: Day) -> None:
-    for seed in SEEDS:
+def test_the_engine_comes_through(day: Day, few: bool) -> None:
+    for seed in SEEDS[:1] if few else SEEDS:
         day(seed)
 
 

@@ -379,8 +379,8 @@ CAUGHT: list[tuple[Mistake, Day, str]] = [
 
 
 @pytest.mark.parametrize("day", stream_days.CALM + stream_days.ROUGH, ids=lambda d: d.__name__)
-def test_the_stream_comes_through(day: Day) -> None:
-    for seed in SEEDS:
+def test_the_stream_comes_through(day: Day, few: bool) -> None:
+    for seed in SEEDS[:1] if few else SEEDS:
         day(seed)
 
 

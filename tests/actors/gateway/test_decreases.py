@@ -110,6 +110,21 @@ def test_asked_by_several_it_is_sent_once() -> None:
     assert told(scene)[2:] == [("decreased", 300)] * CANCEL_ASKERS_MAX
 
 
+def test_a_copy_of_its_letter_that_comes_after_the_answer_sends_nothing() -> None:
+    """Letters are told again until they are answered: the last copy and the answer may cross."""
+    scene = resting()
+    shows(scene, "10.00")
+    scene.ask(THREE, "one")
+    scene.reply(502, {})
+    scene.pass_time(DECREASE_LOOK_MAX + SECOND)
+    assert told(scene) == [("unknown", 1_000)]
+    scene.ask(THREE, "one")
+    assert told(scene) == [("unknown", 1_000)] * 2
+    assert scene.calls == []
+    scene.ask(THREE, "another letter")
+    assert [made.call.name for made in scene.calls] == ["decrease"]
+
+
 def test_asked_again_afterwards_nothing_is_sent() -> None:
     scene = resting()
     shows(scene, "3.00")
