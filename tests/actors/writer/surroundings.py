@@ -15,11 +15,13 @@ import zmq
 from protocol.envelope import Letter, decode_letter, encode_letter
 from protocol.facts import AnyFact, natural_id
 from protocol.messages import Append, Appended, Heartbeat
+from tests.actors.writer.nursery import Life
 
 ROOT = Path(__file__).parents[3]
 SIDECAR = Path(sys.executable).with_name("sidecar")
 BY_NAME, BY_MODULE = [str(SIDECAR), "actor", "writer"], [sys.executable, "-m", "actors.writer"]
 COMMAND = BY_NAME if SIDECAR.exists() else BY_MODULE
+Process = subprocess.Popen[bytes] | Life
 PATIENCE_MS = 20_000  # generous: how long it really takes is measured elsewhere
 RETELL_MS = 200
 
@@ -37,23 +39,34 @@ class Surroundings:
         self._ids: dict[int, str] = {}
         self._context = zmq.Context()
         self._supervisor: zmq.Socket[bytes] | None = None
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Process] = []
         self._writer = self._connect("run")
 
     def start(self, run: str = "run", within: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
         """A writer on our `var`, with a run folder of its own if asked for."""
-        text = (ROOT / "configs" / "paper.toml").read_text()
-        text = text.replace('"run/paper"', f'"{self.folder}/{run}"')
-        text = text.replace('"var/paper"', f'"{self.var_dir}"')
-        config = Path(self.folder, f"{run}.toml")
-        config.write_text(text + self.settings)
+        config = self._configure(run)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("SIDECAR_")}
-        environment = {**inherited, "SIDECAR_CONFIG": str(config), "PYTHONPATH": str(ROOT)}
+        environment = {**inherited, "SIDECAR_CONFIG": config, "PYTHONPATH": str(ROOT)}
         command = [*within, *COMMAND]
         with open(f"{self.folder}/{run}.log", "ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
         self._processes.append(process)
         return process
+
+    def begin(self) -> Life:
+        """The same, with nothing to import any more."""
+        life = Life(self._configure("run"), f"{self.folder}/run.log")
+        self._processes.append(life)
+        return life
+
+    def _configure(self, run: str) -> str:
+        """Write the settings. Returns where they are."""
+        text = (ROOT / "configs" / "paper.toml").read_text()
+        text = text.replace('"run/paper"', f'"{self.folder}/{run}"')
+        text = text.replace('"var/paper"', f'"{self.var_dir}"')
+        config = Path(self.folder, f"{run}.toml")
+        config.write_text(text + self.settings)
+        return str(config)
 
     def log(self, run: str = "run") -> str:
         """What the writers with this run folder have said on stderr."""
@@ -89,7 +102,7 @@ class Surroundings:
             count += 1
         return count
 
-    def settle(self, process: "subprocess.Popen[bytes]") -> bool:
+    def settle(self, process: Process) -> bool:
         """Tell until everything is answered. False if the process ended before that."""
         for _ in range(PATIENCE_MS // RETELL_MS):
             if not self.unanswered:
@@ -101,7 +114,7 @@ class Surroundings:
                 self.tell_again()
         raise AssertionError(f"no answer to {sorted(self.unanswered)}: {self.log()}")
 
-    def append(self, process: "subprocess.Popen[bytes]", *facts: AnyFact) -> bool:
+    def append(self, process: Process, *facts: AnyFact) -> bool:
         """Tell facts until they are answered. False if the process ended before that."""
         for fact in facts:
             self.tell(fact)

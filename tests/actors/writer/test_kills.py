@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.actors.writer.audit import audit
+from tests.actors.writer.nursery import Life
 from tests.actors.writer.samples import fill
 from tests.actors.writer.surroundings import RETELL_MS, Surroundings, surroundings
 
 KILLS = int(os.environ.get("SIDECAR_KILLS", "500"))
 LANES = 2
-START_S = 0.5  # about as long as a writer needs until it is ready
+START_S = 0.2  # about as long as a writer that has imported everything needs until it is ready
 ACKS_MAX = 100  # of one life
 IN_FLIGHT_MAX = 40
 MOMENT_S = 0.01  # some commits
@@ -29,7 +30,7 @@ class Producer:
 
     def live_until_killed(self) -> None:
         """One life of the writer: it dies during its start, or some answers and a moment later."""
-        process = self._around.start()
+        process = self._around.begin()
         self._around.tell_again()
         if self._dice.randrange(8):
             self._produce(process, self._dice.randint(1, ACKS_MAX))
@@ -41,7 +42,7 @@ class Producer:
         process.kill()
         process.wait()
 
-    def _produce(self, process: "subprocess.Popen[bytes]", count: int) -> None:
+    def _produce(self, process: Life, count: int) -> None:
         in_flight = self._dice.randint(1, IN_FLIGHT_MAX)
         heard = 0
         while heard < count:
