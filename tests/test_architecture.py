@@ -5,6 +5,7 @@ protocol         <-  supervisor
 """
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -248,16 +249,17 @@ CALLED = {  # what sends orders has one way to it, and who may go it
 }
 
 
-def callers(name: str) -> set[str]:
-    """The files in which something of this name is called."""
-    found = set()
+@functools.cache
+def callers() -> dict[str, set[str]]:
+    """By what is called, the files in which it is."""
+    found: dict[str, set[str]] = {}
     for path in FILES:
-        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
-        if any(ast.unparse(call.func) == name for call in calls):
-            found.add(name_of(path))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                found.setdefault(ast.unparse(node.func), set()).add(name_of(path))
     return found
 
 
 @pytest.mark.parametrize("name", CALLED)
 def test_no_order_goes_by_another_way_than_past_the_brakes(name: str) -> None:
-    assert callers(name) == CALLED[name]
+    assert callers().get(name) == CALLED[name]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import parts
-from tests.parts import NAME_CHARS_MAX, NAMED_MAX, Done, named
+from tests.parts import LANES, NAME_CHARS_MAX, NAMED_MAX, PARTS, Done, named
 
 STORY = """
 import logging
@@ -52,3 +52,7 @@ def test_a_failure_comes_before_what_follows_from_it_and_the_rest_is_counted() -
 
 def test_of_a_part_that_is_green_nothing_is_said() -> None:
     assert named(Done("rest", 0, [])) == []
+
+
+def test_every_part_is_in_one_lane() -> None:
+    assert sorted(name for lane in LANES for name in lane) == sorted(PARTS)

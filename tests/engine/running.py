@@ -29,6 +29,7 @@ from tests.engine.proxy import Proxy
 ROOT = Path(__file__).parent.parent.parent
 ACTORS = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "paper")
 HEALTHY_MAX_S = 20.0  # generous: how long it really takes is measured elsewhere
+COMMAND_MAX_S = 120.0  # also of one that proves a long ledger beside other work
 STOP_MAX_S = 20.0
 TRADING_MAX_S = 10.0  # from the supervisor's word that the gate is open, on a busy machine
 REBORN_MAX_S = 40.0
@@ -102,7 +103,7 @@ class Engine:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=COMMAND_MAX_S,
         )
 
     def start(self, *names: str) -> None:

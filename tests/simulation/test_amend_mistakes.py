@@ -171,8 +171,9 @@ def test_a_planted_mistake_is_caught(mistake: Mistake) -> None:
     assert catch(mistake, amend_day) > 0
 
 
-@pytest.mark.parametrize("number", range(1, 9))
-def test_without_a_mistake_every_amend_is_settled_and_within_the_limits(number: int) -> None:
-    world = amend_day(number)
+def test_without_a_mistake_every_amend_is_settled_and_within_the_limits(
+    seed_of_amends: int,
+) -> None:
+    world = amend_day(seed_of_amends)
     assert "accepted" in world.client.amended.values()
     assert "refused" in world.client.amended.values()

@@ -146,7 +146,6 @@ MISTAKES: list[Mistake] = [
 ]
 
 
-@pytest.mark.parametrize("seed_of_heap", range(6))
 def test_a_heap_of_batches(seed_of_heap: int) -> None:
     world = heap(seed_of_heap)
     assert {"accepted", "refused"} <= set(world.client.answers.values())

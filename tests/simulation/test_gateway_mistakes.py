@@ -181,7 +181,6 @@ def rush(seed: int) -> World:
         return world
 
 
-@pytest.mark.parametrize("seed_of_rush", range(10))
 def test_a_rush(seed_of_rush: int) -> None:
     rush(seed_of_rush)
 

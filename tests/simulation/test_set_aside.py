@@ -30,7 +30,7 @@ from tests.simulation.trading import TICKERS
 from tests.simulation.truth import check_proved
 from tests.simulation.world import World
 
-DAYS = (*range(5), 297)  # the last one has fills on a page behind the one that is refused
+DAYS = range(13)
 REFUSED = Result("REFUSED", reason="with another")
 
 
@@ -74,9 +74,8 @@ def overcharge(world: World) -> None:
     world.at(world.now + SECOND, lambda: overcharge(world))
 
 
-@pytest.mark.parametrize("day", DAYS)
-def test_money_that_cannot_be_booked_halts_trading(day: int) -> None:
-    world = simulate(day)
+def test_money_that_cannot_be_booked_halts_trading(seed_of_overcharge: int) -> None:
+    world = simulate(seed_of_overcharge)
     assert [f["fee"] for f in world.exchange.trading.fills].count(FEE) == 1
 
 

@@ -19,9 +19,15 @@ from actors.writer.store import Failed
 from tests.actors.writer.scenarios import MISTAKES, SCENARIOS, Scenario
 from tests.actors.writer.tracing import Untraceable, allow, attach, detach
 
-WRITING = ["pwrite64", "fdatasync", "fsync", "ftruncate"]
-NAMING = ["openat", "unlink", "rename", "fcntl", "write"]
-CALLS = {"kill": WRITING + NAMING, "fail": WRITING}
+CHANGING = ["pwrite64", "ftruncate", "openat", "unlink", "rename"]  # files, and what is there
+SAYING = ["write"]  # what is acknowledged, among others
+CALLS = {
+    # A life that is killed at a call does not make it: what it leaves is what was changed and said
+    # before. So calls that change and say nothing are no boundaries of their own: a kill at a lock
+    # (which dies with its holder) or at a sync leaves what one at the next of these leaves.
+    "kill": CHANGING + SAYING,
+    "fail": ["pwrite64", "fdatasync", "fsync", "ftruncate"],
+}
 FAULTS = {"kill": "signal=KILL", "fail": "error=EIO"}
 FAILED = 3  # exit code of a life that met Failed
 ENDS = {"kill": {-signal.SIGKILL}, "fail": {0, FAILED}}  # SQLite may do without a call
