@@ -16,6 +16,7 @@ from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
 from actors.gateway.terms import is_client_order_id
+from actors.gateway.told import Told
 from protocol.account import FINISHED
 from protocol.errors import RemoteProtocolError
 from protocol.facts import AnyFact, natural_id
@@ -26,7 +27,6 @@ from protocol.limits import (
     ABSENCE_AFTER,
     CANCEL_ASKERS_MAX,
     CANCEL_RETRY_MIN,
-    DECREASE_ANSWERS_KEPT,
     DECREASE_LOOK_MAX,
     DECREASES_KEPT,
     DECREASES_MAX,
@@ -77,7 +77,7 @@ class Decreases:
         self._amending = amending
         self._open: dict[int, Decrease] = {}
         self._ended: dict[str, tuple[int, Count]] = {}  # until when they may land, and what for
-        self._told: dict[Asker, DecreaseAnswer] = {}  # the last ones, oldest first
+        self._told: Told[DecreaseAnswer] = Told(desk, DECREASES_KEPT)
         self._number = 0
 
     @property
@@ -86,9 +86,9 @@ class Decreases:
         return bool(self._open)
 
     def ask(self, now: int, at: int, asker: Asker, wanted: DecreaseOrder) -> list[Effect]:
-        """Take a decrease. The same one again, while it is under way, is one decrease; the same
-        letter is one for good."""
-        told = self._told.get(asker)
+        """Take a decrease. The same one again, while it is under way, is one decrease; a copy of a
+        letter that was answered, perhaps with unknown, sends nothing."""
+        told = self._told.known(asker)
         if told is not None:
             return self._desk.answer([asker], told, at)
         id = wanted.client_order_id
@@ -101,7 +101,7 @@ class Decreases:
             text = "a decrease of it is under way" if running else "too many decreases"
             refused = DecreaseAnswer(id, "unavailable", code="busy", text=text)
         if refused is not None:
-            return self._say([asker], refused, at)
+            return self._told.say([asker], refused, at)
         assert order is not None
         call = calls.decrease(
             order.order_id, order.ticker, wanted.reduce_to, self._markets.shard(order.ticker)
@@ -109,7 +109,7 @@ class Decreases:
         place = self._desk.lanes.submit(f"{KEY}:{self._number + 1}", call)
         if not place:
             busy = DecreaseAnswer(id, "unavailable", code="busy", text=place.value)
-            return self._say([asker], busy, at)
+            return self._told.say([asker], busy, at)
         self._number += 1
         text = "the exchange has not answered yet"
         known = DecreaseAnswer(id, "unknown", order.remaining, "no_answer", text, order.order_id)
@@ -123,7 +123,7 @@ class Decreases:
         if asker in running.askers:
             return []
         if len(running.askers) >= CANCEL_ASKERS_MAX:
-            return self._say([asker], running.answer, at)
+            return self._told.say([asker], running.answer, at)
         running.askers.append(asker)
         if running.deadline is None:
             running.deadline = now + DECREASE_LOOK_MAX
@@ -244,15 +244,7 @@ class Decreases:
 
     def _finish(self, at: int, number: int) -> list[Effect]:
         one = self._open.pop(number)
-        return self._say(one.askers, one.answer, at)
-
-    def _say(self, askers: list[Asker], answer: DecreaseAnswer, at: int) -> list[Effect]:
-        """Answer, and remember it for copies of the letters that are on their way."""
-        for asker in askers:
-            self._told[asker] = answer
-            if len(self._told) > DECREASE_ANSWERS_KEPT:
-                del self._told[next(iter(self._told))]
-        return self._desk.answer(askers, answer, at)
+        return self._told.say(one.askers, one.answer, at)
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Read again, and tell whoever has waited long enough."""
@@ -281,7 +273,7 @@ class Decreases:
     def _tell(self, one: Decrease, at: int) -> list[Effect]:
         """Tell what is known; the call that is on its way ends by itself."""
         askers, one.askers, one.deadline = one.askers, [], None
-        return self._say(askers, one.answer, at)
+        return self._told.say(askers, one.answer, at)
 
     def deadline(self) -> int | None:
         found = [one.deadline for one in self._open.values()]
