@@ -64,9 +64,9 @@ class Unfit(Exception):
 class Store:
     """The file, and one connection to it. Used by one thread, which is where it is opened."""
 
-    def __init__(self, path: str, bounds: Bounds = Bounds()) -> None:
+    def __init__(self, path: str, bounds: Bounds | None = None) -> None:
         self._path = path
-        self._bounds = bounds
+        self._bounds = bounds or Bounds()
         self._database: sqlite3.Connection | None = None
         self._keys = 0
         self._bytes = 0

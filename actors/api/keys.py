@@ -124,7 +124,7 @@ class Stage(enum.Enum):
     LOOKING = enum.auto()  # the disk has not said what it knows; the engine has not heard of it
     GONE = enum.auto()  # the same, but a halt does not wait for the disk
     ASKED = enum.auto()  # begun, on disk; the engine has it
-    BARE = enum.auto()  # the disk is no good, and it is a halt: the engine has it
+    BARE = enum.auto()  # a halt that the engine has, and of which nothing is to be kept
     KEEPING = enum.auto()  # its answer is on its way to the disk
 
 
@@ -140,6 +140,7 @@ class _Flight(Struct):
     reply: Reply | None = None
     dropped: bool = False  # the reply says that nothing was done
     again: bool = False  # it had begun before
+    instead: Reply | None = None  # a halt was done again before the disk knew its answer
 
     @property
     def halts(self) -> bool:
@@ -184,14 +185,16 @@ class Keys:
         if cause.trouble:
             return [*noted, *self._unrecorded(flight, cause)]
         known = cause.known
-        if known is not None and known.digest != flight.keyed.digest:
-            return [*noted, self._end(flight, refuse(flight.id, REUSED))]
-        if known is not None and known.status:
-            kept = Reply(flight.id, known.status, known.body, known.location)
-            return [*noted, self._end(flight, kept)]
+        gone = flight.stage is Stage.GONE
+        told = None if known is None else _told_before(flight, known)
+        if told is not None and gone and flight.reply is None:
+            flight.instead = told
+            self._wait(flight, Stage.BARE, None)
+            return noted
+        if told is not None:
+            return [*noted, self._end(flight, told)]
         if known is not None:
             flight.at, flight.again = known.at, True
-        gone = flight.stage is Stage.GONE
         self._wait(flight, Stage.ASKED, None)
         if flight.reply is not None:
             return [*noted, self._keep(now, flight, flight.reply)]
@@ -223,7 +226,7 @@ class Keys:
         if flight is None or flight.stage is Stage.KEEPING:
             return reply
         if flight.stage is Stage.BARE:
-            return self._end(flight, reply)
+            return self._end(flight, flight.instead or reply)
         if flight.stage is Stage.GONE:
             flight.reply = reply
             self._wait(flight, Stage.GONE, now + IDEMPOTENCY_WAIT)
@@ -335,6 +338,15 @@ def interrupted(id: int, ask: Ask) -> Reply:
         where = "see whether orders are still refused as restore_unconfirmed"
     text = f"asked before a restart, it may have been done: {where} before you use another key"
     return Reply(id, 202, as_json({"state": "unknown", "code": "interrupted", "text": text}))
+
+
+def _told_before(flight: _Flight, known: Known) -> Reply | None:
+    """What is said to a repeat without doing anything; None if there is no answer yet."""
+    if known.digest != flight.keyed.digest:
+        return refuse(flight.id, REUSED)
+    if known.status:
+        return Reply(flight.id, known.status, known.body, known.location)
+    return None
 
 
 def _repeatable(ask: Ask) -> bool:
