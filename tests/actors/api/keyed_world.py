@@ -161,7 +161,7 @@ class Gateway:
 class World:
     """The front's lives, and what is on its way between it, its disk and the gateway."""
 
-    def __init__(self, disk: Disk | None = None, ready: bool = True) -> None:
+    def __init__(self, disk: Disk | None = None, ready: bool = True, life: int = 0) -> None:
         self.disk = disk or Disk()
         self.gateway = Gateway()
         self.now, self.at = SECOND, AT
@@ -173,7 +173,7 @@ class World:
         self.replies: dict[int, Reply] = {}
         self.asked: dict[int, tuple[str, str]] = {}  # key and what, by number
         self.reports: list[str] = []
-        self.life = 0
+        self.life = life  # the last one
         self._number = 0
         self.start()
 
