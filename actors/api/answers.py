@@ -103,6 +103,8 @@ class Store:
             raise Unfit(f"{self._path}: not a file of ours")
         if found.st_mode & 0o077:
             raise Unfit(f"{self._path}: others may read it (chmod 600 {self._path})")
+        if not found.st_size and _size(f"{self._path}-wal"):
+            raise Unfit(f"{self._path}: empty, and its -wal is not: SQLite would remove that")
         self._database = database = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         database.execute("PRAGMA locking_mode = EXCLUSIVE")  # and no -shm beside it
         database.execute("PRAGMA journal_mode = WAL")
@@ -289,6 +291,14 @@ def _checked(database: sqlite3.Connection, path: str) -> None:
         error = sqlite3.DatabaseError(found)
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
+
+
+def _size(path: str) -> int:
+    """Of a file, in bytes; 0 for one that there is not."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _primary(error: sqlite3.Error) -> int:

@@ -181,6 +181,14 @@ def test_a_file_of_somebody_else_or_of_a_later_format_is_left_alone(path: str) -
         opened(path)
 
 
+def test_what_waits_beside_an_empty_file_is_not_thrown_away(path: str) -> None:
+    Path(path).touch(0o600)
+    Path(f"{path}-wal").write_bytes(b"keys")
+    with pytest.raises(Unfit, match="empty, and its -wal is not"):
+        opened(path)
+    assert Path(f"{path}-wal").read_bytes() == b"keys"
+
+
 def test_a_full_disk_says_so_and_loses_nothing(path: str) -> None:
     store = opened(path)
     store.commit([begin("k1")], AT)
