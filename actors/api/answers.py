@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.api.keys import Begin, Begun, Drop, Keep, Kept, Known
+from actors.api.keyed import Begin, Begun, Drop, Keep, Kept, Known
 from protocol.limits import (
     IDEMPOTENCY_BYTES_MAX,
     IDEMPOTENCY_COMMIT_MAX,
@@ -175,8 +175,8 @@ class Store:
         row = database.execute(sql, wish.keyed.name).fetchone()
         if row is not None:
             return Begun(at, wish.id, Known(*row))
-        if self._full:
-            self._prune(database, wish.at)
+        while self._full and self._prune(database, wish.at):
+            continue
         if self._full:
             text = f"{self._keys} keys of the last day are kept, and none of them is forgotten"
             return Begun(at, wish.id, trouble="full", text=text)
@@ -189,17 +189,20 @@ class Store:
     def _full(self) -> bool:
         return self._keys >= self._bounds.keys or self._bytes >= self._bounds.bytes
 
-    def _prune(self, database: sqlite3.Connection, at: int) -> None:
-        """Forget the oldest that are old enough: what has an answer first."""
+    def _prune(self, database: sqlite3.Connection, at: int) -> bool:
+        """Forget the oldest that are old enough: what has an answer first. False if none is."""
         for answered in (1, 0):
             sql = (
                 "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers "
-                "WHERE answered = ? AND at < ? ORDER BY at LIMIT ?)"
+                "WHERE answered = ? AND at < ? ORDER BY at LIMIT ?) RETURNING length(body)"
             )
             limits = (answered, at - KEEP_US, self._bounds.pruned)
-            if database.execute(sql, limits).rowcount:
-                self._count()
-                return
+            gone = [size for (size,) in database.execute(sql, limits)]
+            if gone:
+                self._keys -= len(gone)
+                self._bytes -= sum(gone)
+                return True
+        return False
 
     def _count(self) -> None:
         assert self._database is not None

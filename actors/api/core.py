@@ -31,7 +31,8 @@ from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
 from actors.api.groups import AskGroup
-from actors.api.keys import UNKEPT, Begun, Go, Kept, Keyed, Keys, Step, Unkept
+from actors.api.keyed import Begun, Kept, Keyed
+from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
 from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate, unanswered
 from protocol import topics
 from protocol.envelope import Letter, Outbox

@@ -8,99 +8,40 @@ What is kept under which key is the store's (`answers.py`); what that means is d
 """
 
 import enum
-import hashlib
-import re
-from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.api.asks import Ask, Confirm, Place, PressPanic, SetHalt
-from actors.api.batches import PlaceMany
+from actors.api.asks import Ask, Confirm, PressPanic, SetHalt
 from actors.api.bodies import Problem
 from actors.api.groups import AskGroup
+from actors.api.keyed import HEADER, Begin, Begun, Drop, Keep, Kept, Keyed, Known
 from actors.api.replies import Reply, as_json, refuse
 from protocol.limits import (
     IDEMPOTENCY_ANSWER_BYTES_MAX,
     IDEMPOTENCY_HALT_WAIT,
-    IDEMPOTENCY_KEY_CHARS_MAX,
     IDEMPOTENCY_WAIT,
     REQUESTS_MAX,
 )
-from protocol.machine import Cause, Effect, Report
+from protocol.machine import Effect, Report
 
-HEADER: Final = "Idempotency-Key"
 HALTS_MAX: Final = 200  # more with a key in flight that only halts and panics may be
-_KEY: Final = re.compile(rf"[A-Za-z0-9._:\-]{{1,{IDEMPOTENCY_KEY_CHARS_MAX}}}", re.ASCII)
-
-
-class Keyed(Struct, frozen=True):
-    """The key of a request, who said it, and a digest of all that was asked with it."""
-
-    caller: str
-    key: str
-    digest: bytes
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """Keys of different callers have nothing to do with each other."""
-        return self.caller, self.key
-
-    @property
-    def fresh_id(self) -> str:
-        """The id of an order or an amend that names none: the ledger knows it for good, so that
-        nothing is doubled even where the key has been forgotten."""
-        return f"k-{_sha256(self.caller.encode(), self.key.encode()).hex()[:32]}"
-
-
-class Known(Struct, frozen=True):
-    """What is on disk under a key: when it was first asked, and the answer once there is one."""
-
-    digest: bytes
-    at: int
-    status: int = 0
-    body: bytes = b""
-    location: str = ""
-
-
-class Begin(Effect, frozen=True):
-    """Put on disk that this has begun, unless there is something under its key already. Leads to
-    Begun."""
-
-    id: int
-    keyed: Keyed
-    at: int
-
-
-class Keep(Effect, frozen=True):
-    """Put the answer to what has begun on disk. Leads to Kept."""
-
-    reply: Reply
-    keyed: Keyed
-
-
-class Drop(Effect, frozen=True):
-    """Nothing was done: forget that it has begun. Leads to Kept."""
-
-    id: int
-    keyed: Keyed
-
-
-class Begun(Cause, frozen=True):
-    """It is on disk, and new; or `known` was there before; or neither, and why."""
-
-    id: int
-    known: Known | None = None
-    trouble: Literal["", "full", "broken"] = ""
-    text: str = ""
-
-
-class Kept(Cause, frozen=True):
-    """The answer is on disk, or what was to be dropped is not; or `problem` says why not."""
-
-    id: int
-    problem: str = ""
+TOO_LARGE: Final = "done; the whole answer is too large to be kept: GET shows how it is now"
+WITHOUT: Final = "no request with a key can be taken; without one it goes on"
+REUSED: Final = Problem(422, "key_reused", "this key was used to ask for something else", HEADER)
+IN_FLIGHT: Final = Problem(
+    409, "key_in_flight", "the first request with this key is not answered yet", HEADER, 250
+)
+BUSY: Final = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
+FULL: Final = Problem(503, "busy", "", HEADER, 60_000)
+UNAVAILABLE: Final = Problem(503, "keys_unavailable", "", HEADER, 5_000)
+SLOW: Final = replace(UNAVAILABLE, detail=f"the disk is too slow: {WITHOUT}")
+UNKEPT: Final = Problem(
+    503, "answer_not_kept",
+    "it may have been done, but its answer could not be kept: ask again with the same key",
+    HEADER, 1_000,
+)  # fmt: skip
 
 
 class Go(NamedTuple):
@@ -307,30 +248,6 @@ class Keys:
         return [Report(f"{HEADER}: {trouble}; requests with one are refused", grave=True)]
 
 
-def said(
-    caller: str, values: Sequence[str], method: str, target: str, body: bytes
-) -> Keyed | Problem | None:
-    """What a request says by this header (all its `values`); None if it says none, or is no POST.
-
-    `target` is path and query as they were sent.
-    """
-    if method != "POST" or not values:
-        return None
-    if len(values) > 1 or not _KEY.fullmatch(values[0]):
-        return INVALID
-    return Keyed(caller, values[0], _sha256(method.encode(), target.encode(), body))
-
-
-def unminted(ask: Ask) -> Ask:
-    """An id that is made of a key may have been used before: it is not new for certain."""
-    match ask:
-        case Place(order=order):
-            return Place(replace(order, minted=False))
-        case PlaceMany(orders=orders):
-            return PlaceMany(tuple(replace(order, minted=False) for order in orders))
-    return ask
-
-
 def interrupted(id: int, ask: Ask) -> Reply:
     """What is said of something that can't be done again, and may have been done."""
     where = "list the groups (GET /v1/exchange/portfolio/order_groups)"
@@ -364,30 +281,3 @@ def _timed(ask: Ask) -> bool:
     """Whether it matters when it was first asked: a resume must not lift a later halt, however
     often it is tried."""
     return isinstance(ask, SetHalt) and not ask.halted
-
-
-def _sha256(*parts: bytes) -> bytes:
-    """Of all parts, each behind its length: no two lists of parts are the same bytes."""
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(b"%d:" % len(part) + part)
-    return whole.digest()
-
-
-WITHOUT: Final = "no request with a key can be taken; without one it goes on"
-TOO_LARGE: Final = "done; the whole answer is too large to be kept: GET shows how it is now"
-RULE: Final = f"one, of 1 to {IDEMPOTENCY_KEY_CHARS_MAX} letters, digits or . _ : -"
-INVALID: Final = Problem(422, "invalid_idempotency_key", RULE, HEADER)
-REUSED: Final = Problem(422, "key_reused", "this key was used to ask for something else", HEADER)
-IN_FLIGHT: Final = Problem(
-    409, "key_in_flight", "the first request with this key is not answered yet", HEADER, 250
-)
-BUSY: Final = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
-FULL: Final = Problem(503, "busy", "", HEADER, 60_000)
-UNAVAILABLE: Final = Problem(503, "keys_unavailable", "", HEADER, 5_000)
-SLOW: Final = replace(UNAVAILABLE, detail=f"the disk is too slow: {WITHOUT}")
-UNKEPT: Final = Problem(
-    503, "answer_not_kept",
-    "it may have been done, but its answer could not be kept: ask again with the same key",
-    HEADER, 1_000,
-)  # fmt: skip

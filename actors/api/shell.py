@@ -6,7 +6,7 @@ import os
 from actors.api.answers import Answers
 from actors.api.asks import Ask, Scope
 from actors.api.core import Api, Requested
-from actors.api.keys import Begin, Drop, Keep, Keyed
+from actors.api.keyed import Begin, Drop, Keep, Keyed
 from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.config import Settings

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from actors.api.asks import Ask, Scope, read, scope_of
 from actors.api.bodies import Problem
-from actors.api.keys import HEADER, Keyed, said, unminted
+from actors.api.keyed import HEADER, Keyed, said, unminted
 from actors.api.replies import Reply, problem_body
 from protocol.limits import BODY_BYTES_MAX, PREFIXES_MAX, SOCKET_QUEUE_MAX, SOCKETS_MAX
 from protocol.runtime.bus import Relay

@@ -9,7 +9,7 @@ from actors.api.amends import AmendIt
 from actors.api.asks import Ask, Cancel, Decrease, Place
 from actors.api.batches import CancelMany, PlaceMany
 from actors.api.core import Requested
-from actors.api.keys import Keyed
+from actors.api.keyed import Keyed
 from protocol.envelope import Outbox
 from protocol.follower import BookFollower
 from protocol.limits import SECOND

@@ -8,7 +8,8 @@ import functools
 
 import pytest
 
-from actors.api.keys import Begun, Keep, Kept, Keys
+from actors.api.keyed import Begun, Keep, Kept
+from actors.api.keys import Keys
 from actors.api.replies import Reply
 from protocol.limits import JITTER, SECOND
 from protocol.machine import Cause, Effect

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.api.core import Api
-from actors.api.keys import Begin, Drop, Keep
+from actors.api.keyed import Begin, Drop, Keep
 from actors.api.replies import Reply
 from actors.gateway.books import Listen
 from actors.gateway.core import Gateway

@@ -10,7 +10,7 @@ import pytest
 
 from actors.api.asks import Ask
 from actors.api.core import Api, Requested
-from actors.api.keys import Keyed
+from actors.api.keyed import Keyed
 from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.envelope import Letter

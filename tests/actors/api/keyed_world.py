@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.api.asks import Problem, read
 from actors.api.core import Api, Requested
-from actors.api.keys import Begin, Begun, Drop, Keep, Kept, Keyed, Known, said, unminted
+from actors.api.keyed import Begin, Begun, Drop, Keep, Kept, Keyed, Known, said, unminted
 from actors.api.replies import Reply
 from protocol import topics
 from protocol.account import Account

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actors.api import answers
 from actors.api.answers import Answers, Bounds, Store, Unfit
-from actors.api.keys import Begin, Begun, Drop, Keep, Kept, Keyed, Known
+from actors.api.keyed import Begin, Begun, Drop, Keep, Kept, Keyed, Known
 from actors.api.replies import Reply
 from protocol.limits import IDEMPOTENCY_KEEP, US
 from protocol.machine import Cause

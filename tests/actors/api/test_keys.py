@@ -5,7 +5,7 @@ import json
 import pytest
 
 from actors.api.asks import Place, Problem, read
-from actors.api.keys import HEADER, Begin, Drop, Keep, Keyed, said
+from actors.api.keyed import HEADER, Begin, Drop, Keep, Keyed, said
 from protocol.limits import (
     IDEMPOTENCY_ANSWER_BYTES_MAX,
     IDEMPOTENCY_HALT_WAIT,

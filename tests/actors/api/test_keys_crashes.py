@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from actors.api import keys
-from actors.api.keys import Begin, Begun, Keys, Known
+from actors.api.keyed import Begin, Begun, Keep, Known
+from actors.api.keys import Keys
 from actors.api.replies import Reply
 from protocol.limits import REQUEST_MAX
 from protocol.machine import Cause
@@ -155,7 +156,7 @@ class _Forgetful(Disk):
     def do(self, wish: Wish) -> Cause:
         if isinstance(wish, Begin) and wish.keyed.name not in self.rows:
             return Begun(AT, wish.id)
-        if isinstance(wish, keys.Keep):
+        if isinstance(wish, Keep):
             self.rows.setdefault(wish.keyed.name, Known(wish.keyed.digest, AT))
         return super().do(wish)
 

@@ -13,7 +13,7 @@ import requests
 from actors.api.answers import Answers
 from actors.api.asks import Ask
 from actors.api.core import Requested
-from actors.api.keys import Begin, Drop, Keep, Keyed
+from actors.api.keyed import Begin, Drop, Keep, Keyed
 from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.machine import Answered, Cause, Effect, Tell
@@ -120,7 +120,8 @@ def test_the_example_of_the_page_is_what_happens(fronts: Fronts) -> None:
 
 
 def test_every_code_of_the_page_is_one_of_the_code_and_the_other_way_round() -> None:
-    source = (Path(__file__).parents[3] / "actors" / "api" / "keys.py").read_text()
+    folder = Path(__file__).parents[3] / "actors" / "api"
+    source = "".join((folder / f"{name}.py").read_text() for name in ("keyed", "keys"))
     codes = set(re.findall(r'Problem\(\s*\d+, "(\w+)"', source))
     assert codes == set(re.findall(r"^\| \d+ `(\w+)` \|", SECTION, re.MULTILINE))
 
