@@ -250,10 +250,10 @@ class Keys:
 
 def interrupted(id: int, ask: Ask) -> Reply:
     """What is said of something that can't be done again, and may have been done."""
-    where = "list the groups (GET /v1/exchange/portfolio/order_groups)"
+    where = "look at the order groups (GET /v1/exchange/portfolio/order_groups)"
     if isinstance(ask, Confirm):
         where = "see whether orders are still refused as restore_unconfirmed"
-    text = f"asked before a restart, it may have been done: {where} before you use another key"
+    text = f"it had no answer the first time, and may have been done: {where}, then use another key"
     return Reply(id, 202, as_json({"state": "unknown", "code": "interrupted", "text": text}))
 
 
@@ -267,10 +267,14 @@ def _told_before(flight: _Flight, known: Known) -> Reply | None:
 
 
 def _repeatable(ask: Ask) -> bool:
-    """Whether it may be done again: under the same ids, or because it says how it shall be."""
+    """Whether it may be done again: under the same ids, or because that only lowers risk.
+
+    Another group would be one too many; a reset or a limit might undo what somebody did since, and
+    a confirmation mean another restore. A resume says how old it is.
+    """
     if isinstance(ask, AskGroup):
-        return ask.wanted.action != "create"
-    return not isinstance(ask, Confirm)  # there may be another restore by now
+        return ask.wanted.action == "trigger"
+    return not isinstance(ask, Confirm)
 
 
 def _halts(ask: Ask) -> bool:

@@ -49,6 +49,8 @@ ASKED: dict[str, tuple[str, Any]] = {
     "other": ("/v1/orders", {**ORDER, "count": "11.00"}),
     "batch": ("/v1/orders/batch", {"orders": [ORDER, {**ORDER, "price": "0.5500"}]}),
     "group": ("/v1/groups", {"contracts_limit": "50.00"}),
+    "reset": ("/v1/groups/g1/reset", {}),
+    "trigger": ("/v1/groups/g1/trigger", {}),
     "halt": ("/v1/halt", {"reason": "lunch"}),
     "resume": ("/v1/resume", {"reason": "back"}),
     "follow": ("/v1/follow", {"add": ["*"]}),
@@ -105,6 +107,7 @@ class Gateway:
     def __init__(self) -> None:
         self.orders: dict[str, PlaceOrder] = {}
         self.groups = 0
+        self.resets = 0
         self.confirmed = 0
         self.halted_at = 0
         self.did: list[int] = []  # the number of the request behind each thing that was done
@@ -117,11 +120,16 @@ class Gateway:
         who = (letter.epoch, letter.id)
         self._asked += 1
         if who not in self._told:
-            before = (len(self.orders), self.groups, self.halted_at, self.confirmed)
+            before = self._state
             self._told[who] = self._answer(at, letter)
-            if before != (len(self.orders), self.groups, self.halted_at, self.confirmed):
+            if before != self._state:
                 self.did.append(number_of(letter))
         return Letter("gateway", 1, letter.id, at, self._told[who])
+
+    @property
+    def _state(self) -> tuple[int, ...]:
+        """What changes when something is done."""
+        return len(self.orders), self.groups, self.resets, self.halted_at, self.confirmed
 
     def _answer(self, at: int, letter: Letter) -> AnyMessage:
         match letter.body:
@@ -129,11 +137,14 @@ class Gateway:
                 return self._place(order)
             case PlaceBatch(orders=orders):
                 return BatchAnswer(tuple(self._place(order) for order in orders))
-            case ManageGroup():
+            case ManageGroup(action="trigger", order_group_id=id):
+                return GroupAnswer("done", id)
+            case ManageGroup(action=action, order_group_id=id):
                 if self.refuses:
                     return GroupAnswer("refused", code="busy", text="busy", retry_after_ms=500)
-                self.groups += 1
-                return GroupAnswer("done", f"g{self.groups}")
+                self.groups += action == "create"
+                self.resets += action == "reset"
+                return GroupAnswer("done", id or f"g{self.groups}")
             case Halt(reason=reason):
                 self.halted_at = at
                 return HaltAnswer(True, f"{reason}, {self._asked}")

@@ -66,6 +66,14 @@ def test_what_was_committed_is_there_in_the_next_life(path: str) -> None:
     assert known(again, "k3") is None
 
 
+def test_a_commit_is_on_disk_when_it_returns(path: str) -> None:
+    store = opened(path)
+    assert store._database is not None
+    pragmas = ("journal_mode", "synchronous", "locking_mode")
+    found = [store._database.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas]
+    assert found == ["wal", 2, "exclusive"]  # 2 is FULL: an fsync of the log at each commit
+
+
 def test_nobody_else_may_read_it(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = os.umask(0)
     try:

@@ -17,7 +17,7 @@ from protocol.limits import (
 from protocol.messages import PlaceOrder
 from tests.actors.api.keyed_world import ASKED, World
 
-SAFE = sorted(set(ASKED) - {"group", "confirm", "halt"})
+SAFE = sorted(set(ASKED) - {"group", "reset", "confirm", "halt"})
 
 
 def test_each_step_is_on_disk_before_the_next() -> None:
@@ -109,7 +109,7 @@ def test_what_a_crash_cut_off_is_done_again_under_the_same_ids(what: str, gone: 
     assert len(world.gateway.orders) == {"order": 1, "other": 1, "batch": 2}.get(what, 0)
 
 
-@pytest.mark.parametrize("what", ["group", "confirm"])
+@pytest.mark.parametrize("what", ["group", "reset", "confirm"])
 def test_what_can_not_be_done_twice_is_unknown_from_then_on(what: str) -> None:
     world = World()
     world.ask("k1", what)

@@ -19,7 +19,9 @@ from protocol.messages import Resume
 from tests.actors.api.keyed_world import AT, Disk, Wish, World, failed, number_of
 
 NO_ANSWER = {"key_in_flight", "key_reused", "keys_unavailable", "answer_not_kept", "no_answer"}
-ASKED = st.sampled_from(("order", "other", "batch", "group", "halt", "resume", "confirm"))
+ASKED = st.sampled_from(
+    ("order", "other", "batch", "group", "group", "reset", "halt", "resume", "resume", "confirm")
+)
 KEYS = st.sampled_from(("k1", "k2"))
 LATCH = ("halt", "resume")  # done as often as asked, where the disk is slow or no good
 
