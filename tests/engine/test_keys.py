@@ -4,25 +4,15 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from tests.engine import witness
 from tests.engine.running import Engine
 
 KILL_AFTER_S = (0.0, 0.004, 0.012, 0.04)  # the runner gives up at more than 5 exits a minute
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.start()
-        engine.until_healthy()
-        yield engine
 
 
 def post(engine: Engine, path: str, body: Any, key: str) -> requests.Response | None:
@@ -48,9 +38,10 @@ def sent(engine: Engine, start: str) -> int:
     return sum(r["method"] == "POST" and r["path"].endswith(start) for r in engine.wire())
 
 
-def test_orders_and_groups_are_made_once_however_the_front_dies(engine: Engine) -> None:
-    ticker = witness.tickers(engine)[0]
-    terms = {"ticker": ticker, "side": "bid", "price": "0.0100", "count": "1.00"}
+def test_orders_and_groups_are_made_once_however_the_front_dies(
+    engine: Engine, free: list[str]
+) -> None:
+    terms = {"ticker": free[0], "side": "bid", "price": "0.0100", "count": "1.00"}
     before = sent(engine, witness.ORDERS)
     for number, delay in enumerate(KILL_AFTER_S):
         key, first = f"order-{number}", []
@@ -77,15 +68,13 @@ def test_orders_and_groups_are_made_once_however_the_front_dies(engine: Engine) 
 
 
 def test_what_was_answered_is_answered_so_by_the_next_front(engine: Engine) -> None:
-    engine.until_healthy()
+    before = sent(engine, "/order_groups/create")
     body = {"contracts_limit": "50.00"}
     first = engine.until(lambda: post(engine, "/v1/groups", body, "group"), 20)
-    pid = engine.pids()["api"]
-    os.kill(pid, signal.SIGKILL)
-    engine.until(lambda: engine.pids()["api"] != pid, 20)
+    engine.reborn("api")
     again = engine.until(lambda: post(engine, "/v1/groups", body, "group"), 20)
     assert first.status_code == 201
     assert same(first, again)
-    assert sent(engine, "/order_groups/create") == 1
+    assert sent(engine, "/order_groups/create") - before == 1
     mode = Path(engine.settings.var_dir, "answers.db").stat().st_mode & 0o777
     assert mode == 0o600
