@@ -1,8 +1,8 @@
-"""make test: all tests, in parts, three of them at a time; at the end, what has failed.
+"""make test: all tests, in parts, some of them at a time; at the end, what has failed.
 
-Three parts start engines and mostly wait for what they do, one kills writers and mostly waits for
-the disk, the other two compute. The lanes are so that never more than one computes, and that they
-end at about the same time on two processors: four at a time are no faster, and what is tested
+Four parts start engines and mostly wait for what they do (one for little else), one kills writers
+and waits for the disk, the other two compute. The lanes are so that never more than one computes,
+and that they end at about the same time on two processors; with more at a time, what is tested
 begins to miss its times. Each line says which part it is of. The names of tests that failed come
 once more, last and short: of a long log often only the end is kept.
 """
@@ -16,7 +16,10 @@ from typing import Final, NamedTuple
 
 ENGINE: Final = "tests/engine"
 STREAMS: Final = sorted(map(str, Path(ENGINE).glob("test_stream_*.py")))  # over bad lines
-CROWD: Final = [f"{ENGINE}/test_ten_thousand.py", f"{ENGINE}/test_book_audits.py"]  # the longest
+CROWD: Final = [f"{ENGINE}/test_ten_thousand.py"]
+WAITS: Final = [  # for what comes each minute, for a hold to end, for a doubt to be settled
+    f"{ENGINE}/test_{name}.py" for name in ("book_audits", "halt", "money", "offline", "outcomes")
+]
 WRITER: Final = "tests/actors/writer"
 SIMULATION: Final = "tests/simulation"
 
@@ -29,12 +32,13 @@ def without(*paths: str) -> list[str]:
 PARTS: Final = {
     "days": [SIMULATION],
     "rest": ["tests", *without(ENGINE, WRITER, SIMULATION)],
-    "engine": [ENGINE, *without(*STREAMS, *CROWD)],
+    "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS)],
     "writer": [WRITER],
     "stream": STREAMS,
     "crowd": CROWD,
+    "waits": WAITS,
 }
-LANES: Final = (("days", "rest"), ("engine", "writer"), ("stream", "crowd"))
+LANES: Final = (("days", "rest"), ("engine", "writer"), ("crowd", "stream"), ("waits",))
 INTERRUPTED: Final = 130
 CACHE: Final = "cache_dir=.pytest_cache/{}"
 SUMMARY: Final = " short test summary info "  # what pytest writes above the names

@@ -10,7 +10,7 @@ from tests.engine import witness
 from tests.engine.running import Engine
 from tests.engine.witness import RESTS
 
-SHOWN_MAX_S = 10
+SHOWN_MAX_S = 20.0
 SETTLED_MAX_S = 75.0  # 35 s until nothing can land any more, and two listings
 
 

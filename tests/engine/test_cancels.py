@@ -136,7 +136,7 @@ def test_a_cancel_of_an_order_in_flight_comes_after_it(engine: Engine, ticker: s
     with ThreadPoolExecutor(1) as pool:
         before = len(engine.wire())
         placing = pool.submit(engine.order, ticker, client_order_id="flying", **RESTS)
-        engine.until(lambda: len(engine.wire()) > before, 5)
+        engine.until(lambda: len(engine.wire()) > before, 20)
         answer = engine.delete("/v1/orders/flying")
         assert answer.status_code in (200, 409), answer.text
         assert placing.result().status_code == 201

@@ -80,7 +80,7 @@ def test_a_program_that_says_how_it_follows_is_seen_everywhere(engine: Engine) -
     refused = engine.tell("supervisor", FollowerReport("a\x1b[2Jbot", 1, 0, 0, 0))
     assert isinstance(refused, Refused)
     assert refused.reason.startswith("FollowerReport.name: ")
-    system = engine.until_system(lambda s: bool(s.followers), 5)
+    system = engine.until_system(lambda s: bool(s.followers), 20)
     assert list(system.followers) == ["a <b>bot"]
     status = requests.get(f"{engine.status_page}/status.json", timeout=5).json()
     [follower] = status["followers"].values()
@@ -99,7 +99,7 @@ def test_our_own_followers_say_how_they_keep_up(engine: Engine) -> None:
         counters = [system.processes[name].counters for name in ("api", "gateway", "rehydrator")]
         return all(c.get("lag_ms", -1) >= 0 and c.get("gaps", -1) >= 0 for c in counters)
 
-    engine.until_system(said, 5)
+    engine.until_system(said, 20)
 
 
 def test_without_a_stream_the_command_says_so() -> None:

@@ -75,7 +75,7 @@ def test_more_and_less_while_another_book_loses_nothing(engine: Engine) -> None:
         with engine.ear("stream.pub", "book.KXETHD").attached() as ear:
             for n, wish in enumerate(more, 1):
                 assert change(engine, remove=[wish])["wishes"] == [OURS, *more[n:]]
-            gone = ear.until(lost, 5.0)
+            gone = ear.until(lost, 20)
         assert gone.reason == "no longer followed"
         assert book(engine, gone.ticker) == (404, "not_followed")
         copy.until(lambda: followed(engine)["markets"] == 6, CHANGE_MAX_S, "six are left")

@@ -151,7 +151,7 @@ def test_a_gateway_that_hangs_sends_nothing_when_it_wakes_up(engine: Engine) -> 
         assert refused.returncode == 2
         assert "the gateway runs and does not answer" in refused.stderr
         os.kill(pid, signal.SIGCONT)
-        engine.until_system(lambda s: any("halted: it hangs" in r for r in s.reasons), 10)
+        engine.until_system(lambda s: any("halted: it hangs" in r for r in s.reasons), 20)
 
         def halted_it_says() -> bool:
             """At first it may not know whether the others are well, which closes the gate, too."""
@@ -159,7 +159,7 @@ def test_a_gateway_that_hangs_sends_nothing_when_it_wakes_up(engine: Engine) -> 
             assert answer.status_code == 503, answer.text
             return bool(answer.json()["code"] == "halted")
 
-        engine.until(halted_it_says, 10, "an order refused because of the halt")
+        engine.until(halted_it_says, 20, "an order refused because of the halt")
     late = creates_after(engine, halted_at + EFFECTIVE_US)
     assert late == [], "signed before, perhaps, but not sent after"
 

@@ -108,7 +108,7 @@ def bought(engine: Engine, prefix: str = "KX") -> str:
     )
     answer = engine.order(ticker)
     assert answer.status_code == 201, answer.text
-    engine.until(lambda: held(engine, ticker) == 100, 5, f"{ticker} is booked")
+    engine.until(lambda: held(engine, ticker) == 100, 20, f"{ticker} is booked")
     return ticker
 
 
@@ -142,7 +142,7 @@ def test_a_settlement_a_deposit_and_a_withdrawal_are_explained(engine: Engine) -
     engine.deed("settle", ticker=ticker, result="yes")
     settled = until_fact(engine, "Settled", ticker=ticker)
     assert settled["result"] == "yes"
-    engine.until(lambda: held(engine, ticker) == 0, 10, "paid out")
+    engine.until(lambda: held(engine, ticker) == 0, 20, "paid out")
     engine.deed("deposit", amount="250.00")
     until_fact(engine, "MoneyMoved", amount="250.0000")
     engine.deed("withdraw", amount="100.00")

@@ -24,7 +24,7 @@ def engine() -> Iterator[Engine]:
         ticker = busiest(engine)
         assert engine.order(ticker, client_order_id="filled").status_code == 201
         assert engine.order(ticker, client_order_id="resting", **RESTS).status_code == 201
-        engine.until(lambda: engine.get("/v1/fills").json()["fills"], 5, "it is booked")
+        engine.until(lambda: engine.get("/v1/fills").json()["fills"], 20, "it is booked")
         engine.stop()
         engine.strike("paper")
         yield engine
@@ -58,11 +58,11 @@ def test_a_boot_without_the_exchange_ends_read_only_and_heals(engine: Engine) ->
     assert engine.order(ticker, client_order_id="filled").status_code == 201, "answered again"
     with ThreadPoolExecutor(1) as pool:
         canceling = pool.submit(engine.delete, "/v1/orders/resting")
-        engine.until_system(lambda s: s.processes["gateway"].counters["cancels_open"] == 1, 5)
+        engine.until_system(lambda s: s.processes["gateway"].counters["cancels_open"] == 1, 20)
         engine.launch("paper")
         assert canceling.result().status_code in (200, 202, 409), "a cancel waits for nothing"
     engine.until_healthy(BACK_MAX_S)
-    engine.until(lambda: state(engine, "resting") == "canceled", 10, "it was not forgotten")
+    engine.until(lambda: state(engine, "resting") == "canceled", 20, "it was not forgotten")
     answer = engine.taken(ticker, client_order_id="offline", **RESTS)
     assert answer.status_code == 201, answer.text
     assert not engine.until_healthy().read_only
@@ -85,5 +85,5 @@ def test_an_exchange_that_dies_and_comes_back(engine: Engine) -> None:
     answer = engine.taken(ticker, client_order_id="meanwhile", **RESTS)
     assert answer.status_code == 201, answer.text
     theirs = {id: row["status"] for id, row in witness.orders(engine).items()}
-    engine.until(lambda: {id: state(engine, id) for id in theirs} == theirs, 10, f"{theirs}")
+    engine.until(lambda: {id: state(engine, id) for id in theirs} == theirs, 20, f"{theirs}")
     assert witness.sent_twice(engine) == []

@@ -74,15 +74,15 @@ def test_a_fill_is_the_same_everywhere(engine: Engine) -> None:
     with engine.ear("ledger.pub", f"fill.{ticker} ", f"position.{ticker} ").attached() as ear:
         answer = engine.order(ticker, client_order_id="one-order")
         assert answer.status_code == 201, answer.text
-        fill = ear.until(booked(ticker), 5)
-        ear.until(lambda e: e.body if isinstance(e.body, Position) else None, 5)
+        fill = ear.until(booked(ticker), 20)
+        ear.until(lambda e: e.body if isinstance(e.body, Position) else None, 20)
     assert fill.client_order_id == "one-order"
 
     def shown() -> bool:  # the front hears it as we do, and perhaps later
         fills = engine.get("/v1/fills").json()["fills"]
         return any(row["trade_id"] == fill.trade_id for row in fills)
 
-    engine.until(shown, 5, "the front shows the fill")
+    engine.until(shown, 20, "the front shows the fill")
     with sqlite3.connect(f"file:{engine.settings.var_dir}/ledger.db?mode=ro", uri=True) as ledger:
         rows = ledger.execute(
             "SELECT order_id, price, count FROM fills WHERE trade_id = ?", (fill.trade_id,)

@@ -95,7 +95,7 @@ class Day:
         """Place an order whose answer does not come now; return once it is at the exchange."""
         before = len(self.engine.wire())
         answer = pool.submit(self.place, name, fault)
-        self.engine.until(lambda: len(self.engine.wire()) > before, 10, f"{name}: sent")
+        self.engine.until(lambda: len(self.engine.wire()) > before, 20, f"{name}: sent")
         return answer
 
     def place(self, name: str, fault: Fault, ticker: str = "") -> requests.Response:
@@ -230,7 +230,7 @@ def test_a_401_stops_orders_until_the_key_was_looked_at_again(engine: Engine, da
         assert (after.status_code, after.json()["code"]) == (503, "rest_not_ready")
         assert sent(engine, "after-401") == []
         ear.until(
-            lambda e: isinstance(e.body, System) and not e.body.flags["rest_ready"] or None, 10
+            lambda e: isinstance(e.body, System) and not e.body.flags["rest_ready"] or None, 20
         )
     engine.until_trading()
     again = engine.order(day.bystander, client_order_id="after-401", **RESTS)
@@ -275,7 +275,7 @@ def test_a_refused_connection_denies_and_leaves_nothing_unknown(engine: Engine, 
         engine.strike("paper")
         answer = engine.order(day.bystander, client_order_id="refused", **RESTS)
         assert (answer.status_code, answer.json()["code"]) == (503, "unreachable"), answer.text
-        engine.until(lambda: state(engine, "refused") == "denied", 5)
+        engine.until(lambda: state(engine, "refused") == "denied", 20)
     finally:
         engine.launch("paper")
         for pid in held:

@@ -45,7 +45,7 @@ def until_played(engine: Engine) -> None:
     deadline = time.monotonic() + PLAY_MAX_S
     with engine.ear("system.pub", "system ") as ear:
         while time.monotonic() < deadline:
-            ear.until(lambda e: True, 10)
+            ear.until(lambda e: True, 20)
             feed = requests.get(f"{engine.exchange}/paper/feed", timeout=10).json()
             if feed["done"]:
                 return

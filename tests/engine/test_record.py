@@ -63,7 +63,7 @@ def test_what_was_recorded_beside_the_engine_plays_to_its_books(
         assert recorder.wait(15) == 0
         assert holes_of(folder) == ["start"]
         assert played(folder) == want
-        system = engine.until_system(lambda s: bool(s.processes), 10)
+        system = engine.until_system(lambda s: bool(s.processes), 20)
         assert system.followers["recorder"].gaps == 0
 
 

@@ -35,7 +35,7 @@ def test_an_order_that_a_restore_forgot_is_not_sent_again() -> None:
         engine.start()
         engine.until_trading()
         # The front folds what reconciliation brought back, at its own pace.
-        engine.until_system(lambda _: fills(engine) == ["early", "late"], 10)
+        engine.until_system(lambda _: fills(engine) == ["early", "late"], 20)
         answer = engine.order(ticker, client_order_id="another")
         assert (answer.status_code, answer.json()["code"]) == (503, "restore_unconfirmed")
         answer = engine.order(ticker, client_order_id="late")

@@ -204,7 +204,7 @@ def test_a_runner_killed_takes_its_process_with_it() -> None:
             env=engine.environment, cwd=ROOT, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         with engine.ear("ledger.pub", "mark ") as ear:
-            ear.until(lambda e: True, 10)
+            ear.until(lambda e: True, 20)
             pid = engine.pids()["writer"]
             os.kill(run.pid, signal.SIGKILL)
             run.wait()

@@ -64,7 +64,7 @@ def test_fills_made_while_the_stream_was_dead_are_booked(engine: Engine) -> None
         with sqlite3.connect(path, uri=True) as ledger:
             return filled <= {row[0] for row in ledger.execute("SELECT order_id FROM fills")}
 
-    engine.until(booked, 10, f"fills of {filled}")
+    engine.until(booked, 20, f"fills of {filled}")
 
 
 def test_no_order_was_sent_twice(engine: Engine) -> None:

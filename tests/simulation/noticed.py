@@ -19,4 +19,5 @@ NOTICED: Final[dict[str, int]] = {
     "only_the_new_terms_count": 4,
     "an_amend_is_sent_whatever_the_writer_says": 8,
     "an_amend_without_an_answer_never_was": 2,
+    "unknown_amends_are_forgotten": 12,
 }
