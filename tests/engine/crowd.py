@@ -4,7 +4,6 @@ refused for now waits, and what can never go is placed anew under a new id."""
 import queue
 import random
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +15,7 @@ from actors.api.replies import NOT_NOW
 from tests.engine.running import Engine
 
 PAUSE_S: Final = 0.05  # a client's, when there is nothing that it could ask at once
-DOUBT_S: Final = 1.0  # so long nobody asks again in a market that something unknown has closed
-TURN_S: Final = 0.001  # between two looks at wishes in such markets
+BUSY: Final = 500  # wishes: with so many, a client has others to ask first
 TIMEOUT_S: Final = 20.0
 
 
@@ -45,7 +43,6 @@ class Crowd:
         self._headers = {"Authorization": f"Bearer {secret}"}
         self._wishes: queue.Queue[Wish] = queue.Queue()
         self._count = count
-        self._closed: dict[str, float] = {}  # until when, by market; monotonic seconds
         self._done = 0
         self._moved = threading.Condition()
         self._over = threading.Event()
@@ -102,10 +99,6 @@ class Crowd:
             wish = self._wishes.get(timeout=PAUSE_S)
         except queue.Empty:
             return
-        if not wish.placed and time.monotonic() < self._closed.get(wish.terms["ticker"], 0.0):
-            self._wishes.put(wish)
-            self._over.wait(TURN_S)
-            return
         try:
             over = self._cancel(session, wish) if wish.placed else self._place(session, wish)
         except requests.RequestException as e:
@@ -134,8 +127,8 @@ class Crowd:
                 wish.tries += 1  # a denial on record, asked about again
             case 503, "unreachable":
                 wish.tries += 1
-            case 503, "unresolved_order":  # there may be something to do in other markets
-                self._closed[wish.terms["ticker"]] = time.monotonic() + DOUBT_S
+            case 503, "unresolved_order" if self._wishes.qsize() > BUSY:
+                pass  # there is enough to do in other markets
             case 202 | 503, _:
                 self._over.wait(PAUSE_S)
             case _:
