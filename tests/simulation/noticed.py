@@ -20,4 +20,8 @@ NOTICED: Final[dict[str, int]] = {
     "an_amend_is_sent_whatever_the_writer_says": 8,
     "an_amend_without_an_answer_never_was": 2,
     "unknown_amends_are_forgotten": 12,
+    "what_is_on_its_way_is_not_counted": 2,
+    "what_is_held_is_forgotten_after_a_restart": 7,
+    "cancels_go_by_their_places": 7,
+    "renewals_and_amends_cross_decreases": 2,
 }
