@@ -16,7 +16,7 @@ from protocol.messages import BookLost
 from protocol.runtime.bus import UPSTREAM_BYTES_MAX, Bus
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 10.0
+PATIENCE = 30.0
 Told = asyncio.Queue[tuple[bytes, bool]]
 
 

@@ -190,10 +190,10 @@ def test_a_duplicate_is_taken_for_news(seed_of_day: int) -> None:
 
 
 @pytest.mark.parametrize("look", ROTTEN)
-def test_a_look_at_a_snapshot_is_missed(look: str) -> None:
+def test_a_look_at_a_snapshot_is_missed(look: str, few: bool) -> None:
     """Each snapshot is bad in just the way that the look is for, and nothing else goes wrong."""
     day = rotten(ROTTEN[look])
-    for seed in (1, 2, 3):
+    for seed in (1,) if few else (1, 2, 3):
         day(seed)
         with trusting(look), pytest.raises((AssertionError, Damage, RemoteProtocolError)):
             day(seed)

@@ -23,7 +23,7 @@ from protocol.config import Exchange, Paper, Settings, Stream
 CAPTURES = Path(__file__).parents[3].parent / "shared" / "captures"
 SOCKET = "/trade-api/ws/v2"
 ORDERS = "/trade-api/v2/portfolio/events/orders"
-PATIENCE = 10.0  # seconds until a frame that does not come fails the test
+PATIENCE = 30.0  # seconds until a frame that does not come fails the test
 TICKER = "KXWTACHALLENGERMATCH-26JUN11JIMLEP-LEP"
 
 RSA = generate_private_key(65537, 2048)

@@ -106,7 +106,7 @@ def test_a_killed_exchange_comes_back_with_all_it_said(folder: Path) -> None:
 
     began = time.monotonic()
     assert life.end(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8, "it waits for nobody"
 
 
 def test_a_made_market_outlives_a_kill(folder: Path) -> None:

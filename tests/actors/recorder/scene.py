@@ -28,7 +28,7 @@ from protocol.messages import (
 from protocol.units import Count, Price
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 15.0  # seconds
+PATIENCE = 30.0  # seconds
 SETTINGS = """
 profile = "test"
 run_dir = "{0}/run"

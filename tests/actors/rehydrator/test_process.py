@@ -30,7 +30,7 @@ from protocol.messages import (
 from tests.actors.writer.samples import accepted, fill, intended
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_MS = 10_000  # generous: how long it really takes is measured elsewhere
+PATIENCE_MS = 30_000  # generous: how long it really takes is measured elsewhere
 
 
 class Neighbours:

@@ -25,7 +25,7 @@ from actors.stream.wire import (
 from protocol.kalshi.signing import Signer
 from protocol.machine import Cause
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 DATE = "Fri, 24 Nov 2028 02:51:35 GMT"
 DATE_AT = 1_858_647_095_000_000
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -22,7 +22,7 @@ SIDECAR = Path(sys.executable).with_name("sidecar")
 BY_NAME, BY_MODULE = [str(SIDECAR), "actor", "writer"], [sys.executable, "-m", "actors.writer"]
 COMMAND = BY_NAME if SIDECAR.exists() else BY_MODULE
 Process = subprocess.Popen[bytes] | Life
-PATIENCE_MS = 20_000  # generous: how long it really takes is measured elsewhere
+PATIENCE_MS = 40_000  # generous: how long it really takes is measured elsewhere
 RETELL_MS = 200
 
 
