@@ -350,7 +350,7 @@ class Engine:
         self, ticker: str, /, seconds: float = TRADING_MAX_S, **terms: Any
     ) -> requests.Response:
         """Post an order until it is not put off any more: with 503 nothing was sent."""
-        terms = {"client_order_id": f"t-{secrets.token_hex(8)}", **terms}
+        terms = {"client_order_id": f"t-{secrets.token_hex(8)}", **terms, "ticker": ticker}
 
         def look() -> requests.Response | None:
             answer = self.order(ticker, **terms)
@@ -373,7 +373,7 @@ class Engine:
                 return requests.get(f"{self.exchange}/paper/health", timeout=5).ok
             return False
 
-        self.until(answers, 10, "the exchange answers")
+        self.until(answers, HEALTHY_MAX_S, "the exchange answers")
 
     def deed(self, name: str, **body: Any) -> Any:
         """What the account's owner or the exchange's staff does there (docs/PAPER.md)."""

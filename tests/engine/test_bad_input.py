@@ -24,7 +24,7 @@ def engine() -> Iterator[Engine]:
         engine.deed("settle", ticker=OTHERS[0], result="yes")  # before anybody has read its rules
         engine.start_without("paper")
         engine.until_trading()
-        known = engine.order(OTHERS[1], client_order_id="known", **resting())
+        known = engine.taken(OTHERS[1], client_order_id="known", **resting())
         assert known.status_code == 201, known.text
         yield engine
         # Of all that was sent, nothing got through, and nothing was recorded.

@@ -33,6 +33,7 @@ def sent(engine: Engine, id: str) -> int:
 
 def test_what_a_brake_refuses_never_reaches_the_exchange(engine: Engine) -> None:
     ticker = busiest(engine)
+    assert engine.taken(ticker, price="0.0200").status_code == 201, "its book is there"
     for id, terms, code in (
         ("too-many", {**RESTS, "count": "100.01"}, "order_count"),
         ("too-far", {"price": "0.9900"}, "price_band"),

@@ -60,8 +60,8 @@ def engine() -> Iterator[Engine]:
         engine.deed("withdraw", amount="10000.00", exchange_index=2)
         engine.start_without("paper")
         engine.until_trading()
-        for order in (KNOWN, ASK):
-            answer = engine.post("/v1/orders", order)
+        for order in (KNOWN, ASK):  # the first of a market may have to wait for its book
+            answer = engine.taken(A, time_in_force="good_till_canceled", **order)
             assert answer.status_code == 201, answer.text
         yield engine
         assert seen(engine) == ["known", "ask"]
