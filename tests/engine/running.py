@@ -99,14 +99,14 @@ class Engine:
 
     def _set_up(self) -> None:
         """`sidecar setup`, once; other engines get a copy of the keys and tokens that it made."""
-        made, var_dir = Engine._made, Path(self.settings.var_dir)
-        if made is not None:
-            shutil.copytree(made.name, var_dir)
+        if Engine._made is not None:
+            shutil.copytree(Engine._made.name, self.folder, dirs_exist_ok=True)
             return
         done = self.sidecar("setup")
         assert done.returncode == 0, done.stderr
         Engine._made = tempfile.TemporaryDirectory(prefix="ks-made-")
-        shutil.copytree(var_dir, Engine._made.name, dirs_exist_ok=True)
+        for name in ("run", "var"):
+            shutil.copytree(self.folder / name, Path(Engine._made.name, name))
 
     def sidecar(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run the `sidecar` command to its end."""
