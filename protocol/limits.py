@@ -285,6 +285,36 @@ TICKER_CHARS_MAX: Final = 64
 CLIENT_ORDER_ID_CHARS_MAX: Final = 64
 CONFIRMED_BY_CHARS_MAX: Final = 200
 
+# Who may: tokens, and what each may do
+TOKENS_MAX: Final = 64  # all are compared for each request
+TOKEN_NAME_CHARS_MAX: Final = 40
+TOKEN_SECRET_BYTES_MAX: Final = 256  # of what is given; ours have 43 letters
+TOKEN_DAYS_MAX: Final = 3_650
+TOKENS_LOOK: Final = 500 * MS  # how often the front looks whether tokens were made or withdrawn
+NAMES_MAX: Final = 16  # hosts, and origins, that settings may allow
+FAILURES_A_MINUTE: Final = 10  # of one address that gives no token that counts; then 429
+ADDRESSES_MAX: Final = 1_000  # addresses whose failures are counted; the oldest are forgotten
+LOOKS_A_SECOND_MAX: Final = 1_000_000  # what settings may allow a token
+TRADES_A_SECOND_MAX: Final = 10_000
+CANCELS_A_TRADE: Final = 5  # a token may cancel so many times as fast as it may trade
+KILLS_A_SECOND: Final = 10  # cancel-alls, halts and panics of one token, beside all it else does
+WAITING_A_TOKEN: Final = 250  # requests of one token that wait for the engine
+KILLS_WAITING_A_TOKEN: Final = 8  # cancel-alls, halts and panics among them, on top of these
+
+# Serving HTTP
+HEAD_BYTES_MAX: Final = 16 * 1024  # of a request's line and headers
+HEADERS_MAX: Final = 64
+TARGET_BYTES_MAX: Final = 8 * 1024  # of a request's path and query
+HEAD_TIME: Final = 5 * SECOND  # to finish line and headers, or a TLS handshake
+BODY_TIME: Final = 10 * SECOND  # to finish a body
+ANSWER_TIME: Final = 30 * SECOND  # to take what was answered
+KEEP_ALIVE: Final = 5 * SECOND  # between two requests on one connection
+LINGER: Final = 1 * SECOND  # what a refused client still sends is let go for so long
+PIPELINED_MAX: Final = 16  # requests that wait behind the one that is being answered
+FRONT_CONNECTIONS_MAX: Final = 10_000  # that settings may allow
+OVERFLOW_MAX: Final = 64  # connections above the bound that are told so; the rest are cut
+FILES_BESIDE: Final = 256  # a process opens beside its connections
+
 # Secrets
 PRIVATE_BYTES_MAX: Final = 64 * 1024  # of a key or token file
 
