@@ -298,8 +298,9 @@ LOOKS_A_SECOND_MAX: Final = 1_000_000  # what settings may allow a token
 TRADES_A_SECOND_MAX: Final = 10_000
 CANCELS_A_TRADE: Final = 5  # a token may cancel so many times as fast as it may trade
 KILLS_A_SECOND: Final = 10  # cancel-alls, halts and panics of one token, beside all it else does
-WAITING_A_TOKEN: Final = 250  # requests of one token that wait for the engine
-KILLS_WAITING_A_TOKEN: Final = 8  # cancel-alls, halts and panics among them, on top of these
+WAITING_A_TOKEN: Final = 250  # requests of one kind, of one token, that wait for the engine
+CANCELS_WAITING_A_TOKEN: Final = 50  # cancels and decreases among them, on top of these
+KILLS_WAITING_A_TOKEN: Final = 8  # cancel-alls, halts and panics, on top of those
 
 # Serving HTTP
 HEAD_BYTES_MAX: Final = 16 * 1024  # of a request's line and headers
