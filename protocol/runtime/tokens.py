@@ -38,6 +38,8 @@ def load_tokens(var_dir: str) -> Tokens:
         return decode_tokens(read_private(path))
     except RemoteProtocolError as e:
         raise ConfigError(f"{path}: {e}") from None
+    except OSError as e:
+        raise ConfigError(f"{path}: {e.strerror}") from None
 
 
 def store_tokens(var_dir: str, tokens: Tokens) -> None:
