@@ -216,7 +216,9 @@ class Connection(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        self._watch_end(self._room.patience.answer)  # it is closed once what waits is taken, or then
+        self._watch_end(
+            self._room.patience.answer
+        )  # it is closed once what waits is taken, or then
 
     # The end of it
 

@@ -10,8 +10,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from protocol.errors import ConfigError, RemoteProtocolError
-from protocol.runtime.process import read_private, replace_file
-from protocol.tokens import Scope, Token, Tokens, decode_tokens, encode_tokens, hash_of
+from protocol.runtime.process import read_private, replace_file, write_private
+from protocol.tokens import (
+    USUAL,
+    Scope,
+    Token,
+    Tokens,
+    decode_tokens,
+    encode_tokens,
+    hash_of,
+)
 
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 8
@@ -80,6 +88,57 @@ def new_token(
     """A token under an id of its own; `at` is now, in microseconds since the Unix epoch."""
     id = secrets.token_hex(ID_BYTES)
     return Token(id, name, hash_of(secret), scopes, at, expires_at)
+
+
+def make_usual(var_dir: str, at: int) -> list[str]:
+    """Make the tokens that every profile has, and leave alone what is there.
+
+    Returns a line for each that was made, or is of no use. Raises ConfigError. Without a file of
+    tokens, the secrets that lie there count (a profile from before there was one); with one, only
+    what it says counts, and a secret that is gone is made anew.
+    """
+    with changing(var_dir):
+        begun = os.path.lexists(tokens_path(var_dir))
+        before = load_tokens(var_dir) if begun else Tokens()
+        tokens, made, lines = before, {}, []
+        for name, scopes in USUAL.items():
+            path = secret_path(var_dir, name)
+            if os.path.lexists(path):
+                secret = read_private(path).strip()
+                known = tokens.find(secret) is not None
+                if begun and not known:
+                    lines.append(f"{path} is no token of ours any more: remove it for a new one")
+                if begun or known:
+                    continue
+            else:
+                secret = made[path] = new_secret()
+            tokens = _having(tokens, new_token(name, secret, scopes, at))
+        if list(tokens) != list(before) or not begun:
+            store_tokens(var_dir, tokens)
+        for path, secret in made.items():  # behind their hashes: a crash in between makes new ones
+            if write_private(path, secret + b"\n"):
+                lines.append(f"made {path}")
+    return lines
+
+
+def _having(tokens: Tokens, token: Token) -> Tokens:
+    try:
+        return tokens.having(token)
+    except RemoteProtocolError as e:
+        raise ConfigError(f"token.{token.name} can't be made: {e}") from None
+
+
+def forget_secret(var_dir: str, token: Token) -> str:
+    """Remove the file in which a withdrawn token's secret lies, if it is one of the usual ones.
+    Returns its path, or "" if there is none. Raises OSError."""
+    path = secret_path(var_dir, token.name)
+    try:
+        if token.name not in USUAL or hash_of(read_private(path).strip()) != token.hash:
+            return ""
+    except ConfigError:
+        return ""  # there is none, or one that is not ours to judge
+    os.unlink(path)
+    return path
 
 
 class TokenWatch:

@@ -4,7 +4,6 @@ or none, and the server goes on as if nothing had been."""
 import asyncio
 import contextlib
 import json
-import resource
 import socket
 import threading
 import time
@@ -17,8 +16,6 @@ from protocol.limits import (
     HEAD_BYTES_MAX,
     HEADERS_MAX,
     MS,
-    OVERFLOW_MAX,
-    PIPELINED_MAX,
     TARGET_BYTES_MAX,
 )
 from protocol.runtime.http import listen, server
@@ -145,7 +142,10 @@ TOO_LARGE = [(431, "headers_too_large")]
     "name",
     WRONG := {
         "bytes that are nothing": (b"\x00\xff\xfe garbage \r\n\r\n", MALFORMED),
-        "TLS where none is spoken": (bytes.fromhex("16030100a5010000a10303") + b"x" * 64, MALFORMED),
+        "TLS where none is spoken": (
+            bytes.fromhex("16030100a5010000a10303") + b"x" * 64,
+            MALFORMED,
+        ),
         "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", MALFORMED),
         "HTTP of another version": (get().replace(b"1.1", b"3.7"), MALFORMED),
         "a whole URI": (get("http://evil.example/ok"), MALFORMED),

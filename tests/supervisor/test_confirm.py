@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from actors.api.asks import Ask
-from actors.api.core import Api, Requested
+from actors.api.core import Api as Core
+from actors.api.core import Requested
+from actors.api.guard import Guard, names_of
+from actors.api.quota import Quota
 from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.envelope import Letter
@@ -17,6 +20,9 @@ from protocol.machine import Answered, Cause, Tell
 from protocol.messages import ConfirmRestore, RestoreAnswer
 from protocol.pulse import Identity
 from protocol.runtime.http import listen, server
+from protocol.runtime.tokens import new_token
+from protocol.serving import Api
+from protocol.tokens import Tokens
 from supervisor.cli import main
 
 SETTINGS = """
@@ -42,10 +48,17 @@ class Front:
     def __init__(self) -> None:
         self.answer = RestoreAnswer("confirmed")
         self.heard: list[str] = []
-        self._core = Api(Identity("api", 1))
+        self._core = Core(Identity("api", 1))
         self._listener = listen("api", "127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
-        self._web = Web(self.port, {b"secret": "trade", b"reader": "read"}, self._ask)
+        at = Api()
+        tokens = Tokens(
+            [
+                new_token("admin", b"secret", ("read", "admin"), 0),
+                new_token("trade", b"trader", ("read", "trade", "kill"), 0),
+            ]
+        )
+        self._web = Web(Guard(names_of(at, self.port), tokens, Quota(at)), self._ask)
         self._http = server(self._web.app())
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._http.serve(sockets=[self._listener]))
@@ -74,8 +87,8 @@ class Front:
 def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     front = Front()
     (tmp_path / "test.toml").write_text(SETTINGS.format(dir=tmp_path, port=front.port))
-    (tmp_path / "token.trade").write_text("secret\n")
-    (tmp_path / "token.trade").chmod(0o600)
+    (tmp_path / "token.admin").write_text("secret\n")
+    (tmp_path / "token.admin").chmod(0o600)
     monkeypatch.setenv("SIDECAR_CONFIG", str(tmp_path / "test.toml"))
     yield front
     front.close()
@@ -112,10 +125,10 @@ def test_the_login_name_is_said_if_no_other_is(
     assert front.heard == ["bob"]
 
 
-def test_a_token_that_may_only_read_is_refused(
+def test_a_token_that_may_trade_is_not_enough(
     front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "token.trade").write_text("reader\n")
+    (tmp_path / "token.admin").write_text("trader\n")
     assert sidecar(monkeypatch, "--by", "alice") == 1
     assert front.heard == []
 
@@ -123,9 +136,9 @@ def test_a_token_that_may_only_read_is_refused(
 def test_no_token_is_a_matter_of_configuration(
     front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "token.trade").chmod(0o644)
+    (tmp_path / "token.admin").chmod(0o644)
     assert sidecar(monkeypatch, "--by", "alice") == 78
-    (tmp_path / "token.trade").unlink()
+    (tmp_path / "token.admin").unlink()
     assert sidecar(monkeypatch, "--by", "alice") == 78
     assert front.heard == []
 
