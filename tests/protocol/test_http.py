@@ -4,6 +4,7 @@ or none, and the server goes on as if nothing had been."""
 import asyncio
 import contextlib
 import json
+import resource
 import socket
 import threading
 import time
@@ -16,6 +17,8 @@ from protocol.limits import (
     HEAD_BYTES_MAX,
     HEADERS_MAX,
     MS,
+    OVERFLOW_MAX,
+    PIPELINED_MAX,
     TARGET_BYTES_MAX,
 )
 from protocol.runtime.http import listen, server
@@ -125,6 +128,16 @@ def answers(connection: socket.socket) -> Got:
     return found
 
 
+def through(connection: socket.socket, end: bytes) -> bytes:
+    """What comes until it ends so."""
+    data = b""
+    while not data.endswith(end):
+        piece = connection.recv(1_000)
+        assert piece, data
+        data += piece
+    return data
+
+
 def talk(site: Site, *pieces: bytes) -> Got:
     """What is answered to these bytes, until the server closes."""
     with site.connect() as connection:
@@ -184,3 +197,178 @@ def test_what_is_no_request_is_told_so_and_cut(site: Site, name: str) -> None:
     said, got = WRONG[name]
     assert talk(site, said) == got
     assert site.asked == []
+
+
+def drip(connection: socket.socket, data: bytes) -> Got:
+    """Send byte by byte, until the other end has had enough."""
+    connection.settimeout(0.02)
+    for place in range(len(data)):
+        try:
+            connection.sendall(data[place : place + 1])
+            if connection.recv(1, socket.MSG_PEEK):
+                break
+        except (TimeoutError, BrokenPipeError):
+            continue
+    connection.settimeout(10)
+    return answers(connection)
+
+
+def test_a_head_that_drips_is_given_up_and_so_is_a_body(site: Site) -> None:
+    with site.connect() as connection:
+        assert drip(connection, get("/ok", "X-Long: " + "a" * 5_000)) == [(408, "request_timeout")]
+    assert site.asked == []
+    with site.connect() as connection:
+        connection.sendall(post(b"", "Content-Length: 5000"))
+        assert drip(connection, b"a" * 5_000) == [(408, "request_timeout")]
+    with site.connect() as connection:
+        connection.sendall(post(b"", CHUNKED))
+        assert drip(connection, b"1\r\na\r\n" * 5_000) == [(408, "request_timeout")]
+    until(lambda: site.asked == ["/ok", "gone"] * 2)
+
+
+def test_whoever_says_nothing_is_left_without_a_word(site: Site) -> None:
+    assert talk(site, b"") == []
+    assert talk(site, get()) == [(200, "/ok 0")], "its connection was kept, and then let go"
+    assert talk(site, get(), b"\r\n") == [(200, "/ok 0")]
+
+
+def test_a_body_without_end_that_nobody_reads_is_cut(site: Site) -> None:
+    begun = time.monotonic()
+    endless = (b"10000\r\n" + b"a" * 65_536 + b"\r\n" for _ in range(10_000))
+    with site.connect() as connection:
+        connection.sendall(post(b"", CHUNKED).replace(b"/ok", b"/deaf"))
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            for piece in endless:
+                connection.sendall(piece)
+        assert time.monotonic() - begun < 8
+    with site.connect() as connection:
+        connection.sendall(post(b"", CHUNKED).replace(b"/ok", b"/deaf"))
+        assert answers(connection) == [(200, "/deaf 0")]
+
+
+def test_a_small_body_that_comes_late_costs_no_connection(site: Site) -> None:
+    with site.connect() as connection:
+        connection.sendall(post(b"", "Content-Length: 5").replace(b"/ok", b"/deaf"))
+        assert through(connection, b"/deaf 0")
+        connection.sendall(b"abcde" + post(b"abc", "Content-Length: 3", LAST))
+        assert answers(connection) == [(200, "/ok 3")]
+
+
+def test_requests_in_one_packet_are_answered_in_their_order(site: Site) -> None:
+    several = [get(f"/{number}") for number in range(PIPELINED_MAX)]
+    got = talk(site, b"".join(several) + get("/last", LAST))
+    assert got == [(200, f"/{number} 0") for number in range(PIPELINED_MAX)] + [(200, "/last 0")]
+
+
+def test_of_very_many_in_one_packet_some_are_answered_and_the_rest_is_not_read(site: Site) -> None:
+    got = talk(site, get() * 5_000)
+    assert got == [(200, "/ok 0")] * (PIPELINED_MAX + 1)
+    assert len(site.asked) == PIPELINED_MAX + 1
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"rubbish\r\n\r\n",
+        get("http://evil.example/"),
+        get("/", "A: " + "b" * 20_000),
+        get("/") + b"x",
+    ],
+    ids=["garbage", "absolute", "large", "half"],
+)
+def test_rubbish_behind_a_request_takes_nothing_from_it(site: Site, rubbish: bytes) -> None:
+    """Nor is it answered in its place: the answers would be taken for one another's."""
+    with site.connect() as connection:
+        connection.sendall(get("/wait") + rubbish)
+        until(lambda: site.asked == ["/wait"])
+        site.let_go.set()
+        got = answers(connection)
+    assert got[0] == (200, "/wait 0")
+    assert [status for status, _ in got[1:]] in ([], [200], [200, 400], [200, 408])
+
+
+def test_what_comes_behind_a_body_is_no_header(site: Site) -> None:
+    said = post(b"0\r\nX-Admin: yes\r\n\r\n", CHUNKED, LAST).replace(b"/ok", b"/headers")
+    ((status, text),) = talk(site, said)
+    assert status == 200
+    assert "x-admin" not in text
+    many = b"".join(b"X-%d: yes\r\n" % number for number in range(HEADERS_MAX))
+    assert talk(site, post(b"0\r\n" + many + b"\r\n", CHUNKED)) == TOO_LARGE
+
+
+def test_another_protocol_is_not_spoken(site: Site) -> None:
+    plain = get("/ok", "Connection: Upgrade", "Upgrade: h2c")
+    assert talk(site, plain) == [(200, "/ok 0")]
+    handshake = (
+        "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    )  # fmt: skip
+    assert talk(site, get("/ws", *handshake) + b"\x81\x01a") == MALFORMED
+    with site.connect() as connection:
+        connection.sendall(get("/wait") + get("/ws", *handshake))
+        until(lambda: site.asked[-1] == "/wait")
+        site.let_go.set()
+        assert answers(connection) == [(200, "/wait 0")]
+
+
+def test_above_the_bound_a_connection_is_told_so_and_nobody_else_feels_it() -> None:
+    site = Site(connections=3)
+    with contextlib.ExitStack() as at_the_end:
+        at_the_end.callback(site.close)
+        kept = [at_the_end.enter_context(site.connect()) for _ in range(3)]
+        for connection in kept:
+            connection.sendall(get("/wait"))
+        until(lambda: site.asked == ["/wait"] * 3)
+        assert talk(site, get()) == [(503, "too_many_connections")]
+        crowd = [at_the_end.enter_context(site.connect()) for _ in range(OVERFLOW_MAX * 2)]
+        got = [answers(connection) for connection in crowd]
+        assert set(map(tuple, got)) <= {((503, "too_many_connections"),), ()}
+        site.let_go.set()
+        for connection in kept:
+            assert through(connection, b"/wait 0")
+            connection.close()
+        for connection in crowd:
+            connection.close()
+        until(lambda: site.connections == 0)
+        assert talk(site, get("/ok", LAST)) == [(200, "/ok 0")]
+
+
+@pytest.mark.parametrize("header", ["X-Kept: yes", LAST])
+def test_whoever_does_not_take_its_answer_is_cut(site: Site, header: str) -> None:
+    with site.connect() as connection:
+        connection.sendall(get("/large", header))
+        until(lambda: site.asked == ["/large"])
+        until(lambda: site.connections == 0)
+
+
+def test_what_hostile_clients_send_is_nowhere_kept() -> None:
+    """5 MB of header from 40 clients at once, five times over."""
+    site = Site()
+    try:
+        large = get("/ok", "A: " + "b" * 5_000_000)
+        assert talk(site, large) == TOO_LARGE
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(5):
+            crowd = [site.connect() for _ in range(40)]
+            for connection in crowd:
+                connection.settimeout(0.001)
+                with contextlib.suppress(OSError):
+                    connection.sendall(large)
+            for connection in crowd:
+                connection.close()
+        until(lambda: site.connections == 0)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert grown < 20 * 1024, "KiB"
+    finally:
+        site.close()
+
+
+def test_a_stop_waits_for_who_is_being_answered() -> None:
+    site = Site()
+    with contextlib.closing(site), site.connect() as idle, site.connect() as busy:
+        busy.sendall(get("/wait"))
+        until(lambda: site.asked == ["/wait"])
+        site.server.should_exit = True
+        assert answers(idle) == []
+        site.let_go.set()
+        assert answers(busy) == [(200, "/wait 0")]
