@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (Unfit, ValueError, RemoteProtocolError) as e:
         return _say(e, REFUSED)
     except OSError as e:
-        return _say(f"{e.filename or settings.var_dir}: {e.strerror}", REFUSED)
+        return _say(f"{arguments.file or settings.var_dir}: {e.strerror}", REFUSED)
 
 
 def _list(tokens: Tokens) -> None:

@@ -98,10 +98,11 @@ def open_files(count: int, setting: str) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        text = f"the system allows a process {hard} open files (ulimit -Hn), {wanted} are needed"
-        raise ConfigError(f"{setting} is {count}: {text}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError):
+        text = f"{wanted} open files are needed, the system allows {hard} (ulimit -Hn)"
+        raise ConfigError(f"{setting} is {count}: {text}") from None
 
 
 def server(
