@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from protocol.limits import (
     BODY_BYTES_MAX,
@@ -24,14 +25,12 @@ PHRASES: Final = {
 }
 
 
-class Refusal(Exception):
+class Refusal(Struct, frozen=True):
     """What a client sent is not taken: the status that it gets, a stable code, and why."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
+    status: int
+    code: str
+    detail: str
 
     def answer(self, headers: list[tuple[bytes, bytes]]) -> bytes:
         """As it goes over the wire, application/problem+json."""

@@ -66,4 +66,4 @@ async def _watch(watch: TokenWatch, guard: Guard, web: Web) -> None:
         found = watch.news()
         if found is not None:
             guard.take_over(found)
-        web.look_again(wall())
+        web.look_again()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,6 +23,7 @@ from protocol.limits import BODY_BYTES_MAX, PREFIXES_MAX, SOCKET_QUEUE_MAX, SOCK
 from protocol.runtime.bus import Relay
 from protocol.runtime.loop import wall
 
+Headers = Sequence[tuple[bytes, bytes]]
 PREFIX_CHARS_MAX = 100
 TRY_AGAIN_LATER = 1013
 POLICY_VIOLATION = 1008
@@ -82,10 +83,26 @@ class Web:
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
 
-    def look_again(self, at: int) -> None:
+    # Who opens a WebSocket
+
+    def admit(self, path: str, headers: Headers, address: str) -> str | Problem:
+        """The id of the token that a handshake carries, or why it may not come in."""
+        head = Head("GET", path, headers, address)
+        found = self._guard.admit(time.monotonic_ns(), wall(), head, "read")
+        return found if isinstance(found, Problem) else found.token.id
+
+    def knock(self, path: str, headers: Headers, address: str) -> Problem | None:
+        """The same for one that says who it is later, but for the token."""
+        return self._guard.knock(Head("GET", path, headers, address))
+
+    def holds(self, token_id: str) -> bool:
+        """Whether the token of this id still counts."""
+        return self._guard.holds(token_id, wall()) is not None
+
+    def look_again(self) -> None:
         """Close the WebSockets of tokens that were withdrawn or have expired."""
         for client in self._clients:
-            if self._guard.holds(client.token_id, at) is None:
+            if not self.holds(client.token_id):
                 client.withdrawn.set()
 
     # HTTP
@@ -136,12 +153,13 @@ class Web:
     # WebSocket
 
     async def _socket(self, socket: WebSocket) -> None:
-        caller = self._guard.admit(time.monotonic_ns(), wall(), _head(socket, "GET"), "read")
-        if isinstance(caller, Problem) or len(self._clients) >= SOCKETS_MAX:
+        head = _head(socket, "GET")
+        token_id = self.admit(head.path, head.headers, head.address)
+        if isinstance(token_id, Problem) or len(self._clients) >= SOCKETS_MAX:
             await socket.close(POLICY_VIOLATION)
             return
         await socket.accept()
-        client = Client(caller.token.id)
+        client = Client(token_id)
         self._clients.add(client)
         sending = asyncio.create_task(self._send(socket, client))
         holding = asyncio.create_task(_hold(socket, client))

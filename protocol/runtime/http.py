@@ -13,7 +13,7 @@ from typing import Any, Final
 import uvicorn
 
 from protocol.errors import ConfigError
-from protocol.limits import FILES_BESIDE, HEAD_TIME, SECOND
+from protocol.limits import FILES_BESIDE, SECOND
 from protocol.runtime.http_connection import Connection, Patience, Room
 from protocol.runtime.process import read_private
 
@@ -31,9 +31,12 @@ class Server(uvicorn.Server):
     """uvicorn without signal handlers of its own, which would end the process too early, and with
     a bound for TLS handshakes, which it has no option for."""
 
-    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, tls: ssl.SSLContext | None, patience: Patience
+    ) -> None:
         super().__init__(config)
         self._tls = tls
+        self._handshake_s = None if tls is None else patience.head / SECOND
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -45,14 +48,13 @@ class Server(uvicorn.Server):
         connection: Any = self.config.http_protocol_class
         state = self.server_state
         make = functools.partial(connection, config=self.config, server_state=state, app_state={})
-        handshake = None if self._tls is None else HEAD_TIME / SECOND
         self.servers = [
             await loop.create_server(
                 make,
                 sock=listener,
                 ssl=self._tls,
                 backlog=BACKLOG,
-                ssl_handshake_timeout=handshake,
+                ssl_handshake_timeout=self._handshake_s,
             )
             for listener in sockets
         ]
@@ -137,7 +139,7 @@ def server(
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
-    return Server(config, tls)
+    return Server(config, tls, patience)
 
 
 def is_local(host: str | None, port: int) -> bool:

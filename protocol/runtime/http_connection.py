@@ -42,6 +42,14 @@ from protocol.limits import (
 )
 
 
+class Refused(Exception):
+    """Out of the parser. A new one each time: an exception keeps what its raisers held."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
 class Patience(Struct, frozen=True):
     """How long a client has, in nanoseconds."""
 
@@ -121,15 +129,15 @@ class Connection(HttpToolsProtocol):
                 self._feed(data[start : start + HEAD_BYTES_MAX])
                 if self._ended:
                     return
-        except Refusal as e:
-            self._refuse(e)
+        except Refused as e:
+            self._refuse(e.refusal)
         except httptools.HttpParserError as e:
             self._refuse(self._wrong or malformed(str(e)[:100] or "no HTTP request"))
         else:
             self._watch()
 
     def _feed(self, piece: bytes) -> None:
-        """Let the parser have so much. Raises Refusal and HttpParserError."""
+        """Let the parser have so much. Raises Refused and HttpParserError."""
         part, message = self._part, self._message
         try:
             self.parser.feed_data(piece)
@@ -139,15 +147,15 @@ class Connection(HttpToolsProtocol):
         if self._part == "head" and (part == "idle" or self._message == message):
             self._raw_bytes += len(piece)
             if self._raw_bytes > HEAD_BYTES_MAX:
-                raise TOO_LARGE
+                raise Refused(TOO_LARGE)
 
     def _upgrade(self, left: int) -> None:
-        """What follows is not HTTP any more. Raises Refusal if it is too early for that."""
+        """What follows is not HTTP any more. Raises Refused if it is too early for that."""
         if not self._should_upgrade():  # to something that we don't speak: answered as if unasked
             self._refuse(malformed("another protocol than websocket"))
             return
         if left:
-            raise malformed("frames before the handshake was answered")
+            raise Refused(malformed("frames before the handshake was answered"))
         self._ended = True
         self._unwatch()
         self.handle_websocket_upgrade()
@@ -191,9 +199,9 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _stop(self, wrong: Refusal) -> None:
-        """Out of the parser. Raises Refusal, of which the parser makes an error of its own."""
+        """Out of the parser. Raises Refused, of which the parser makes an error of its own."""
         self._wrong = wrong
-        raise wrong
+        raise Refused(wrong)
 
     # What the answers tell
 

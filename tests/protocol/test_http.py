@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ from protocol.limits import (
     PIPELINED_MAX,
     TARGET_BYTES_MAX,
 )
-from protocol.runtime.http import listen, server
+from protocol.runtime.http import listen, server, tls_context
 from protocol.runtime.http_connection import Patience
+from tests.protocol.certificates import certificate
 
 HURRY = Patience(head=300 * MS, body=300 * MS, answer=300 * MS, idle=300 * MS, linger=200 * MS)
 LARGE = 8_000_000  # bytes of an answer: no socket's buffers hold it
@@ -358,9 +360,19 @@ def test_what_hostile_clients_send_is_nowhere_kept() -> None:
                 connection.close()
         until(lambda: site.connections == 0)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        assert grown < 20 * 1024, "KiB"
+        assert grown < 8 * 1024, "KiB"
     finally:
         site.close()
+
+
+def test_a_tls_handshake_that_does_not_come_is_given_up(tmp_path: Path) -> None:
+    site = Site(tls=tls_context("test", *certificate(tmp_path)))
+    with contextlib.closing(site), site.connect() as silent, site.connect() as slow:
+        slow.sendall(bytes.fromhex("16030100a5010000a10303"))
+        for connection in (silent, slow):
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(100) == b""
+        assert site.asked == []
 
 
 def test_a_stop_waits_for_who_is_being_answered() -> None:

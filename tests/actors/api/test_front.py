@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime
 import socket
 import ssl
 import threading
@@ -12,10 +11,6 @@ from typing import Any
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -29,11 +24,11 @@ from actors.api.web import Web
 from protocol.errors import ConfigError
 from protocol.pulse import Identity
 from protocol.runtime.http import listen, open_files, server, tls_context
-from protocol.runtime.loop import wall
 from protocol.runtime.tokens import new_token
 from protocol.serving import Api
 from protocol.tokens import SCOPES, Tokens
 from supervisor.confirm import front as front_of
+from tests.protocol.certificates import certificate
 
 TOKENS = Tokens([new_token("boss", b"boss", SCOPES, 0), new_token("guest", b"guest", ("read",), 0)])
 BOSS = {"Authorization": "Bearer boss"}
@@ -69,7 +64,7 @@ class Front:
 
         def now() -> None:
             self.guard.take_over(tokens)
-            self.web.look_again(wall())
+            self.web.look_again()
 
         self._loop.call_soon_threadsafe(now)
 
@@ -166,36 +161,6 @@ def test_the_socket_of_a_withdrawn_token_is_closed_and_no_other(front: Front) ->
 
 
 # TLS
-
-
-def certificate(folder: Path, name: str = "own", password: bytes = b"") -> tuple[str, str]:
-    """A certificate that vouches for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "desk.example")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("desk.example")]), False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
-    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    how = serialization.BestAvailableEncryption(password) if password else None
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            how or serialization.NoEncryption(),
-        )
-    )
-    key_file.chmod(0o600)
-    return str(cert_file), str(key_file)
 
 
 def test_over_tls_it_is_the_same_front(tmp_path: Path) -> None:
