@@ -198,7 +198,8 @@ TOO_LARGE = [(431, "headers_too_large")]
 def test_what_is_no_request_is_told_so_and_cut(site: Site, name: str) -> None:
     said, got = WRONG[name]
     assert talk(site, said) == got
-    assert site.asked == []
+    begun = ["/ok", "gone"] if name == "no size of a chunk" else []  # its head was right
+    until(lambda: site.asked == begun)
 
 
 def drip(connection: socket.socket, data: bytes) -> Got:
