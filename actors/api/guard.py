@@ -29,7 +29,7 @@ METHODS: Final = ("GET", "POST", "DELETE")
 ONCE: Final = frozenset(
     {
         b"host", b"origin", b"authorization", b"content-type", b"content-length",
-        b"transfer-encoding", b"sec-fetch-site", b"idempotency-key",
+        b"transfer-encoding", b"sec-fetch-site",
     }
 )  # fmt: skip
 _ANY: Final = frozenset({"0.0.0.0", "::", ""})  # to listen on, and nobody's name

@@ -3,9 +3,11 @@
 import asyncio
 import os
 
+from actors.api.answers import Answers
 from actors.api.asks import Ask
 from actors.api.core import Api, Requested
 from actors.api.guard import Guard, names_of
+from actors.api.keyed import Begin, Drop, Keep, Keyed
 from actors.api.quota import Quota
 from actors.api.replies import Reply
 from actors.api.web import Web
@@ -32,18 +34,24 @@ async def serve(settings: Settings) -> int:
     bus.hear("ledger.pub", ["ledger ", "mark "])
     bus.hear("system.pub", ["system "])
 
-    def ask(id: int, wanted: Ask) -> None:
-        loop.feed(Requested(wall(), id, wanted))
+    def ask(id: int, wanted: Ask, keyed: Keyed | None) -> None:
+        loop.feed(Requested(wall(), id, wanted, keyed))
 
     def perform(effect: Effect) -> None:
-        assert isinstance(effect, Reply), effect
-        web.reply(effect)
+        match effect:
+            case Reply():
+                web.reply(effect)
+            case Begin() | Keep() | Drop():
+                answers.perform(effect)
+            case _:
+                raise AssertionError(effect)
 
     guard = Guard(names_of(api, api.port), watch.tokens, Quota(api))
     web = Web(guard, ask)
     for name in ("stream.pub", "ledger.pub", "system.pub"):
         web.relay_from(bus.relay(name, web.passed))
     loop = Loop(Api(identity, api.order_group), bus, perform)
+    answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
     http = server(web.app(), api.connections, tls)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     running = asyncio.create_task(loop.run())
@@ -57,6 +65,7 @@ async def serve(settings: Settings) -> int:
         watching.cancel()
         http.should_exit = True
         await serving
+        answers.close()
 
 
 async def _watch(watch: TokenWatch, guard: Guard, web: Web) -> None:

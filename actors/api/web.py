@@ -16,7 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from actors.api.asks import Ask, read, scope_of
 from actors.api.bodies import Problem
-from actors.api.guard import Guard, Head
+from actors.api.guard import Caller, Guard, Head
+from actors.api.keyed import HEADER, Keyed, said, unminted
 from actors.api.quota import weight_of
 from actors.api.replies import Reply, problem_body
 from protocol.limits import BODY_BYTES_MAX, PREFIXES_MAX, SOCKET_QUEUE_MAX, SOCKETS_MAX
@@ -27,6 +28,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 PREFIX_CHARS_MAX = 100
 TRY_AGAIN_LATER = 1013
 POLICY_VIOLATION = 1008
+
+
+AskCore = Callable[[int, Ask, Keyed | None], None]
 
 
 class _Wish(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,7 +52,7 @@ class Client:
 class Web:
     """Turns HTTP into requests for the core, and the core's replies into HTTP."""
 
-    def __init__(self, guard: Guard, ask: Callable[[int, Ask], None]):
+    def __init__(self, guard: Guard, ask: AskCore):
         self._guard = guard
         self._ask = ask
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
@@ -120,7 +124,11 @@ class Web:
         if twice:
             text = f"{twice} is said twice: a list is one parameter, parted by commas"
             return _problem(Problem(422, "repeated_parameter", text, twice))
-        found = read(head.method, head.path, request.query_params, body, str(uuid.uuid4()))
+        keyed = _keyed(request, caller, body)
+        if isinstance(keyed, Problem):
+            return _problem(keyed)
+        fresh_id = str(uuid.uuid4()) if keyed is None else keyed.fresh_id
+        found = read(head.method, head.path, request.query_params, body, fresh_id)
         if isinstance(found, Problem):
             return _problem(found)
         assert found[0] == needed, f"{head.method} {head.path}: let in for another scope"
@@ -131,15 +139,16 @@ class Web:
         if isinstance(end, Problem):
             return _problem(end)
         try:
-            return _response(await self._core(found[1]))
+            ask = found[1] if keyed is None else unminted(found[1])
+            return _response(await self._core(ask, keyed))
         finally:
             end()
 
-    async def _core(self, ask: Ask) -> Reply:
+    async def _core(self, ask: Ask, keyed: Keyed | None) -> Reply:
         self._next_id += 1
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[self._next_id] = waiting
-        self._ask(self._next_id, ask)
+        self._ask(self._next_id, ask, keyed)
         return await waiting
 
     async def _body(self, request: Request) -> bytes | Problem:
@@ -235,6 +244,13 @@ def _head(connection: HTTPConnection, method: str) -> Head:
     scope = connection.scope
     client = scope["client"]
     return Head(method, scope["path"], scope["headers"], client[0] if client else "")
+
+
+def _keyed(request: Request, caller: Caller, body: bytes) -> Keyed | Problem | None:
+    """The key that a request says, if any. It is the caller's by name: a token that took another's
+    place goes on with its keys, and does not do again what was done."""
+    url, values = request.url, request.headers.getlist(HEADER)
+    return said(caller.token.name, values, request.method, f"{url.path}?{url.query}", body)
 
 
 def _response(reply: Reply) -> Response:

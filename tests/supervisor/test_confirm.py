@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from actors.api.asks import Ask
-from actors.api.core import Api as Core
-from actors.api.core import Requested
-from actors.api.guard import Guard, names_of
-from actors.api.quota import Quota
+from actors.api.core import Api, Requested
+from actors.api.keyed import Keyed
 from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.envelope import Letter
@@ -20,10 +18,9 @@ from protocol.machine import Answered, Cause, Tell
 from protocol.messages import ConfirmRestore, RestoreAnswer
 from protocol.pulse import Identity
 from protocol.runtime.http import listen, server
-from protocol.runtime.tokens import new_token
-from protocol.serving import Api
-from protocol.tokens import Tokens
+from protocol.tokens import Scope
 from supervisor.cli import main
+from tests.actors.api.let_in import guard
 
 SETTINGS = """
 profile = "test"
@@ -48,25 +45,19 @@ class Front:
     def __init__(self) -> None:
         self.answer = RestoreAnswer("confirmed")
         self.heard: list[str] = []
-        self._core = Core(Identity("api", 1))
+        self._core = Api(Identity("api", 1))
         self._listener = listen("api", "127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
-        at = Api()
-        tokens = Tokens(
-            [
-                new_token("admin", b"secret", ("read", "admin"), 0),
-                new_token("trade", b"trader", ("read", "trade", "kill"), 0),
-            ]
-        )
-        self._web = Web(Guard(names_of(at, self.port), tokens, Quota(at)), self._ask)
+        may: dict[bytes, tuple[Scope, ...]] = {b"secret": ("read", "admin"), b"trader": ("trade",)}
+        self._web = Web(guard(self.port, may), self._ask)
         self._http = server(self._web.app())
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._http.serve(sockets=[self._listener]))
         )
         self._thread.start()
 
-    def _ask(self, id: int, ask: Ask) -> None:
-        self._feed(Requested(0, id, ask))
+    def _ask(self, id: int, ask: Ask, keyed: Keyed | None) -> None:
+        self._feed(Requested(0, id, ask, keyed))
 
     def _feed(self, cause: Cause) -> None:
         for effect in self._core.step(1, cause):

@@ -18,6 +18,7 @@ from actors.api.asks import Ask
 from actors.api.core import Api as Core
 from actors.api.core import Requested
 from actors.api.guard import Guard, names_of
+from actors.api.keyed import Keyed
 from actors.api.quota import Quota
 from actors.api.replies import Reply
 from actors.api.web import Web
@@ -53,9 +54,9 @@ class Front:
         self._thread = threading.Thread(target=lambda: run(serve), daemon=True)
         self._thread.start()
 
-    def _ask(self, id: int, ask: Ask) -> None:
+    def _ask(self, id: int, ask: Ask, keyed: Keyed | None) -> None:
         self.asked.append(ask)
-        for effect in self._core.step(1, Requested(0, id, ask)):
+        for effect in self._core.step(1, Requested(0, id, ask, keyed)):
             if isinstance(effect, Reply):
                 self.web.reply(effect)
 
