@@ -150,6 +150,9 @@ class Engine:
             "SIDECAR_CONFIG": str(self.config),
             "SIDECAR_BIN": str(Path(sys.executable).parent / "sidecar"),
             "PYTHONUNBUFFERED": "1",
+            # What one token may ask is tested by itself; here one stands for many programs.
+            "SIDECAR_API_ASKS_A_SECOND": "10000",
+            "SIDECAR_API_TRADES_A_SECOND": "10000",
         }
         self.log = self.folder / "log"
         self._honcho: subprocess.Popen[bytes] | None = None
