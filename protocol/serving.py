@@ -53,6 +53,12 @@ def is_loopback(host: str) -> bool:
     return _OF_THIS_MACHINE.fullmatch(host) is not None
 
 
+def reached_at(host: str, port: int) -> str:
+    """How this machine's own programs reach what listens there: "host:port", as in a URL."""
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"[{own}]:{port}" if ":" in own else f"{own}:{port}"
+
+
 def check_serving(api: Api, page: Status, where: str) -> None:
     """Whether what others can reach is guarded, and all bounds make sense. Raises ConfigError."""
     if bool(api.tls_cert) != bool(api.tls_key):

@@ -213,13 +213,14 @@ def _status(arguments: argparse.Namespace) -> int:
 
     from protocol.errors import ConfigError
     from protocol.runtime.process import load_settings
+    from protocol.serving import reached_at
 
     try:
         at = load_settings().supervisor
     except ConfigError as e:
         print(f"status: {e}", file=sys.stderr)
         return MISCONFIGURED
-    address = f"http://{at.host}:{at.port}/status.json"
+    address = f"http://{reached_at(at.host, at.port)}/status.json"
     try:
         with build_opener(ProxyHandler({})).open(address, timeout=STATUS_WAIT_S) as answer:
             text = answer.read()

@@ -16,7 +16,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 from protocol.errors import ConfigError
 from protocol.runtime.process import MISCONFIGURED, load_settings, read_private
 from protocol.runtime.tokens import secret_path
-from protocol.serving import Api
+from protocol.serving import Api, reached_at
 
 UNREACHABLE: Final = 2
 CONFIRM_WAIT_S: Final = 20.0  # longer than the front waits for the engine
@@ -55,8 +55,7 @@ def front(api: Api) -> tuple[str, ssl.SSLContext | None]:
     Its own certificate is trusted, and nobody else's: so under whichever name we reach it, only
     who has its key can answer.
     """
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(api.host, api.host)
-    place = f"[{host}]:{api.port}" if ":" in host else f"{host}:{api.port}"
+    place = reached_at(api.host, api.port)
     if not api.tls_cert:
         return f"http://{place}", None
     try:

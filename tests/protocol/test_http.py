@@ -8,11 +8,12 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from protocol.limits import (
     HEAD_BYTES_MAX,
@@ -54,8 +55,14 @@ class Site:
         self.port: int = listener.getsockname()[1]
         self.server = server(self._app, connections, tls, patience=HURRY)
         serve = self.server.serve(sockets=[listener])
-        self._thread = threading.Thread(target=lambda: asyncio.run(serve), daemon=True)
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)  # as the processes do
+        self._thread = threading.Thread(target=lambda: self._run(runner, serve), daemon=True)
         self._thread.start()
+
+    @staticmethod
+    def _run(runner: asyncio.Runner, serve: Coroutine[Any, Any, None]) -> None:
+        with runner:
+            runner.run(serve)
 
     async def _app(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         self.asked.append(scope["path"])

@@ -7,7 +7,7 @@ import pytest
 
 from protocol.config import Settings, read
 from protocol.errors import ConfigError
-from protocol.serving import is_loopback
+from protocol.serving import is_loopback, reached_at
 
 PAPER = (Path(__file__).parents[2] / "configs" / "paper.toml").read_text()
 
@@ -78,3 +78,10 @@ def test_this_machine_needs_neither(host: str) -> None:
 def test_what_makes_no_sense_is_said_by_name(said: dict[str, str], wrong: str) -> None:
     with pytest.raises(ConfigError, match=f"^the file: {re.escape(wrong)}"):
         settings(**said)
+
+
+def test_what_listens_everywhere_is_reached_here() -> None:
+    hosts = ("0.0.0.0", "", "::", "::1", "10.0.0.7", "localhost")
+    assert [reached_at(host, 1) for host in hosts] == [
+        "127.0.0.1:1", "127.0.0.1:1", "[::1]:1", "[::1]:1", "10.0.0.7:1", "localhost:1",
+    ]  # fmt: skip

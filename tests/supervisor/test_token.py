@@ -10,8 +10,6 @@ from protocol.runtime.tokens import load_tokens
 from supervisor.cli import main
 from tests.supervisor.test_confirm import SETTINGS
 
-CERT = 'tls_cert = "{dir}/own.pem"\ntls_key = "{dir}/own.key"\n'
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -117,3 +115,15 @@ def test_a_file_that_can_not_be_read_is_configuration(
         assert sidecar(monkeypatch, *command) == 78
         (line,) = capsys.readouterr().err.splitlines()
         assert f"{folder}/tokens.json: mode is 0640, expected 0600" in line
+
+
+def test_preflight_looks_at_the_tokens_and_at_the_certificate(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SIDECAR_API_TLS_CERT", str(folder / "own.pem"))
+    monkeypatch.setenv("SIDECAR_API_TLS_KEY", str(folder / "own.key"))
+    assert sidecar(monkeypatch, "preflight") == 78
+    assert capsys.readouterr().err == f"sidecar: {folder}/own.key: No such file or directory\n"
+    (folder / "tokens.json").unlink()
+    assert sidecar(monkeypatch, "preflight") == 78
+    assert "tokens.json: there is no such file: run sidecar setup" in capsys.readouterr().err
