@@ -346,6 +346,9 @@ assert TAIL_CHECKED < SNAPSHOT_EVERY
 assert KEEP_BATCH_ROWS < KEEP_PRUNE_ROWS < KEEP_QUEUE_MAX
 assert KEEP_LOG_BYTES_MAX + KEEP_SLACK_BYTES < KEEP_BYTES_MIN
 assert KEEP_REPORT < KEEP_SILENT
+assert REQUESTS_MAX + TOKENS_MAX * (CANCELS_WAITING_A_TOKEN + KILLS_WAITING_A_TOKEN) < TELLS_MAX, (
+    "all that tokens may have waiting finds room, so no halt is refused for others' load"
+)
 assert TELL_RETRY < INTENT_ACK_MAX, "an intent is told again before it is given up"
 assert MARKET_LOOK_MAX + INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
 assert ABSENCE_AFTER > SIGNATURE_WINDOW

@@ -249,7 +249,10 @@ def _head(connection: HTTPConnection, method: str) -> Head:
 def _keyed(request: Request, caller: Caller, body: bytes) -> Keyed | Problem | None:
     """The key that a request says, if any. It is the caller's by name: a token that took another's
     place goes on with its keys, and does not do again what was done."""
-    url, values = request.url, request.headers.getlist(HEADER)
+    values = request.headers.getlist(HEADER)
+    if not values:
+        return None
+    url = request.url
     return said(caller.token.name, values, request.method, f"{url.path}?{url.query}", body)
 
 
@@ -263,6 +266,8 @@ def _response(reply: Reply) -> Response:
 
 def _said_twice(request: Request) -> str:
     """A parameter that is named more than once: which of them counts is not ours to guess."""
+    if not request.scope["query_string"]:
+        return ""
     names = [name for name, _ in request.query_params.multi_items()]
     return next((name[:50] for name in names if names.count(name) > 1), "")
 
