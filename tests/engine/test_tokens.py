@@ -1,6 +1,8 @@
 """Tokens that are made and withdrawn while the front runs, and a front that can't read them."""
 
 import contextlib
+import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import requests
 
 from tests.engine.running import Engine
+from tests.protocol.certificates import certificate
 
 
 @pytest.fixture
@@ -58,3 +61,33 @@ def test_a_front_that_others_could_reach_in_the_clear_does_not_start(engine: Eng
     engine.environment["SIDECAR_SUPERVISOR_HOST"] = "::"
     assert engine.launch("supervisor").wait(10) == 78
     assert "supervisor.host is '::', which others can reach" in engine.log.read_text()
+
+
+def test_with_a_certificate_the_front_speaks_tls_and_others_may_reach_it(engine: Engine) -> None:
+    cert, key = certificate(engine.folder)
+    engine.environment |= {
+        "SIDECAR_API_HOST": "0.0.0.0",
+        "SIDECAR_API_TLS_CERT": cert,
+        "SIDECAR_API_TLS_KEY": key,
+        "SIDECAR_API_HOSTS": '["desk.example"]',
+    }
+    engine.launch("api")
+    trust = ssl.create_default_context(cafile=cert)
+    secret = Path(engine.settings.var_dir, "token.read").read_text().strip()
+    said = (
+        f"GET /v1/orders HTTP/1.1\r\nHost: desk.example\r\nAuthorization: Bearer {secret}\r\n\r\n"
+    )
+
+    def served() -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
+            place = ("127.0.0.1", engine.settings.api.port)
+            with (
+                socket.create_connection(place, 5) as plain,
+                trust.wrap_socket(plain, server_hostname="desk.example") as line,
+            ):
+                line.sendall(said.encode())
+                return line.recv(1_000).startswith(b"HTTP/1.1 503 ")
+        return False
+
+    engine.until(served, 10, "the front lets the token in, over TLS")
+    assert status(engine, secret) == 0, "it does not speak in the clear"
