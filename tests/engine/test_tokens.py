@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.engine.running import Engine
+from tests.engine.running import STOP_MAX_S, Engine
 from tests.protocol.certificates import certificate
 
 
@@ -31,23 +31,23 @@ def test_a_running_front_takes_over_what_is_made_and_withdrawn(engine: Engine) -
     var = Path(engine.settings.var_dir)
     engine.launch("api")
     trade = (var / "token.trade").read_text().strip()
-    engine.until(lambda: status(engine, trade) == 503, 10, "the front lets the token in")
+    engine.until(lambda: status(engine, trade) == 503, 20, "the front lets the token in")
     made = engine.sidecar("token", "add", "bot", "--scopes", "read")
     bot = made.stdout.strip()
-    engine.until(lambda: status(engine, bot) == 503, 2, "the new token counts")
+    engine.until(lambda: status(engine, bot) == 503, 10, "the new token counts")
     assert engine.sidecar("token", "remove", "trade").returncode == 0
-    engine.until(lambda: status(engine, trade) == 401, 2, "the old one does not")
+    engine.until(lambda: status(engine, trade) == 401, 10, "the old one does not")
     (var / "tokens.json").write_text("{")
     assert engine.sidecar("token").returncode == 78
     tail = "the tokens from before stay in force"
-    engine.until(lambda: tail in engine.log.read_text(), 5, "the front has looked at the file")
+    engine.until(lambda: tail in engine.log.read_text(), 20, "the front has looked at the file")
     assert (status(engine, trade), status(engine, bot)) == (401, 503)
 
 
 def test_without_a_file_that_can_be_read_the_front_does_not_start(engine: Engine) -> None:
     path = Path(engine.settings.var_dir, "tokens.json")
     path.chmod(0o644)
-    assert engine.launch("api").wait(10) == 78
+    assert engine.launch("api").wait(STOP_MAX_S) == 78
     line = engine.log.read_text().splitlines()[-1]
     assert line == f"api: {path}: mode is 0644, expected 0600 (chmod 600 {path})"
     assert engine.sidecar("preflight").returncode == 78
@@ -55,11 +55,11 @@ def test_without_a_file_that_can_be_read_the_front_does_not_start(engine: Engine
 
 def test_a_front_that_others_could_reach_in_the_clear_does_not_start(engine: Engine) -> None:
     engine.environment["SIDECAR_API_HOST"] = "0.0.0.0"
-    assert engine.launch("api").wait(10) == 78
+    assert engine.launch("api").wait(STOP_MAX_S) == 78
     assert "api.host is '0.0.0.0', which others can reach" in engine.log.read_text()
     del engine.environment["SIDECAR_API_HOST"]
     engine.environment["SIDECAR_SUPERVISOR_HOST"] = "::"
-    assert engine.launch("supervisor").wait(10) == 78
+    assert engine.launch("supervisor").wait(STOP_MAX_S) == 78
     assert "supervisor.host is '::', which others can reach" in engine.log.read_text()
 
 
@@ -89,5 +89,5 @@ def test_with_a_certificate_the_front_speaks_tls_and_others_may_reach_it(engine:
                 return line.recv(1_000).startswith(b"HTTP/1.1 503 ")
         return False
 
-    engine.until(served, 10, "the front lets the token in, over TLS")
+    engine.until(served, 20, "the front lets the token in, over TLS")
     assert status(engine, secret) == 0, "it does not speak in the clear"
