@@ -4,8 +4,11 @@ import asyncio
 import os
 
 from actors.api.asks import Ask, Scope
+from actors.api.books import Listen
 from actors.api.core import Api, Requested
+from actors.api.effects import Pace, Say
 from actors.api.replies import Reply
+from actors.api.sockets import Sockets
 from actors.api.web import Web
 from protocol.config import Settings
 from protocol.machine import Effect
@@ -26,21 +29,29 @@ async def serve(settings: Settings) -> int:
     listener = listen("api", settings.api.host, settings.api.port)
     identity = Identity("api", next_epoch(settings.var_dir, "api"), os.getpid(), generation())
     bus = Bus(settings)
-    bus.hear("ledger.pub", ["ledger ", "mark "])
-    bus.hear("system.pub", ["system "])
+    account = ["order.", "fill.", "position.", "balance."]
+    bus.hear("ledger.pub", ["ledger ", "mark ", *account])
+    bus.hear("system.pub", ["system ", "health."])
+    bus.hear("stream.pub", [])
 
     def ask(id: int, wanted: Ask) -> None:
         loop.feed(Requested(wall(), id, wanted))
 
     def perform(effect: Effect) -> None:
-        assert isinstance(effect, Reply), effect
-        web.reply(effect)
+        match effect:
+            case Reply():
+                web.reply(effect)
+            case Say() | Pace():
+                sockets.perform(effect)
+            case Listen(prefix=prefix, on=on):
+                bus.listen(prefix, on)
+            case _:
+                raise AssertionError(effect)
 
     web = Web(settings.api.port, tokens, ask)
-    for name in ("stream.pub", "ledger.pub", "system.pub"):
-        web.relay_from(bus.relay(name, web.passed))
+    sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause))
     loop = Loop(Api(identity, settings.api.order_group), bus, perform)
-    http = server(web.app())
+    http = server(web.app(), sockets.protocol)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     try:
         return await loop.run()

@@ -1,41 +1,23 @@
-"""The front's HTTP and WebSocket: who may ask, how much, and in what form."""
+"""The front's HTTP: who may ask, how much, and in what form."""
 
 import asyncio
 import hmac
+import secrets
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.routing import Route
 
-from actors.api.asks import Ask, Scope, read, scope_of
+from actors.api.asks import Ask, IssueTicket, Scope, read, scope_of
 from actors.api.bodies import Problem
-from actors.api.replies import Reply, problem_body
-from protocol.limits import BODY_BYTES_MAX, PREFIXES_MAX, SOCKET_QUEUE_MAX, SOCKETS_MAX
-from protocol.runtime.bus import Relay
+from actors.api.replies import Reply, as_json, problem_body
+from actors.api.tickets import Tickets
+from protocol.limits import BODY_BYTES_MAX, SECOND, TICKET_KEPT
 from protocol.runtime.http import HEADERS_BYTES_MAX, is_local
-
-PREFIX_CHARS_MAX = 100
-TRY_AGAIN_LATER = 1013
-POLICY_VIOLATION = 1008
-
-
-class _Wish(msgspec.Struct, forbid_unknown_fields=True):
-    subscribe: list[str] = []
-    unsubscribe: list[str] = []
-
-
-class Client:
-    """One WebSocket: what it follows, and what waits to be sent to it."""
-
-    def __init__(self) -> None:
-        self.prefixes: set[bytes] = set()
-        self.queue: asyncio.Queue[str] = asyncio.Queue(SOCKET_QUEUE_MAX)
-        self.slow = asyncio.Event()
 
 
 class Web:
@@ -47,22 +29,29 @@ class Web:
         self._ask = ask
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._next_id = 0
-        self._clients: set[Client] = set()
-        self._relays: list[Relay] = []
-        self._followed: dict[str, int] = {}
+        self.tickets = Tickets()
 
     def app(self) -> Starlette:
         methods = ["GET", "POST", "DELETE", "PUT", "PATCH"]
-        return Starlette(
-            routes=[
-                WebSocketRoute("/v1/ws", self._socket),
-                Route("/{path:path}", self._http, methods=methods),
-            ]
-        )
+        return Starlette(routes=[Route("/{path:path}", self._http, methods=methods)])
 
-    def relay_from(self, relay: Relay) -> None:
-        """Another publisher whose topics clients may follow."""
-        self._relays.append(relay)
+    def admit(
+        self, path: str, headers: Sequence[tuple[bytes, bytes]], address: str
+    ) -> str | Problem:
+        """Who opens a WebSocket: the id of the token."""
+        said = {name: value.decode("latin-1") for name, value in headers}
+        scope = self._scope(said.get(b"authorization"))
+        unknown = Problem(401, "unauthorized", "a bearer token is needed")
+        return self.knock(path, headers, address) or scope or unknown
+
+    def knock(
+        self, path: str, headers: Sequence[tuple[bytes, bytes]], address: str
+    ) -> Problem | None:
+        said = {name: value.decode("latin-1") for name, value in headers}
+        return self._stranger(said.get(b"host"), said.get(b"origin"))
+
+    def holds(self, token: str) -> bool:
+        return token in self._tokens.values()
 
     def reply(self, reply: Reply) -> None:
         """The core has answered."""
@@ -88,12 +77,22 @@ class Web:
         found = read(request.method, path, request.query_params, body, str(uuid.uuid4()))
         if isinstance(found, Problem):
             return _problem(found)
+        if isinstance(found[1], IssueTicket):
+            return self._ticket(str(self._scope(request.headers.get("authorization"))))
         reply = await self._core(found[1])
         kind = "application/problem+json" if reply.status >= 400 else "application/json"
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if reply.location:
             headers["Location"] = reply.location
         return Response(reply.body, reply.status, headers, kind)
+
+    def _ticket(self, token: str) -> Response:
+        ticket = secrets.token_urlsafe(32)
+        if not self.tickets.issue(time.monotonic_ns(), ticket, token):
+            text = "too many tickets are waiting to be used"
+            return _problem(Problem(503, "busy", text, retry_after_ms=1_000))
+        body = as_json({"ticket": ticket, "expires_in_ms": TICKET_KEPT * 1_000 // SECOND})
+        return Response(body, 201, {"Cache-Control": "no-store"}, "application/json")
 
     async def _core(self, ask: Ask) -> Reply:
         self._next_id += 1
@@ -145,79 +144,6 @@ class Web:
             if len(body) > BODY_BYTES_MAX:
                 return Problem(413, "body_too_large", f"at most {BODY_BYTES_MAX} bytes")
         return bytes(body)
-
-    # WebSocket
-
-    async def _socket(self, socket: WebSocket) -> None:
-        headers = socket.headers
-        refused = self._stranger(headers.get("host"), headers.get("origin"))
-        allowed = self._scope(headers.get("authorization")) is not None
-        if refused or not allowed or len(self._clients) >= SOCKETS_MAX:
-            await socket.close(POLICY_VIOLATION)
-            return
-        await socket.accept()
-        client = Client()
-        self._clients.add(client)
-        sending = asyncio.create_task(self._send(socket, client))
-        try:
-            while True:
-                await self._wish(socket, client, await socket.receive_text())
-        except (WebSocketDisconnect, RuntimeError, KeyError):
-            sending.cancel()  # gone, closed by us, or it sent bytes where text is spoken
-        finally:
-            self._clients.discard(client)
-            for prefix in client.prefixes:
-                self._unfollow(prefix.decode())
-
-    async def _wish(self, socket: WebSocket, client: Client, text: str) -> None:
-        try:
-            wish = msgspec.json.decode(text, type=_Wish)
-        except msgspec.DecodeError as e:
-            await socket.send_text(msgspec.json.encode({"error": str(e)[:300]}).decode())
-            return
-        for prefix in wish.subscribe:
-            fits = len(prefix) <= PREFIX_CHARS_MAX and len(client.prefixes) < PREFIXES_MAX
-            if not fits or not prefix.isascii():
-                error = {"error": f"at most {PREFIXES_MAX} prefixes of {PREFIX_CHARS_MAX} letters"}
-                await socket.send_text(msgspec.json.encode(error).decode())
-            elif prefix.encode() not in client.prefixes:
-                client.prefixes.add(prefix.encode())
-                self._follow(prefix)
-        for prefix in wish.unsubscribe:
-            if prefix.encode() in client.prefixes:
-                client.prefixes.discard(prefix.encode())
-                self._unfollow(prefix)
-
-    async def _send(self, socket: WebSocket, client: Client) -> None:
-        while not client.slow.is_set():
-            await socket.send_text(await client.queue.get())
-        await socket.close(TRY_AGAIN_LATER, "too slow: messages were missed")
-
-    def _follow(self, prefix: str) -> None:
-        self._followed[prefix] = self._followed.get(prefix, 0) + 1
-        if self._followed[prefix] == 1:
-            for relay in self._relays:
-                relay.subscribe(prefix)
-
-    def _unfollow(self, prefix: str) -> None:
-        self._followed[prefix] -= 1
-        if self._followed[prefix] == 0:
-            del self._followed[prefix]
-            for relay in self._relays:
-                relay.unsubscribe(prefix)
-
-    def passed(self, frame: bytes) -> None:
-        """A frame of the bus: once made text, for every client that follows its topic."""
-        topic, _, body = frame.partition(b" ")
-        text = ""
-        for client in self._clients:
-            if not any(frame.startswith(prefix) for prefix in client.prefixes):
-                continue
-            text = text or f'{{"topic":"{topic.decode()}",{body[1:].decode()}'
-            if client.queue.full():
-                client.slow.set()  # it learns so when what waits has been sent: nothing is skipped
-            elif not client.slow.is_set():
-                client.queue.put_nowait(text)
 
 
 def _said_twice(request: Request) -> str:

@@ -11,7 +11,6 @@ from protocol.errors import ConfigError
 
 BACKLOG = 128
 HEADERS_BYTES_MAX = 16 * 1024
-FRAME_BYTES_MAX = 64 * 1024
 
 
 logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -39,15 +38,16 @@ def listen(name: str, host: str, port: int) -> socket.socket:
     return found
 
 
-def server(app: object) -> Server:
-    """A server for one ASGI application, hardened, without an access log."""
+def server(app: object, upgraded: object = "none") -> Server:
+    """A server for one ASGI application, hardened, without an access log.
+
+    `upgraded` makes the protocol that takes over a connection which becomes a WebSocket.
+    """
     return Server(
         uvicorn.Config(
             app,  # type: ignore[arg-type]
             http="h11",  # httptools lets a header of megabytes through
-            ws="websockets-sansio",
-            ws_max_size=FRAME_BYTES_MAX,
-            ws_per_message_deflate=False,
+            ws=upgraded,  # type: ignore[arg-type]
             h11_max_incomplete_event_size=HEADERS_BYTES_MAX,
             lifespan="off",
             log_config=None,
