@@ -9,7 +9,7 @@ from actors.api.in_step import InStep, Topic
 from actors.api.notices import Why, snapshot
 from protocol import topics
 from protocol.envelope import Envelope
-from protocol.limits import BOOKS_KEPT_MAX
+from protocol.limits import BOOKS_KEPT_MAX, ENDED_KEPT
 from protocol.machine import Effect
 from protocol.messages import BookLost, Follow, FollowAnswer
 from protocol.telling import Outstanding
@@ -29,6 +29,7 @@ class BookFeed:
         self._tells = tells
         self._naming: dict[str, str] = {}  # letters: the prefix whose books are asked for
         self._named = 0
+        self._gone: dict[str, tuple[int, int]] = {}  # books let go, and their last number
         self._full: set[str] = set()  # prefixes whose followers know that there is no room
 
     def found(self, now: int, name: str, held: bool = False) -> list[Effect]:
@@ -66,9 +67,10 @@ class BookFeed:
             topic = self._steps.topics.get(topics.book(ticker))
             if topic is not None:
                 effects += self.settle(now, at, topic)
-        for name in named:
+        for name, seq in named.items():
             known = name in self._steps.topics or kind_of(name) != BOOK
-            if not known and self._audience.of(name):
+            news = not known and (envelope.epoch, seq) > self._gone.get(name, (0, 0))
+            if news and self._audience.of(name):
                 effects += self.found(now, name)
         return effects
 
@@ -121,6 +123,9 @@ class BookFeed:
         if gone and not by_name:
             self._steps.release(topic, tuple(topic.out))
             del self._steps.topics[topic.name]
+            self._gone[topic.name] = kept.here
+            if len(self._gone) > ENDED_KEPT:
+                del self._gone[next(iter(self._gone))]
             self.unfollow(now, topic.name)
         return effects
 

@@ -51,6 +51,7 @@ class Feeds:
         self._since: dict[str, int] = {}  # by prefix: when it was first followed
         self._continuity = Continuity(("",))
         self._silent: set[str] = set()
+        self._doubtful = True  # there may be topics of the account that were not heard of
         self._look_at = 0
 
     def counters(self) -> dict[str, int]:
@@ -141,10 +142,13 @@ class Feeds:
         for name in self._under(prefix):
             if self._follows(client, name, but=prefix):
                 continue  # in step, or waiting for it, already
+            known = name in self._steps.topics
             topic = self._steps.topic(name)
             if kind == BOOK:
                 self._book.follow(now, topic)
-            effects += self._steps.put_out(topic, (client.id,))
+            effects += self._steps.put_out(
+                topic, (client.id,) if known else self._audience.of(name)
+            )
         if kind == BOOK and not by_name:
             effects += self._book.prefixed(now, at, prefix)
         return effects
@@ -208,12 +212,15 @@ class Feeds:
     def hear(self, now: int, at: int, envelope: Envelope, frame: bytes) -> list[Effect]:
         """Take what was published. The ledger's follower has taken it before."""
         verdict, missed = self._continuity.hear(now, envelope)
-        self._rows.note(envelope)
+        ahead = self._rows.note(envelope)
         if isinstance(envelope.body, Mark):
             self._silent.discard(envelope.source)
         effects: list[Effect] = []
         for each in missed:
             effects += self._missed(now, each)
+        for topic in [self._steps.topics[name] for name in ahead if name in self._steps.topics]:
+            self._rows.again()
+            effects += self._steps.close(topic, "tail", MISSED)
         kind, body = kind_of(envelope.topic), envelope.body
         if kind == BOOK:
             return effects + self._book.hear(now, at, envelope, frame)
@@ -228,6 +235,7 @@ class Feeds:
             effects += self._loose(to, envelope, frame)
         if isinstance(body, Mark) and envelope.source == "writer":
             self._entries.reach(body.head)
+            effects += self._come_into_being(tuple(body.topics))
         if isinstance(body, Mark) and envelope.source == "stream":
             effects += self._book.marked(now, at, envelope, body.topics)
         return effects + self._fed(now, at)
@@ -240,8 +248,26 @@ class Feeds:
             self._steps.topic(envelope.topic)
         return [Say(to, notices.passed_on(envelope, frame))]
 
+    def _come_into_being(self, names: tuple[str, ...]) -> list[Effect]:
+        """These may be topics of the account of which nothing was heard."""
+        effects: list[Effect] = []
+        for name in names:
+            if name not in self._steps.topics and kind_of(name) in ACCOUNT:
+                to = self._audience.of(name)
+                effects += self._steps.put_out(self._steps.topic(name), to) if to else []
+        return effects
+
     def _fed(self, now: int, at: int) -> list[Effect]:
-        return self._steps.serve_all(now, at) if self._rows.fed(now) else []
+        """The account may have gone on."""
+        if not self._rows.fed(now):
+            return []
+        effects: list[Effect] = []
+        if self._doubtful:
+            self._doubtful = False
+            for prefix in self._audience.prefixes:
+                if kind_of(prefix) in ACCOUNT:
+                    effects += self._come_into_being(tuple(self._rows.under(prefix)))
+        return effects + self._steps.serve_all(now, at)
 
     def _missed(self, now: int, missed: Missed) -> list[Effect]:
         """Something was not heard: whoever follows it is told. Books and the ledger see to that
@@ -253,6 +279,7 @@ class Feeds:
             self._rows.outdated(self._steps)
         if missed.source == "writer":
             self._rows.again()
+            self._doubtful = True
             for topic in [t for t in self._steps.topics.values() if t.kind in ACCOUNT and t.open]:
                 effects += self._steps.close(topic, missed.why, MISSED)
         for prefix in self._audience.prefixes:
@@ -276,7 +303,7 @@ class Feeds:
         if kind in ACCOUNT:
             self._rows.again()
             if topic is None:
-                return self._steps.put_out(self._steps.topic(name), to)
+                return self._come_into_being((name,))
             return self._steps.close(topic, missed.why, MISSED, missed.missing)
         if topic is None:  # what was missed may be older than our subscription
             since = min(self._since[prefix] for prefix in self._audience.fitting(name))

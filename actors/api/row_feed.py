@@ -29,18 +29,22 @@ class RowFeed:
         self._lives: dict[str, tuple[int, bool]] = {}  # epochs, and whether we were there first
         self._folded = -1
 
-    def note(self, envelope: Envelope) -> None:
-        """Which life of its speaker this is of; and of the writer's mark, how far he is."""
+    def note(self, envelope: Envelope) -> list[str]:
+        """Which life of its speaker this is of; and by the writer's mark, how far he is. Returns
+        topics of the account on which more was said than was heard."""
         known = self._lives.get(envelope.source)
         if known is None or known[0] != envelope.epoch:
             self._lives[envelope.source] = envelope.epoch, known is not None
+        ahead: list[str] = []
         if envelope.source != "writer" or not isinstance(envelope.body, Mark):
-            return
+            return ahead
         for name, seq in envelope.body.topics.items():
             if name.startswith(ACCOUNT):
                 said, last, n = self._last.get(name, (0, 0, 0))
                 if said != envelope.epoch or last < seq:
                     self._hold(name, (envelope.epoch, seq, n))
+                    ahead.append(name)
+        return ahead
 
     def _hold(self, name: str, where: tuple[int, int, int]) -> None:
         if name in self._last or len(self._last) < TOPICS_WATCHED_MAX:

@@ -10,12 +10,12 @@ from actors.api.books import Listen
 from actors.api.core import Api
 from actors.api.effects import Drained, Joined, Left, Pace, Said, Say
 from actors.stream.books import Books as StreamBooks
+from actors.writer.meanings import topic_of
 from protocol import topics
 from protocol.account import Account
 from protocol.book import Book
 from protocol.envelope import Envelope, Letter, Outbox, encode
 from protocol.facts import AnyFact, natural_id
-from actors.writer.meanings import topic_of
 from protocol.limits import MS, SECOND
 from protocol.machine import Answered, Cause, Effect, Elapsed, Heard, Publish, Started, Tell
 from protocol.messages import (
@@ -51,6 +51,7 @@ class Reader:
         self.rows: dict[str, dict[str, Any]] = {}
         self.entries: list[int] = []
         self.lost: list[str] = []
+        self.excused: set[str] = set()  # the next message is as good as a snapshot
 
     def take(self, text: bytes) -> None:
         said = json.loads(text)
@@ -66,7 +67,8 @@ class Reader:
                     self.forget(said["topic"])
                 else:
                     for name in [n for n in self.at if f"{n} ".startswith(said["topic"])]:
-                        del self.at[name]
+                        self.forget(name)
+                        self.excused.add(name)
             case "entries":
                 for entry in said["entries"]:
                     self._entry(entry["n"])
@@ -96,13 +98,14 @@ class Reader:
             self._entry(body["n"])
             return
         loose = topic.startswith(WITHOUT)
-        if not loose:
+        if not loose and topic not in self.excused:
             assert topic in self.at, f"{topic}: a change before the snapshot"
         epoch, seq = self.at.get(topic, (said["epoch"], None))
         here = said["epoch"], said["seq"]
         if topic != topics.MARK:
             assert seq is None or here == (epoch, seq + 1), f"{topic}: {here} after {epoch, seq}"
         self.at[topic] = here
+        self.excused.discard(topic)
         if topic.startswith("book."):
             self._change(topic, body)
         elif topic.startswith(ACCOUNT) and body["n"] > self.rows[topic]["n"]:
@@ -147,9 +150,7 @@ def _key(row: dict[str, Any]) -> str:
 def levels_of(book: Book) -> dict[str, dict[str, int]]:
     """A book as a reader has it."""
     sides: tuple[BookSide, ...] = ("yes", "no")
-    return {
-        side: {f"{int(p) / 1e6:.4f}": int(c) for p, c in book.levels(side)} for side in sides
-    }
+    return {side: {f"{int(p) / 1e6:.4f}": int(c) for p, c in book.levels(side)} for side in sides}
 
 
 class Scene:
@@ -165,6 +166,7 @@ class Scene:
         self.truth: dict[tuple[str, int, int], Book | None] = {}
         self.drained = True  # programs take what they are told at once
         self._waiting: list[int] = []
+        self._last_id = 0
         self.entries: list[Entry] = []
         self.account = Account()
         self.writer = Outbox("writer", 3)
@@ -212,14 +214,15 @@ class Scene:
             self.feed(Elapsed(self.at))
 
     def join(self, *prefixes: str, since: int | None = None) -> Reader:
-        id = len(self.readers) + 1
+        self._last_id += 1
+        id = self._last_id
         self.readers[id] = reader = Reader()
         self.feed(Joined(self.at, id))
         if prefixes:
             self.say(id, subscribe=prefixes, **({} if since is None else {"since": since}))
         return reader
 
-    def say(self, id: int, **command: Any) -> None:
+    def say(self, id: int, /, **command: Any) -> None:
         self.feed(Said(self.at, id, json.dumps(command).encode()))
 
     def leave(self, id: int) -> None:

@@ -241,7 +241,7 @@ def test_no_snapshot_is_older_than_what_was_said_before() -> None:
     scene.book_fact(fill("t2"))
     reader = scene.join("fill.")
     assert reader.kinds() == ["subscribed"]
-    scene.letters_arrive()
+    scene.second()
     assert len(reader.rows["fill.KXA-1"]) == 2 + 1
 
 
