@@ -283,6 +283,7 @@ BOOK_KEPT: Final = 5 * MINUTE  # one that nobody follows, after the last request
 BOOK_LOOK: Final = 10 * SECOND  # between two looks at which of them nobody wants any more
 BOOK_GLANCE: Final = 1 * SECOND  # the stream is asked again how far a book can be trusted
 BOOK_GLANCE_MAX: Final = 3 * SECOND  # and what it said then stands for so long
+BOOKS_NAMED_EVERY: Final = 30 * SECOND  # the stream is asked which books are under a prefix
 BOOK_MISSING_RETRY: Final = 2 * SECOND  # whether the stream follows a book now
 DEPTH_MAX: Final = 10_000  # levels of a side: no grid has more
 SUBSCRIBED_AFTER: Final = 50 * MS  # a mark that comes so long after a subscription covers it

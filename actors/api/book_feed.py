@@ -9,7 +9,7 @@ from actors.api.in_step import InStep, Topic
 from actors.api.notices import Why, snapshot
 from protocol import topics
 from protocol.envelope import Envelope
-from protocol.limits import BOOKS_KEPT_MAX, ENDED_KEPT
+from protocol.limits import BOOKS_KEPT_MAX, BOOKS_NAMED_EVERY, ENDED_KEPT
 from protocol.machine import Effect
 from protocol.messages import BookLost, Follow, FollowAnswer
 from protocol.telling import Outstanding
@@ -29,6 +29,7 @@ class BookFeed:
         self._tells = tells
         self._naming: dict[str, str] = {}  # letters: the prefix whose books are asked for
         self._named = 0
+        self._name_at = 0
         self._gone: dict[str, tuple[int, int]] = {}  # books let go, and their last number
         self._full: set[str] = set()  # prefixes whose followers know that there is no room
 
@@ -98,6 +99,7 @@ class BookFeed:
                 effects += self._steps.close(topic, "missed", MISSED)
         if not topic.open and kept.usable:
             topic.open, topic.told, topic.why = True, here, None
+            kept.trouble = ""
         if topic.open:
             return effects + self._steps.offer(now, at, topic)
         if envelope is not None and isinstance(envelope.body, BookLost):
@@ -143,6 +145,17 @@ class BookFeed:
         self._full.discard(prefix)
         named = Follow(named=prefix.removeprefix(BOOK))
         return self._tells.tell(now, at, "stream", letter, named)
+
+    def due(self, now: int, at: int) -> list[Effect]:
+        """Ask again now and then: a quiet book of which nothing was heard is known by its name."""
+        if now < self._name_at:
+            return []
+        self._name_at = now + BOOKS_NAMED_EVERY
+        effects: list[Effect] = []
+        for prefix in self._audience.prefixes:
+            if kind_of(prefix) == BOOK and not prefix.endswith(" "):
+                effects += self.prefixed(now, at, prefix)
+        return effects
 
     def named(self, now: int, letter: str, answer: object) -> list[Effect]:
         """The stream's answer to that."""

@@ -179,7 +179,7 @@ class Books:
         if live:
             kept.as_of = answer.as_of or answer.received_at
             kept.audited_at = answer.audited_at
-        known = answer.state in ("live", "stale")
+        known = answer.state in ("live", "stale") or kept.follower.whole  # the answer may be old
         kept.trouble, kept.reason = ("", "") if known else (answer.state, answer.reason)
         if answer.state == "not followed":
             kept.look_at = now + BOOK_MISSING_RETRY

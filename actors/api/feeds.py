@@ -330,6 +330,7 @@ class Feeds:
         if now < self._look_at:
             return effects
         self._look_at = now + HEARTBEAT_INTERVAL
+        effects += self._book.due(now, at)
         for source in self._continuity.silent(now):
             if source not in self._silent:
                 self._silent.add(source)

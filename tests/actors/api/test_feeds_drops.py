@@ -17,7 +17,7 @@ from actors.api import books, entries, in_step
 from actors.api.in_step import Topic
 from protocol.continuity import Continuity
 from protocol.envelope import Envelope
-from protocol.limits import MARK_SILENCE_MAX
+from protocol.limits import BOOKS_NAMED_EVERY, MARK_SILENCE_MAX, SECOND
 from protocol.sequence import Verdict
 from tests.actors.api.scene import Reader, Scene, levels_of
 from tests.actors.writer.samples import accepted, fill, intended
@@ -133,10 +133,10 @@ class Day:
         for ticker in TICKERS:
             scene.install(ticker, (470_000, 100))
             scene.change(ticker, 480_000, 200)
-        for _ in range(8):
+        for _ in range(BOOKS_NAMED_EVERY // SECOND + 8):
             scene.system()
             scene.second()
-            scene.check()
+        scene.check()
         for reader in scene.readers.values():
             self.whole(reader)
 
