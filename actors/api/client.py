@@ -65,8 +65,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._all.add(self)
         self._transport = transport
         transport.set_write_buffer_limits(CLIENT_WRITE_BYTES_HIGH, CLIENT_WRITE_BYTES_LOW)

@@ -61,6 +61,8 @@ class RowFeed:
     ) -> list[Effect]:  # fmt: skip
         """A message, for these who follow its topic."""
         name, n = envelope.topic, getattr(envelope.body, "n", 0)
+        unknown = self._last.get(name, (0, 0, 0))[0] != envelope.epoch
+        unknown = unknown and envelope.seq > 1 and not self._lives[envelope.source][1]
         self._hold(name, (envelope.epoch, envelope.seq, n))
         topic = steps.topics.get(name)
         if topic is None and (to or name.startswith(SAID)):
@@ -68,10 +70,14 @@ class RowFeed:
             steps.put_out(topic, to)
         if topic is None:
             return []
+        effects: list[Effect] = []
+        if unknown and topic.open and topic.kind in ACCOUNT:
+            effects = steps.close(topic, "gap", "what was said before is not known")
         topic.told = envelope.epoch, envelope.seq
         if name.startswith(SAID):
             topic.last = envelope
-        return steps.pass_on(topic, envelope, frame) + steps.offer(now, at, topic)
+        effects += steps.pass_on(topic, envelope, frame)
+        return effects + steps.offer(now, at, topic)
 
     def fed(self, now: int) -> bool:
         """Whether there may be snapshots that could not be made before."""

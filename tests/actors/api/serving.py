@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import uvloop
+
 from actors.api.bodies import Problem
 from actors.api.effects import Joined, Left, Pace, Said, Say
 from actors.api.sockets import Sockets
@@ -119,7 +121,11 @@ def serving() -> Iterator[Front]:
         began.set()
         await http.serve(sockets=[listener])
 
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    def live() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=live)
     thread.start()
     began.wait(20)
     try:
