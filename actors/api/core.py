@@ -35,6 +35,8 @@ from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
 from actors.api.feeds import Feeds
 from actors.api.groups import AskGroup
+from actors.api.keyed import Begun, Kept, Keyed
+from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
 from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate, unanswered
 from protocol import topics
 from protocol.envelope import Letter, Outbox
@@ -85,6 +87,7 @@ class Requested(Cause, frozen=True):
 
     id: int
     ask: Ask
+    keyed: Keyed | None = None
 
 
 def _patience(ask: Ask) -> int:
@@ -121,11 +124,14 @@ class Api:
         self._served = False
         self._open: dict[str, list[_Open]] = {}  # by the id of the letter
         self._late_at = 0  # none of them is late before this moment
+        self._keys = Keys()
         self._counters = {"requests": 0, "refused": 0, "timeouts": 0}
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
         effects = self._take(now, cause)
         effects += self._expire(now, cause.at)
+        effects = self._keys.hold(now, effects)
+        effects += self._go_on(now, self._keys.due(now))
         effects += self._ledger.due(now, cause.at)
         effects += self._feeds.due(now, cause.at)
         effects += self._tells.due(now)
@@ -139,7 +145,8 @@ class Api:
 
     def deadline(self) -> int | None:
         found = [self._pulse.deadline(), self._tells.deadline(), self._ledger.deadline()]
-        found += [self._late_at if self._open else None, self._feeds.deadline()]
+        found += [self._late_at if self._open else None, self._keys.deadline()]
+        found.append(self._feeds.deadline())
         return min(d for d in found if d is not None)
 
     def _take(self, now: int, cause: Cause) -> list[Effect]:
@@ -154,14 +161,34 @@ class Api:
                 return self._feeds.hear(now, cause.at, envelope, frame)
             case Joined() | Said() | Drained() | Left():
                 return self._feeds.take(now, cause)
-            case Requested(id=id, ask=ask):
+            case Requested(id=id, ask=ask, keyed=keyed):
                 self._counters["requests"] += 1
+                if keyed is not None:
+                    return self._keys.take(now, cause.at, id, ask, keyed)
                 return self._requested(now, cause.at, id, ask)
+            case Begun():
+                return self._go_on(now, self._keys.begun(now, cause))
+            case Kept():
+                return self._go_on(now, self._keys.kept(cause))
             case Answered(letter=letter):
                 return self._answered(now, cause.at, letter)
             case Stopping():
                 return [Finish(0)]
         raise AssertionError(f"unexpected cause: {cause}")
+
+    def _go_on(self, now: int, steps: list[Step]) -> list[Effect]:
+        """What follows from what the disk knows of requests with a key."""
+        effects: list[Effect] = []
+        for step in steps:
+            match step:
+                case Go(id=id, ask=ask, at=at):
+                    effects += self._keys.hold(now, self._requested(now, at, id, ask))
+                case Unkept(id=id, ask=ask):
+                    found = self._timeout(_Open(id, ask, now))
+                    effects.append(refuse(id, UNKEPT) if found.unsure else found)
+                case _:
+                    effects.append(step)
+        return effects
 
     def _unready(self, now: int) -> tuple[str, ...]:
         """Why nothing is served; once served, only what the account itself lacks."""
@@ -367,7 +394,7 @@ class Api:
                 evidence = evidence_body(name, known, waiting.found, late)
                 return Reply(waiting.id, 200, as_json(evidence))
         problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
-        return refuse(waiting.id, problem)
+        return replace(refuse(waiting.id, problem), unsure=True)
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:

@@ -3,10 +3,12 @@
 import asyncio
 import os
 
+from actors.api.answers import Answers
 from actors.api.asks import Ask, Scope
 from actors.api.books import Listen
 from actors.api.core import Api, Requested
 from actors.api.effects import Pace, Say
+from actors.api.keyed import Begin, Drop, Keep, Keyed
 from actors.api.replies import Reply
 from actors.api.sockets import Sockets
 from actors.api.web import Web
@@ -34,8 +36,8 @@ async def serve(settings: Settings) -> int:
     bus.hear("system.pub", ["system ", "health."])
     bus.hear("stream.pub", [])
 
-    def ask(id: int, wanted: Ask) -> None:
-        loop.feed(Requested(wall(), id, wanted))
+    def ask(id: int, wanted: Ask, keyed: Keyed | None) -> None:
+        loop.feed(Requested(wall(), id, wanted, keyed))
 
     def perform(effect: Effect) -> None:
         match effect:
@@ -45,12 +47,15 @@ async def serve(settings: Settings) -> int:
                 sockets.perform(effect)
             case Listen(prefix=prefix, on=on):
                 bus.listen(prefix, on)
+            case Begin() | Keep() | Drop():
+                answers.perform(effect)
             case _:
                 raise AssertionError(effect)
 
     web = Web(settings.api.port, tokens, ask)
     sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause))
     loop = Loop(Api(identity, settings.api.order_group), bus, perform)
+    answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
     http = server(web.app(), sockets.protocol)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     try:
@@ -58,3 +63,4 @@ async def serve(settings: Settings) -> int:
     finally:
         http.should_exit = True
         await serving
+        answers.close()

@@ -14,16 +14,19 @@ from starlette.routing import Route
 
 from actors.api.asks import Ask, IssueTicket, Scope, read, scope_of
 from actors.api.bodies import Problem
+from actors.api.keyed import HEADER, Keyed, said, unminted
 from actors.api.replies import Reply, as_json, problem_body
 from actors.api.tickets import Tickets
 from protocol.limits import BODY_BYTES_MAX, SECOND, TICKET_KEPT
 from protocol.runtime.http import HEADERS_BYTES_MAX, is_local
 
+AskCore = Callable[[int, Ask, Keyed | None], None]
+
 
 class Web:
     """Turns HTTP into requests for the core, and the core's replies into HTTP."""
 
-    def __init__(self, port: int, tokens: dict[bytes, Scope], ask: Callable[[int, Ask], None]):
+    def __init__(self, port: int, tokens: dict[bytes, Scope], ask: AskCore):
         self._port = port
         self._tokens = tokens
         self._ask = ask
@@ -74,12 +77,16 @@ class Web:
         if twice:
             text = f"{twice} is said twice: a list is one parameter, parted by commas"
             return _problem(Problem(422, "repeated_parameter", text, twice))
-        found = read(request.method, path, request.query_params, body, str(uuid.uuid4()))
+        keyed = self._keyed(request, body)
+        if isinstance(keyed, Problem):
+            return _problem(keyed)
+        fresh_id = str(uuid.uuid4()) if keyed is None else keyed.fresh_id
+        found = read(request.method, path, request.query_params, body, fresh_id)
         if isinstance(found, Problem):
             return _problem(found)
         if isinstance(found[1], IssueTicket):
             return self._ticket(str(self._scope(request.headers.get("authorization"))))
-        reply = await self._core(found[1])
+        reply = await self._core(found[1] if keyed is None else unminted(found[1]), keyed)
         kind = "application/problem+json" if reply.status >= 400 else "application/json"
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if reply.location:
@@ -94,11 +101,16 @@ class Web:
         body = as_json({"ticket": ticket, "expires_in_ms": TICKET_KEPT * 1_000 // SECOND})
         return Response(body, 201, {"Cache-Control": "no-store"}, "application/json")
 
-    async def _core(self, ask: Ask) -> Reply:
+    def _keyed(self, request: Request, body: bytes) -> Keyed | Problem | None:
+        caller = self._scope(request.headers.get("authorization"))
+        url, values = request.url, request.headers.getlist(HEADER)
+        return said(str(caller), values, request.method, f"{url.path}?{url.query}", body)
+
+    async def _core(self, ask: Ask, keyed: Keyed | None) -> Reply:
         self._next_id += 1
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[self._next_id] = waiting
-        self._ask(self._next_id, ask)
+        self._ask(self._next_id, ask, keyed)
         return await waiting
 
     def _stranger(self, host: str | None, origin: str | None) -> Problem | None:
