@@ -20,7 +20,6 @@ from actors.api.asks import (
     GetList,
     GetOrder,
     GetStatus,
-    IssueTicket,
     Place,
     PressPanic,
     SetBrakes,
@@ -228,8 +227,6 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", f"restore:{id}", ConfirmRestore(by))
             case GetStatus():
                 return [self._status(id, at)]
-            case IssueTicket():
-                raise AssertionError("tickets are not a matter for the core")
         reasons = self._unready(now)
         if reasons:
             self._counters["refused"] += 1
@@ -246,11 +243,8 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", letter, batch)
             case AmendIt():
                 return self._amend(now, at, id, ask)
-            case GetBook(ticker=ticker, depth=depth):
-                kept = self._books.read(now, at, ticker, depth)
-                if kept is not None:
-                    return [Reply(id, 200, kept)]
-                return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
+            case GetBook():
+                return self._book(now, at, id, ask)
             case AskExchange(inquire=inquire):
                 return self._wait(now, at, id, ask, "gateway", f"inquiry:{id}", inquire)
             case SetBrakes(brakes=brakes):
@@ -271,6 +265,13 @@ class Api:
                 assert self._ledger.account is not None
                 return [look_up(id, ask, self._ledger.account, at)]
         raise AssertionError(f"unexpected request: {ask}")
+
+    def _book(self, now: int, at: int, id: int, ask: GetBook) -> list[Effect]:
+        """From memory, if that is as good as the stream's word."""
+        kept = self._books.read(now, at, ask.ticker, ask.depth)
+        if kept is not None:
+            return [Reply(id, 200, kept)]
+        return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ask.ticker))
 
     def _grouped(self, order: PlaceOrder) -> PlaceOrder:
         """An order that names no group is in the one of the settings, if there is one."""
