@@ -254,7 +254,9 @@ class Feeds:
         for name in names:
             if name not in self._steps.topics and kind_of(name) in ACCOUNT:
                 to = self._audience.of(name)
-                effects += self._steps.put_out(self._steps.topic(name), to) if to else []
+                if to:
+                    self._rows.again()
+                    effects += self._steps.put_out(self._steps.topic(name), to)
         return effects
 
     def _fed(self, now: int, at: int) -> list[Effect]:

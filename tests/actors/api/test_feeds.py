@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from protocol.envelope import Envelope
-from protocol.limits import MARK_SILENCE_MAX, PREFIXES_MAX, SNAPSHOT_BYTES_A_TURN
+from protocol.limits import (
+    BOOKS_NAMED_EVERY,
+    MARK_SILENCE_MAX,
+    PREFIXES_MAX,
+    SECOND,
+    SNAPSHOT_BYTES_A_TURN,
+)
 from protocol.messages import Health, Trade
 from protocol.units import Count, Price
 from tests.actors.api.scene import Scene, levels_of
@@ -186,6 +192,46 @@ def test_whom_nobody_follows_is_not_listened_for() -> None:
     assert scene.heard == before
 
 
+def test_a_book_that_one_follows_by_name_is_new_to_those_who_follow_its_prefix() -> None:
+    scene = settled(Scene())
+    reader = scene.join("book.")
+    scene.second()
+    scene.join("book.KXNEW-1 ")
+    scene.second()
+    scene.install("KXNEW-1", (470_000, 300))
+    assert "book.KXNEW-1" in reader.books
+
+
+def test_a_word_from_before_that_a_book_is_not_followed_does_not_end_it() -> None:
+    scene = settled(Scene())
+    reader = scene.join("book.")
+    scene.second()
+    scene.restart_stream()
+    scene.letters_arrive()
+    scene.join(f"{BOOK_A} ")
+    scene.passes(MARK_SILENCE_MAX + 1)  # lost, and asked for; the answer is on its way
+    early = list(scene.letters)
+    scene.letters_arrive()  # by a stream that does not have it yet
+    scene.install(A, (600_000, 100))
+    scene.letters.extend(early)
+    for _ in range(3):
+        scene.second()
+    assert reader.books[BOOK_A] == levels_of(scene.books.by_ticker[A].book)
+
+
+def test_a_quiet_book_of_which_nothing_was_heard_is_found_by_its_name() -> None:
+    scene = settled(Scene())
+    reader = scene.join("book.")
+    scene.second()
+    scene.drops = lambda _: True
+    scene.install("KXQUIET-1", (470_000, 300))
+    scene.second()
+    scene.drops = lambda _: False
+    for _ in range(BOOKS_NAMED_EVERY // SECOND + 3):
+        scene.second()
+    assert "book.KXQUIET-1" in reader.books
+
+
 # The account
 
 
@@ -243,6 +289,31 @@ def test_no_snapshot_is_older_than_what_was_said_before() -> None:
     assert reader.kinds() == ["subscribed"]
     scene.second()
     assert len(reader.rows["fill.KXA-1"]) == 2 + 1
+
+
+def test_the_first_message_of_a_topic_that_is_lost_is_made_good() -> None:
+    """Nothing was ever heard of it: the mark names it."""
+    scene = Scene()
+    reader = scene.join("fill.")
+    scene.drops = lambda e: e.topic == "fill.KXA-1"
+    scene.book_fact(intended(), accepted(), fill())
+    scene.second()
+    assert [*reader.rows["fill.KXA-1"]] == ["t1", "n"]
+
+
+def test_where_the_numbers_are_not_known_the_first_message_may_not_be_the_next() -> None:
+    """A fill was lost before the front knew the topic's numbers, with all that would show it."""
+    scene = Scene()
+    scene.drops = lambda _: True
+    scene.book_fact(intended(), accepted(), fill("t1"))
+    scene.drops = lambda _: False
+    reader = scene.join("fill.KXA-1 ")
+    assert reader.kinds() == ["subscribed", "snapshot"]
+    assert reader.said[1]["seq"] is None
+    scene.book_fact(fill("t2"))
+    scene.second()
+    assert reader.kinds()[2:] == ["lost", "snapshot"]
+    assert [*reader.rows["fill.KXA-1"]] == ["t1", "t2", "n"]
 
 
 def test_while_the_writer_is_silent_there_is_no_snapshot_of_the_account() -> None:
