@@ -32,9 +32,9 @@ from protocol.limits import (
     WISHES_MAX,
 )
 from protocol.messages import DecreaseOrder, PlaceOrder
+from protocol.tokens import Scope
 from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
 
-Scope = Literal["read", "trade"]
 PAGE_DEFAULT: Final = 100
 
 
@@ -367,10 +367,10 @@ ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/fills": {"GET": ("read", _list("fills"))},
     "/v1/positions": {"GET": ("read", _list("positions"))},
     "/v1/balance": {"GET": ("read", _list("balance"))},
-    "/v1/halt": {"POST": ("trade", _reason(lambda text: SetHalt(True, text)))},
-    "/v1/resume": {"POST": ("trade", _reason(lambda text: SetHalt(False, text)))},
-    "/v1/panic": {"POST": ("trade", _reason(PressPanic))},
-    "/v1/brakes": {"GET": ("read", _limits), "POST": ("trade", _tighten)},
-    "/v1/restore/confirm": {"POST": ("trade", _confirm)},
+    "/v1/halt": {"POST": ("kill", _reason(lambda text: SetHalt(True, text)))},
+    "/v1/resume": {"POST": ("admin", _reason(lambda text: SetHalt(False, text)))},
+    "/v1/panic": {"POST": ("kill", _reason(PressPanic))},
+    "/v1/brakes": {"GET": ("read", _limits), "POST": ("admin", _tighten)},
+    "/v1/restore/confirm": {"POST": ("admin", _confirm)},
     **{pattern: {"GET": ("read", exchange.look)} for pattern in exchange.PATTERNS},
 }

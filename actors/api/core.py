@@ -40,7 +40,15 @@ from actors.api.replies import Reply, as_json, look_up, one_order, refuse, trans
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import INQUIRY_MAX, REQUEST_MAX, REQUESTS_MAX, SECOND
+from protocol.limits import (
+    CANCELS_WAITING_A_TOKEN,
+    INQUIRY_MAX,
+    KILLS_WAITING_A_TOKEN,
+    REQUEST_MAX,
+    REQUESTS_MAX,
+    SECOND,
+    TOKENS_MAX,
+)
 from protocol.machine import (
     Answered,
     Asked,
@@ -77,7 +85,8 @@ from protocol.recall import recalled
 from protocol.telling import Outstanding
 
 BOOK_MAX = 2 * SECOND  # a look at what the stream has in its memory
-URGENT_MAX = 200  # more requests in flight that only cancels, halts and panics may be
+CANCELS_MAX = TOKENS_MAX * CANCELS_WAITING_A_TOKEN  # more in flight that only cancels may be
+STOPS_MAX = TOKENS_MAX * KILLS_WAITING_A_TOKEN  # and more that only halts and panics may be
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 
 
@@ -290,8 +299,11 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        urgent = isinstance(ask, Cancel | CancelMany | Decrease | SetHalt | PressPanic)
-        most = REQUESTS_MAX + (URGENT_MAX if urgent else 0)
+        most = REQUESTS_MAX
+        if isinstance(ask, Cancel | CancelMany | Decrease | SetHalt | PressPanic):
+            most += CANCELS_MAX
+        if isinstance(ask, SetHalt | PressPanic):
+            most += STOPS_MAX
         if len(self._open) >= most or self._tells.full:
             self._counters["refused"] += 1
             busy = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)

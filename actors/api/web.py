@@ -1,60 +1,51 @@
-"""The front's HTTP: who may ask, how much, and in what form."""
+"""The front's HTTP: bytes in and out, for whom the gate lets in."""
 
 import asyncio
-import hmac
 import secrets
 import time
 import uuid
 from collections.abc import Callable, Sequence
 
-from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
 
-from actors.api.asks import Ask, IssueTicket, Scope, read, scope_of
+from actors.api.asks import Ask, IssueTicket, read, scope_of
 from actors.api.bodies import Problem
+from actors.api.guard import Caller, Guard, Head
 from actors.api.keyed import HEADER, Keyed, said, unminted
+from actors.api.quota import weight_of
 from actors.api.replies import Reply, as_json, problem_body
 from actors.api.tickets import Tickets
 from protocol.limits import BODY_BYTES_MAX, SECOND, TICKET_KEPT
-from protocol.runtime.http import HEADERS_BYTES_MAX, is_local
+from protocol.runtime.loop import wall
 
+Headers = Sequence[tuple[bytes, bytes]]
 AskCore = Callable[[int, Ask, Keyed | None], None]
 
 
 class Web:
     """Turns HTTP into requests for the core, and the core's replies into HTTP."""
 
-    def __init__(self, port: int, tokens: dict[bytes, Scope], ask: AskCore):
-        self._port = port
-        self._tokens = tokens
+    def __init__(self, guard: Guard, ask: AskCore):
+        self._guard = guard
         self._ask = ask
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._next_id = 0
         self.tickets = Tickets()
 
-    def app(self) -> Starlette:
-        methods = ["GET", "POST", "DELETE", "PUT", "PATCH"]
-        return Starlette(routes=[Route("/{path:path}", self._http, methods=methods)])
+    def app(self) -> ASGIApp:
+        """The ASGI application."""
 
-    def admit(
-        self, path: str, headers: Sequence[tuple[bytes, bytes]], address: str
-    ) -> str | Problem:
-        """Who opens a WebSocket: the id of the token."""
-        said = {name: value.decode("latin-1") for name, value in headers}
-        scope = self._scope(said.get(b"authorization"))
-        unknown = Problem(401, "unauthorized", "a bearer token is needed")
-        return self.knock(path, headers, address) or scope or unknown
+        async def app(scope: Connection, receive: Receive, send: Send) -> None:
+            try:
+                response = await self._http(Request(scope, receive))
+            except ClientDisconnect:  # in the middle of its body: nobody is left to answer
+                return
+            await response(scope, receive, send)
 
-    def knock(
-        self, path: str, headers: Sequence[tuple[bytes, bytes]], address: str
-    ) -> Problem | None:
-        said = {name: value.decode("latin-1") for name, value in headers}
-        return self._stranger(said.get(b"host"), said.get(b"origin"))
-
-    def holds(self, token: str) -> bool:
-        return token in self._tokens.values()
+        return app
 
     def reply(self, reply: Reply) -> None:
         """The core has answered."""
@@ -62,14 +53,30 @@ class Web:
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
 
+    # Who opens a WebSocket
+
+    def admit(self, path: str, headers: Headers, address: str) -> str | Problem:
+        """The id of the token that a handshake carries, or why it may not come in."""
+        head = Head("GET", path, headers, address)
+        found = self._guard.admit(time.monotonic_ns(), wall(), head, "read")
+        return found if isinstance(found, Problem) else found.token.id
+
+    def knock(self, path: str, headers: Headers, address: str) -> Problem | None:
+        """The same for one that says who it is later, but for the token."""
+        return self._guard.knock(Head("GET", path, headers, address))
+
+    def holds(self, token_id: str) -> bool:
+        """Whether the token of this id still counts."""
+        return self._guard.holds(token_id, wall()) is not None
+
     # HTTP
 
     async def _http(self, request: Request) -> Response:
-        path = request.url.path
-        problem = self._stranger(request.headers.get("host"), request.headers.get("origin"))
-        problem = problem or self._oversized(request) or self._forbidden(request)
-        if problem is not None:
-            return _problem(problem)
+        head = _head(request, request.method)
+        needed = scope_of(head.method, head.path)
+        caller = self._guard.admit(time.monotonic_ns(), wall(), head, needed)
+        if isinstance(caller, Problem):
+            return _problem(caller)
         body = await self._body(request)
         if isinstance(body, Problem):
             return _problem(body)
@@ -77,34 +84,35 @@ class Web:
         if twice:
             text = f"{twice} is said twice: a list is one parameter, parted by commas"
             return _problem(Problem(422, "repeated_parameter", text, twice))
-        keyed = self._keyed(request, body)
+        keyed = _keyed(request, caller, body)
         if isinstance(keyed, Problem):
             return _problem(keyed)
         fresh_id = str(uuid.uuid4()) if keyed is None else keyed.fresh_id
-        found = read(request.method, path, request.query_params, body, fresh_id)
+        found = read(head.method, head.path, request.query_params, body, fresh_id)
         if isinstance(found, Problem):
             return _problem(found)
+        assert found[0] == needed, f"{head.method} {head.path}: let in for another scope"
         if isinstance(found[1], IssueTicket):
-            return self._ticket(str(self._scope(request.headers.get("authorization"))))
-        reply = await self._core(found[1] if keyed is None else unminted(found[1]), keyed)
-        kind = "application/problem+json" if reply.status >= 400 else "application/json"
-        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        if reply.location:
-            headers["Location"] = reply.location
-        return Response(reply.body, reply.status, headers, kind)
+            return self._ticket(caller)
+        many = self._guard.charge(time.monotonic_ns(), caller, weight_of(found[1]) - 1)
+        if many is not None:
+            return _problem(many)
+        end = self._guard.begin(caller)
+        if isinstance(end, Problem):
+            return _problem(end)
+        try:
+            ask = found[1] if keyed is None else unminted(found[1])
+            return _response(await self._core(ask, keyed))
+        finally:
+            end()
 
-    def _ticket(self, token: str) -> Response:
+    def _ticket(self, caller: Caller) -> Response:
         ticket = secrets.token_urlsafe(32)
-        if not self.tickets.issue(time.monotonic_ns(), ticket, token):
+        if not self.tickets.issue(time.monotonic_ns(), ticket, caller.token.id):
             text = "too many tickets are waiting to be used"
             return _problem(Problem(503, "busy", text, retry_after_ms=1_000))
         body = as_json({"ticket": ticket, "expires_in_ms": TICKET_KEPT * 1_000 // SECOND})
-        return Response(body, 201, {"Cache-Control": "no-store"}, "application/json")
-
-    def _keyed(self, request: Request, body: bytes) -> Keyed | Problem | None:
-        caller = self._scope(request.headers.get("authorization"))
-        url, values = request.url, request.headers.getlist(HEADER)
-        return said(str(caller), values, request.method, f"{url.path}?{url.query}", body)
+        return _response(Reply(0, 201, body))
 
     async def _core(self, ask: Ask, keyed: Keyed | None) -> Reply:
         self._next_id += 1
@@ -112,42 +120,6 @@ class Web:
         self._waiting[self._next_id] = waiting
         self._ask(self._next_id, ask, keyed)
         return await waiting
-
-    def _stranger(self, host: str | None, origin: str | None) -> Problem | None:
-        if not is_local(host, self._port):
-            return Problem(421, "wrong_host", "this address is not served under that name")
-        if origin is not None and not is_local(origin.partition("://")[2], self._port):
-            return Problem(403, "wrong_origin", "pages of other origins may not ask")
-        return None
-
-    def _oversized(self, request: Request) -> Problem | None:
-        size = sum(len(name) + len(value) for name, value in request.headers.raw)
-        if size > HEADERS_BYTES_MAX:
-            return Problem(431, "headers_too_large", f"at most {HEADERS_BYTES_MAX} bytes")
-        return None
-
-    def _forbidden(self, request: Request) -> Problem | None:
-        scope = self._scope(request.headers.get("authorization"))
-        if scope is None:
-            return Problem(401, "unauthorized", "a bearer token is needed")
-        needed = scope_of(request.method, request.url.path)
-        if needed == "trade" and scope != "trade":
-            return Problem(403, "forbidden", "this token may only read")
-        kind = request.headers.get("content-type", "").partition(";")[0].strip()
-        sized = request.headers.get("content-length", "0") != "0"
-        said = request.method == "POST" or sized or "transfer-encoding" in request.headers
-        if said and kind != "application/json":
-            return Problem(415, "unsupported_media_type", "send application/json")
-        return None
-
-    def _scope(self, authorization: str | None) -> Scope | None:
-        """Which scope a header gives. Every token is compared, so the time tells nothing."""
-        word, _, given = (authorization or "").partition(" ")
-        found: Scope | None = None
-        for token, scope in self._tokens.items():
-            if hmac.compare_digest(token, given.strip().encode()) and word.lower() == "bearer":
-                found = scope
-        return found
 
     async def _body(self, request: Request) -> bytes | Problem:
         body = bytearray()
@@ -158,14 +130,43 @@ class Web:
         return bytes(body)
 
 
+def _head(connection: HTTPConnection, method: str) -> Head:
+    """What the gate looks at."""
+    scope = connection.scope
+    client = scope["client"]
+    return Head(method, scope["path"], scope["headers"], client[0] if client else "")
+
+
+def _keyed(request: Request, caller: Caller, body: bytes) -> Keyed | Problem | None:
+    """The key that a request says, if any. It is the caller's by name: a token that took another's
+    place goes on with its keys, and does not do again what was done."""
+    values = request.headers.getlist(HEADER)
+    if not values:
+        return None
+    url = request.url
+    return said(caller.token.name, values, request.method, f"{url.path}?{url.query}", body)
+
+
+def _response(reply: Reply) -> Response:
+    kind = "application/problem+json" if reply.status >= 400 else "application/json"
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if reply.location:
+        headers["Location"] = reply.location
+    return Response(reply.body, reply.status, headers, kind)
+
+
 def _said_twice(request: Request) -> str:
     """A parameter that is named more than once: which of them counts is not ours to guess."""
+    if not request.scope["query_string"]:
+        return ""
     names = [name for name, _ in request.query_params.multi_items()]
     return next((name[:50] for name in names if names.count(name) > 1), "")
 
 
 def _problem(problem: Problem) -> Response:
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if problem.retry_after_ms:
+        headers["Retry-After"] = str(-(-problem.retry_after_ms // 1_000))
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(

@@ -113,7 +113,7 @@ def serving() -> Iterator[Front]:
     front = Front()
     listener = listen("api", "127.0.0.1", 0)
     front.port = listener.getsockname()[1]
-    front.http = http = server(_nothing, front.sockets.protocol)
+    front.http = http = server(_nothing, ws=front.sockets.protocol)
     began = threading.Event()
 
     async def run() -> None:

@@ -21,9 +21,10 @@ ASKS: dict[str, Ask] = {
 
 
 @pytest.mark.parametrize("path", ASKS)
-def test_each_needs_a_reason_and_the_right_to_trade(path: str) -> None:
-    assert read("POST", path, {}, b'{"reason":"lunch"}', "") == ("trade", ASKS[path])
-    assert scope_of("POST", path) == "trade"
+def test_each_needs_a_reason_and_a_scope_that_orders_do_not_need(path: str) -> None:
+    scope = "admin" if path == "/v1/resume" else "kill"
+    assert read("POST", path, {}, b'{"reason":"lunch"}', "") == (scope, ASKS[path])
+    assert scope_of("POST", path) == scope
     for body in (b'{"reason":""}', b"{}", b'{"reason":7}', b'{"reason":"' + b"x" * 201 + b'"}'):
         found = read("POST", path, {}, body, "")
         assert isinstance(found, Problem)
