@@ -87,7 +87,9 @@ class Web:
         keyed = _keyed(request, caller, body)
         if isinstance(keyed, Problem):
             return _problem(keyed)
-        fresh_id = str(uuid.uuid4()) if keyed is None else keyed.fresh_id
+        fresh_id = "" if keyed is None else keyed.fresh_id
+        if head.method == "POST" and keyed is None:  # nothing else makes anything
+            fresh_id = str(uuid.uuid4())
         found = read(head.method, head.path, request.query_params, body, fresh_id)
         if isinstance(found, Problem):
             return _problem(found)

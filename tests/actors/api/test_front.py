@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -13,6 +14,7 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from actors.api.asks import Ask
 from actors.api.core import Api as Core
@@ -154,6 +156,27 @@ def test_a_socket_passes_the_same_gate(front: Front) -> None:
     with socket_to(front) as guest:
         guest.send("{")
         assert "error" in guest.recv(timeout=5)
+
+
+def test_a_page_of_ours_gets_a_ticket_and_says_it(front: Front) -> None:
+    where = f"{front.address}/v1/ws/ticket"
+    headers = {"Authorization": "Bearer guest", "Content-Type": "application/json"}
+    assert problem(requests.post(where, data="{}", timeout=10))[0] == 415
+    odd = requests.post(where, data='{"for": "me"}', headers=headers, timeout=10)
+    assert problem(odd) == (422, "invalid_body")
+    answer = requests.post(where, data="{}", headers=headers, timeout=10)
+    assert answer.status_code == 201
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["expires_in_ms"] == 60_000
+    said = json.dumps({"ticket": answer.json()["ticket"]})
+    address = f"ws://127.0.0.1:{front.port}/v1/ws"
+    with connect(address, origin=Origin(front.address), proxy=None) as page:
+        page.send(said)
+        assert json.loads(page.recv(timeout=5)) == {"kind": "welcome"}
+        page.send('{"subscribe": ["mark"]}')
+        assert json.loads(page.recv(timeout=5))["kind"] == "subscribed"
+    with pytest.raises(InvalidStatus):  # no page
+        connect(address, proxy=None)
 
 
 def test_the_socket_of_a_withdrawn_token_is_closed_and_no_other(front: Front) -> None:
