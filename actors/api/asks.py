@@ -25,6 +25,7 @@ from protocol.latch import REASON_CHARS_MAX
 from protocol.limits import (
     CONFIRMED_BY_CHARS_MAX,
     COUNT_MAX,
+    DEPTH_MAX,
     LEASE_S_MAX,
     LEASE_S_MIN,
     PAGE_MAX,
@@ -47,6 +48,7 @@ class Page(Struct, frozen=True):
 class GetBook(Struct, frozen=True):
     ticker: str
     stale: bool = False  # a book of a past moment will do
+    depth: int = 0  # at most so many levels of a side, the best; 0: all
 
 
 class GetFollow(Struct, frozen=True):
@@ -56,6 +58,10 @@ class GetFollow(Struct, frozen=True):
 class SetFollow(Struct, frozen=True):
     add: tuple[str, ...]
     remove: tuple[str, ...]
+
+
+class IssueTicket(Struct, frozen=True):
+    """A one-time ticket for a WebSocket; not a matter for the engine."""
 
 
 class GetList(Struct, frozen=True):
@@ -109,7 +115,7 @@ class SetBrakes(Struct, frozen=True):
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
     | AmendIt | Decrease | AskGroup | PlaceMany | CancelMany | SetHalt | PressPanic | Confirm
-    | AskExchange | SetBrakes
+    | AskExchange | SetBrakes | IssueTicket
 )  # fmt: skip
 
 
@@ -198,7 +204,11 @@ def _book(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> As
     stale = query.get("allow_stale", "0")
     if stale not in ("0", "1"):
         return Problem(422, "invalid_allow_stale", "0 or 1", "allow_stale")
-    return stranger(query, ("allow_stale",)) or GetBook(name, stale == "1")
+    text = query.get("depth", "")
+    if "depth" in query and not (re.fullmatch(r"[0-9]{1,5}", text) and 1 <= int(text) <= DEPTH_MAX):
+        return Problem(422, "invalid_depth", f"a number from 1 to {DEPTH_MAX}", "depth")
+    wrong = stranger(query, ("allow_stale", "depth"))
+    return wrong or GetBook(name, stale == "1", int(text or "0"))
 
 
 def _list(what: Literal["orders", "fills", "positions", "balance"]) -> Read:
@@ -240,6 +250,12 @@ def _decrease(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -
 
 def _status(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
     return GetStatus()
+
+
+def _ticket(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
+    if body.strip() not in (b"", b"{}"):
+        return Problem(422, "invalid_body", "nothing is to be said here: {}")
+    return stranger(query, ()) or IssueTicket()
 
 
 def _place(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Ask | Problem:
@@ -330,6 +346,7 @@ def _confirm(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) ->
 
 ROUTES: Final[dict[str, dict[str, tuple[Scope, Read]]]] = {
     "/v1/status": {"GET": ("read", _status)},
+    "/v1/ws/ticket": {"POST": ("read", _ticket)},
     "/v1/books/*": {"GET": ("read", _book)},
     "/v1/follow": {"GET": ("read", _followed), "POST": ("trade", _follow)},
     "/v1/orders": {"GET": ("read", _list("orders")), "POST": ("trade", _place)},
