@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -28,6 +29,8 @@ from tests.engine.proxy import Proxy
 
 ROOT = Path(__file__).parent.parent.parent
 ACTORS = ("supervisor", "writer", "rehydrator", "gateway", "stream", "api", "paper")
+PORTS = range(10_000, 32_000)  # below those that Linux, and others, connect from
+DICE = random.SystemRandom()
 HEALTHY_MAX_S = 40.0  # generous: how long it really takes is measured elsewhere
 COMMAND_MAX_S = 120.0  # also of one that proves a long ledger beside other work
 STOP_MAX_S = 20.0
@@ -41,11 +44,21 @@ T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
+    """Ports that nobody listens on now.
+
+    They are none of those that the system gives to whoever connects somewhere: such a one may be
+    taken again by the time that somebody listens on it.
+    """
+    probes: list[socket.socket] = []
+    while len(probes) < count:
+        probe = socket.socket()
+        try:
+            probe.bind(("127.0.0.1", DICE.choice(PORTS)))
+        except OSError:
+            probe.close()
+            continue
+        probes.append(probe)
+    ports: list[int] = [probe.getsockname()[1] for probe in probes]
     for probe in probes:
         probe.close()
     return ports

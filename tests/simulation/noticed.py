@@ -23,5 +23,6 @@ NOTICED: Final[dict[str, int]] = {
     "what_is_on_its_way_is_not_counted": 2,
     "what_is_held_is_forgotten_after_a_restart": 7,
     "cancels_go_by_their_places": 7,
+    "what_came_with_it_is_set_aside_too": 1,
     "renewals_and_amends_cross_decreases": 2,
 }
