@@ -5,19 +5,27 @@ the word that a restore is confirmed, which wait for nothing. Orders are never g
 answer in time the word is 202, unknown.
 """
 
+from typing import Any
+
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.api import profits
 from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
+    AskMarkets,
     Cancel,
+    CancelAll,
     Confirm,
     Decrease,
     GetBook,
+    GetBudget,
     GetEvidence,
     GetFollow,
+    GetLedger,
     GetList,
+    GetOpenApi,
     GetOrder,
     GetStatus,
     Place,
@@ -31,11 +39,25 @@ from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
 from actors.api.groups import AskGroup
-from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate, unanswered
+from actors.api.openapi import PAGE
+from actors.api.profits import Positions
+from actors.api.replies import (
+    AsOf,
+    Reply,
+    as_json,
+    cut,
+    dated,
+    held,
+    look_up,
+    one_order,
+    refuse,
+    translate,
+    unanswered,
+)
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import INQUIRY_MAX, REQUEST_MAX, REQUESTS_MAX, SECOND
+from protocol.limits import INQUIRY_MAX, MS, REQUEST_MAX, REQUESTS_MAX, SECOND, US
 from protocol.machine import (
     Answered,
     Asked,
@@ -50,11 +72,14 @@ from protocol.machine import (
 from protocol.messages import (
     AnyMessage,
     BookRequest,
+    BudgetRequest,
     CancelBatch,
+    CancelOpen,
     CancelOrder,
     ConfirmRestore,
     DecreaseOrder,
     DoubtRequest,
+    EntriesRequest,
     EvidenceAnswer,
     EvidenceRequest,
     Follow,
@@ -76,6 +101,9 @@ URGENT_MAX = 200  # more requests in flight that only cancels, halts and panics 
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 
 
+BUSY = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
+
+
 class Requested(Cause, frozen=True):
     """A program asks; it is allowed to, and what it asks makes sense."""
 
@@ -86,9 +114,9 @@ class Requested(Cause, frozen=True):
 def _patience(ask: Ask) -> int:
     """How long the engine has for an answer."""
     match ask:
-        case GetBook() | GetFollow():
+        case GetBook() | GetFollow() | GetList():
             return BOOK_MAX
-        case AskExchange():
+        case AskExchange() | AskMarkets():
             return INQUIRY_MAX
     return REQUEST_MAX
 
@@ -99,6 +127,7 @@ class _Open(Struct):
     id: int
     ask: Ask
     deadline: int
+    at: int  # the wall clock when it was asked
     found: EvidenceAnswer | None = None  # the first half of an answer
 
 
@@ -112,6 +141,8 @@ class Api:
         self._tells = Outstanding(self._outbox)
         self._ledger = LedgerFollower(self._outbox)
         self._system: System | None = None
+        self._system_at = 0  # microseconds: when the supervisor said so
+        self._marking: dict[int, Positions] = {}  # pages that wait for books
         self._served = False
         self._open: dict[str, list[_Open]] = {}  # by the id of the letter
         self._late_at = 0  # none of them is late before this moment
@@ -141,7 +172,7 @@ class Api:
                 return []
             case Heard(envelope=envelope):
                 if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
-                    self._system = envelope.body
+                    self._system, self._system_at = envelope.body, envelope.at
                 else:
                     self._ledger.hear(now, envelope, cause.at)
                 return []
@@ -183,6 +214,9 @@ class Api:
             case CancelMany(client_order_ids=names):
                 letter = f"cancels:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, CancelBatch(names))
+            case CancelAll(ticker=ticker):
+                letter = f"cancel-all:{id}"
+                return self._wait(now, at, id, ask, "gateway", letter, CancelOpen(ticker))
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
@@ -192,6 +226,8 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", f"restore:{id}", ConfirmRestore(by))
             case GetStatus():
                 return [self._status(id, at)]
+            case GetOpenApi():
+                return [Reply(id, 200, PAGE)]
         reasons = self._unready(now)
         if reasons:
             self._counters["refused"] += 1
@@ -210,7 +246,7 @@ class Api:
                 return self._amend(now, at, id, ask)
             case GetBook(ticker=ticker):
                 return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
-            case AskExchange(inquire=inquire):
+            case AskExchange(inquire=inquire) | AskMarkets(inquire=inquire):
                 return self._wait(now, at, id, ask, "gateway", f"inquiry:{id}", inquire)
             case SetBrakes(brakes=brakes):
                 letter = f"brakes:{id}"
@@ -226,10 +262,43 @@ class Api:
             case GetOrder(client_order_id=name) if self._forgotten(name):
                 request = EvidenceRequest(name)
                 return self._wait(now, at, id, ask, "rehydrator", f"evidence:{id}", request)
+            case GetLedger(since=since, limit=limit):
+                wanted = EntriesRequest(since, limit)
+                return self._wait(now, at, id, ask, "writer", f"page:{id}", wanted)
+            case GetBudget():
+                return self._wait(now, at, id, ask, "gateway", f"budget:{id}", BudgetRequest())
+            case GetList(what="positions"):
+                return self._positions(now, at, id, ask)
             case GetOrder() | GetList():
                 assert self._ledger.account is not None
-                return [look_up(id, ask, self._ledger.account, at)]
+                return [look_up(id, ask, self._ledger.account, at, self._ledger.age(now) // MS)]
         raise AssertionError(f"unexpected request: {ask}")
+
+    def _positions(self, now: int, at: int, id: int, ask: GetList) -> list[Effect]:
+        """A page of positions; the stream is asked for the books of those that are held."""
+        account = self._ledger.account
+        assert account is not None
+        page, cursor = cut(held(account), ask.page)
+        exposures = [account.exposure(position.ticker) for position in page]
+        as_of = at - self._ledger.age(now) // US
+        found = profits.begun(id, page, exposures, cursor, account.n, as_of)
+        if self._crowded(len(found.waits)):
+            return [refuse(id, BUSY)]
+        if not found.waits:
+            return [found.reply(at)]
+        self._marking[id] = found
+        effects: list[Effect] = []
+        for ticker in sorted(found.waits):
+            letter = f"mark:{id}:{ticker}"
+            self._keep(letter, _Open(id, ask, now + _patience(ask), at))
+            effects += self._tells.tell(now, at, "stream", letter, BookRequest(ticker))
+        return effects
+
+    def _marked(self, at: int, letter: str, id: int, body: AnyMessage | None) -> list[Effect]:
+        """The book of a position has come, or is late."""
+        if not self._marking[id].took(letter.split(":", 2)[2], body):
+            return []
+        return [self._marking.pop(id).reply(at)]
 
     def _grouped(self, order: PlaceOrder) -> PlaceOrder:
         """An order that names no group is in the one of the settings, if there is one."""
@@ -248,14 +317,17 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        urgent = isinstance(ask, Cancel | CancelMany | Decrease | SetHalt | PressPanic)
-        most = REQUESTS_MAX + (URGENT_MAX if urgent else 0)
-        if len(self._open) >= most or self._tells.full:
-            self._counters["refused"] += 1
-            busy = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
-            return [refuse(id, busy)]
-        self._keep(letter, _Open(id, ask, now + _patience(ask)))
+        urgent = isinstance(ask, Cancel | CancelMany | CancelAll | Decrease | SetHalt | PressPanic)
+        if self._crowded(1, URGENT_MAX if urgent else 0):
+            return [refuse(id, BUSY)]
+        self._keep(letter, _Open(id, ask, now + _patience(ask), at))
         return self._tells.tell(now, at, peer, letter, body)
+
+    def _crowded(self, letters: int, more: int = 0) -> bool:
+        """Whether so many letters find no room; `more` is kept for what is urgent."""
+        crowded = len(self._open) + letters > REQUESTS_MAX + more or self._tells.full
+        self._counters["refused"] += crowded
+        return crowded
 
     def _keep(self, letter: str, waiting: _Open) -> None:
         earlier = self._open and self._late_at < waiting.deadline
@@ -268,10 +340,12 @@ class Api:
             return []
         effects: list[Effect] = []
         for waiting in self._open.pop(letter.id, []):
-            if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
+            if isinstance(waiting.ask, GetList):
+                effects += self._marked(at, letter.id, waiting.id, letter.body)
+            elif waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
                 effects += self._evident(now, at, waiting, letter.body)
             else:
-                effects.append(translate(waiting.id, waiting.ask, letter.body, at))
+                effects.append(translate(waiting.id, waiting.ask, letter.body, at, waiting.at))
         return effects
 
     def _forgotten(self, name: str) -> bool:
@@ -286,22 +360,28 @@ class Api:
         id, name = waiting.id, waiting.ask.client_order_id
         order = self._ledger.account.order(name)
         if waiting.found is not None:
-            return [Reply(id, 200, as_json(evidence_body(name, order, waiting.found, body)))]
+            return [self._proof(at, waiting, evidence_body(name, order, waiting.found, body))]
         assert isinstance(body, EvidenceAnswer)
         problem = flaw(body, order)
         if problem is not None:
             return [refuse(id, problem)]
         if isinstance(waiting.ask, GetOrder):
             order = order or recalled(name, body)
-            return [one_order(id, order, self._ledger.account, at)]
+            as_of = {"n": self._ledger.account.n} | AsOf(waiting.at).told(at)
+            return [one_order(id, order, as_of, self._ledger.account)]
         if not in_doubt(order):
-            return [Reply(id, 200, as_json(evidence_body(name, order, body, "")))]
+            return [self._proof(at, waiting, evidence_body(name, order, body, ""))]
         if self._tells.full:
             late = "too many letters are waiting"
-            return [Reply(id, 200, as_json(evidence_body(name, order, body, late)))]
+            return [self._proof(at, waiting, evidence_body(name, order, body, late))]
         letter = f"doubt:{id}"
-        self._keep(letter, _Open(id, waiting.ask, now + DOUBT_MAX, body))
+        self._keep(letter, _Open(id, waiting.ask, now + DOUBT_MAX, waiting.at, body))
         return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
+
+    @staticmethod
+    def _proof(at: int, waiting: _Open, body: dict[str, Any]) -> Reply:
+        """The evidence, as of when it was asked for."""
+        return Reply(waiting.id, 200, as_json(body | AsOf(waiting.at).told(at)))
 
     def _expire(self, now: int, at: int) -> list[Effect]:
         if not self._open or now < self._late_at:
@@ -314,11 +394,14 @@ class Api:
             self._counters["timeouts"] += 1
             self._tells.answered(letter)  # told no more
             self._open.pop(letter, None)
-            effects.append(self._timeout(waiting))
+            if isinstance(waiting.ask, GetList):
+                effects += self._marked(at, letter, waiting.id, None)
+            else:
+                effects.append(self._timeout(at, waiting))
         self._late_at = min((o.deadline for group in self._open.values() for o in group), default=0)
         return effects
 
-    def _timeout(self, waiting: _Open) -> Reply:
+    def _timeout(self, at: int, waiting: _Open) -> Reply:
         match waiting.ask:
             case Place(order=order):
                 name = order.client_order_id
@@ -349,11 +432,14 @@ class Api:
                 known = self._ledger.account.order(name)
                 late = "the gateway did not answer in time"
                 evidence = evidence_body(name, known, waiting.found, late)
-                return Reply(waiting.id, 200, as_json(evidence))
+                return self._proof(at, waiting, evidence)
+            case CancelAll():
+                text = "no answer in time: ask again, or say which orders, or panic"
+                return refuse(waiting.id, Problem(503, "no_answer", text, retry_after_ms=500))
         problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
         return refuse(waiting.id, problem)
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:
             return refuse(id, Problem(503, "not_ready", "the supervisor has not been heard"))
-        return Reply(id, 200, as_json(self._system))
+        return dated(id, self._system, AsOf(self._system_at).told(at))

@@ -52,7 +52,7 @@ class Web:
         self._followed: dict[str, int] = {}
 
     def app(self) -> Starlette:
-        methods = ["GET", "POST", "DELETE", "PUT", "PATCH"]
+        methods = ["GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE"]
         return Starlette(
             routes=[
                 WebSocketRoute("/v1/ws", self._socket),
@@ -120,7 +120,7 @@ class Web:
         if scope is None:
             return Problem(401, "unauthorized", "a bearer token is needed")
         needed = scope_of(request.method, request.url.path)
-        if needed == "trade" and scope != "trade":
+        if needed not in (None, "read") and scope != "trade":
             return Problem(403, "forbidden", "this token may only read")
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
         sized = request.headers.get("content-length", "0") != "0"
@@ -230,6 +230,8 @@ def _problem(problem: Problem) -> Response:
     headers = {"Cache-Control": "no-store"}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if problem.allow:
+        headers["Allow"] = problem.allow
     return Response(
         problem_body(problem), problem.status, headers, media_type="application/problem+json"
     )

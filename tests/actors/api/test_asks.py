@@ -86,7 +86,7 @@ def test_the_routes_and_their_scopes() -> None:
     assert read("GET", "/v1/books/KXA-1", {}, b"", "") == ("read", GetBook("KXA-1"))
     assert read("DELETE", "/v1/orders/c1", {}, b"", "") == ("trade", Cancel("c1"))
     halt = read("POST", "/v1/halt", {}, b'{"reason":"lunch"}', "")
-    assert halt == ("trade", SetHalt(True, "lunch"))
+    assert halt == ("kill", SetHalt(True, "lunch"))
     assert scope_of("GET", "/v1/orders") == "read"
     assert scope_of("POST", "/v1/orders") == "trade"
     assert scope_of("PUT", "/v1/orders") is None
