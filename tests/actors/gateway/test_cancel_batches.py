@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from protocol.facts import OrderAccepted, OrderCanceled, OrderIntended, OrderSeen
 from protocol.kalshi import answers
 from protocol.kalshi.answers import LimitsBody
-from protocol.limits import BATCH_MAX, CANCEL_OPEN_MAX, CANCEL_RETRY_MIN, CANCEL_TOLD_AFTER, MS, SECOND
+from protocol.limits import (
+    BATCH_MAX,
+    CANCEL_OPEN_MAX,
+    CANCEL_RETRY_MIN,
+    CANCEL_TOLD_AFTER,
+    MS,
+    SECOND,
+)
 from protocol.messages import (
     CancelAnswer,
     CancelBatch,

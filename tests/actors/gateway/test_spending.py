@@ -31,4 +31,4 @@ def test_what_an_order_costs_is_gone_from_the_budget_and_stands_under_orders() -
     assert (spender.tokens, spender.calls) == (10, 1)
     assert after.in_flight == 1
     assert sum(after.waiting.values()) == 0
-    assert [s.tokens for s in after.spenders] == sorted((s.tokens for s in after.spenders))[::-1]
+    assert [s.tokens for s in after.spenders] == sorted(s.tokens for s in after.spenders)[::-1]
