@@ -287,6 +287,18 @@ TICKER_CHARS_MAX: Final = 64
 CLIENT_ORDER_ID_CHARS_MAX: Final = 64
 CONFIRMED_BY_CHARS_MAX: Final = 200
 
+# The front: idempotency keys
+IDEMPOTENCY_KEY_CHARS_MAX: Final = 64
+IDEMPOTENCY_KEYS_MAX: Final = 200_000  # that are kept
+IDEMPOTENCY_KEEP: Final = 24 * 60 * MINUTE  # a key is not forgotten before, whatever is full
+IDEMPOTENCY_BYTES_MAX: Final = 512 * 1024 * 1024  # of all answers
+IDEMPOTENCY_ANSWER_BYTES_MAX: Final = 128 * 1024  # of one; a batch's has about 50 kB
+IDEMPOTENCY_WAIT: Final = 5 * SECOND  # for the disk to take a key, or an answer
+IDEMPOTENCY_HALT_WAIT: Final = 50 * MS  # then a halt or a panic goes on without it
+IDEMPOTENCY_COMMIT_MAX: Final = 256  # records in one commit
+IDEMPOTENCY_PRUNED: Final = 2_000  # forgotten at once, where all are old enough
+IDEMPOTENCY_REOPEN: Final = 5 * SECOND  # between two tries of a file that is no good
+
 # Secrets
 PRIVATE_BYTES_MAX: Final = 64 * 1024  # of a key or token file
 
@@ -316,6 +328,8 @@ assert INQUIRY_WAIT_MAX + CALL_TOTAL_MAX < INQUIRY_MAX, "as well of a read"
 assert INQUIRY_BYTES_MAX <= LETTER_BYTES_MAX // 2, "an answer fits a letter with all around it"
 assert INQUIRIES_MAX < LANE_QUEUE_MAX // 2, "look-ups find room in the same lane"
 assert MARKET_FRESH < MARKET_KEPT
+assert IDEMPOTENCY_KEEP > 100 * REQUEST_MAX, "what is in flight is never old"
+assert IDEMPOTENCY_HALT_WAIT < IDEMPOTENCY_WAIT < REQUEST_MAX
 assert RECONNECT_MIN < REFUSED_RETRY < RECONNECT_MAX < AUTH_RETRY
 assert PING_INTERVAL < SILENCE_MAX, "a quiet connection answers in between"
 assert SILENCE_MAX + HEARTBEAT_INTERVAL <= 5 * SECOND, "a dead socket is flagged within 5 s"

@@ -38,6 +38,7 @@ LEDGER_IO = {
     )
 }  # fmt: skip
 GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("callers", "latch", "panic", "wire")}
+API_IO = {f"actors/api/{name}.py" for name in ("answers",)}
 PAPER_IO = {f"actors/paper/{name}.py" for name in ("control", "desk", "replies")}
 STREAM_IO = {f"actors/stream/{name}.py" for name in ("handshake", "socket", "wishes")}
 SUPERVISOR_IO = {
@@ -63,7 +64,7 @@ HOMES = {
         f"{LEDGER}/market/store.py",
     },
     "alembic": {f"{LEDGER}/migrate.py", *MIGRATIONS},
-    "sqlite3": set(),
+    "sqlite3": {"actors/api/answers.py"},
     "starlette": {
         "actors/api/web.py", "actors/paper/control.py", "actors/paper/replies.py",
         "actors/paper/web.py", "supervisor/shell.py",
@@ -97,7 +98,7 @@ def imports(path: Path) -> set[str]:
 def is_pure(path: Path) -> bool:
     if "runtime" in path.relative_to(ROOT).parts or path.name in IO_FILES:
         return False
-    impure = LEDGER_IO | GATEWAY_IO | PAPER_IO | STREAM_IO | SUPERVISOR_IO | MIGRATIONS
+    impure = LEDGER_IO | GATEWAY_IO | API_IO | PAPER_IO | STREAM_IO | SUPERVISOR_IO | MIGRATIONS
     return name_of(path) not in impure
 
 

@@ -1,265 +1,319 @@
-"""The forms of answers over HTTP, for the page at /openapi.json.
+"""What is on disk under each idempotency key: a small SQLite file of the front's own.
 
-Where an answer is a letter's body, its form is that letter's type. `told` makes of a type what an
-answer has of it: every field is always there, so none has a default.
+One thread does it all. What waits for it goes into one commit, which is on disk (an fsync) before
+anybody hears of it. Nothing is forgotten before its time: a file that is full, or no good, takes no
+other key, and says so; what has no key goes on.
 """
 
-import types
-import typing
-from typing import Any, Literal
+import contextlib
+import logging
+import os
+import queue
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from actors.api.markets import CandleRow, MarketRow, TradeRow
-from protocol.holdings import Settlement
-from protocol.messages import (
-    Balance,
-    BookAnswer,
-    BookedFill,
-    BrakesAnswer,
-    BudgetAnswer,
-    DoubtAnswer,
-    Entry,
-    Order,
-    Position,
-    System,
+from actors.api.keyed import Begin, Begun, Drop, Keep, Kept, Known
+from protocol.limits import (
+    IDEMPOTENCY_BYTES_MAX,
+    IDEMPOTENCY_COMMIT_MAX,
+    IDEMPOTENCY_KEEP,
+    IDEMPOTENCY_KEYS_MAX,
+    IDEMPOTENCY_PRUNED,
+    IDEMPOTENCY_REOPEN,
+    US,
 )
-from protocol.profit import Marked
-from protocol.units import Money
-
-
-class Dated(Struct, frozen=True):
-    """`as_of` (microseconds): what was so before that moment is in it. `age_ms`: how long ago that
-    was when it was answered."""
-
-    as_of: int
-    age_ms: int
-
-
-class Status(System, frozen=True, tag="System", kw_only=True):
-    """How the engine is, as the supervisor says each second."""
-
-    as_of: int
-    age_ms: int
-
-
-class Book(BookAnswer, frozen=True, tag="BookAnswer", kw_only=True):
-    """Bids of both sides, ascending; a NO bid's price is what a NO contract costs."""
-
-    age_ms: int
-
-
-class Followed(Dated, frozen=True, kw_only=True):
-    """What is followed: wishes, how many markets they mean, how many of their books are live, and
-    how many markets are above the bound."""
-
-    wishes: tuple[str, ...]
-    markets: int
-    live: int
-    left_out: int
-
-
-class ShownOrder(Order, frozen=True, tag="Order", kw_only=True):
-    """An order. `external`: no intent of ours is on record for it."""
-
-    external: bool
-
-
-class ShownFill(BookedFill, frozen=True, tag="BookedFill", kw_only=True):
-    """A fill. `external`: of an order that is not ours."""
-
-    external: bool
-
-
-class ShownPosition(Position, frozen=True, tag="Position", kw_only=True):
-    """What is held. `exposure`: the most that the market can still cost. `unrealized`: what closing
-    at `mark.price` would bring, less `cost`; null where there is no price."""
-
-    exposure: Money
-    unrealized: Money | None
-    mark: Marked | None
-
-
-class Listed(Dated, frozen=True, kw_only=True):
-    """A page, newest first, as of ledger number `n`. `cursor` is the next page's, "" at the end."""
-
-    cursor: str
-    n: int
-
-
-class Orders(Listed, frozen=True, kw_only=True):
-    """Orders."""
-
-    orders: tuple[ShownOrder, ...]
-
-
-class Fills(Listed, frozen=True, kw_only=True):
-    """Fills."""
-
-    fills: tuple[ShownFill, ...]
-
-
-class Positions(Listed, frozen=True, kw_only=True):
-    """Positions."""
-
-    positions: tuple[ShownPosition, ...]
-
-
-class Balances(Listed, frozen=True, kw_only=True):
-    """Balances, one a shard, and all together."""
-
-    balance: tuple[Balance, ...]
-    total: Money
-
-
-class Settlements(Listed, frozen=True, kw_only=True):
-    """Settlements, by what they changed."""
-
-    settlements: tuple[Settlement, ...]
-
-
-class OneOrder(Dated, frozen=True, kw_only=True):
-    """One order, as of ledger number `n`."""
-
-    order: ShownOrder
-    n: int
-
-
-class Proof(Struct, frozen=True):
-    """One entry that speaks of an order."""
-
-    n: int
-    at: int
-    source: str
-    id: str
-    fact: dict[str, Any]
-
-
-class Evidence(Dated, frozen=True, kw_only=True):
-    """What is known of an order, and how far the gateway is with finding out the rest."""
-
-    client_order_id: str
-    order: Order | None
-    evidence: tuple[Proof, ...]
-    complete: bool
-    n: int
-    resolving: DoubtAnswer | None
-    reason: str
-
-
-class Ledger(Dated, frozen=True, kw_only=True):
-    """Entries behind a number, oldest first; `head` is the last number that there is. `cursor` is
-    the `since` of the next page, "" at the end."""
-
-    entries: tuple[Entry, ...]
-    head: int
-    cursor: str
-
-
-class BrakesNow(BrakesAnswer, frozen=True, tag="BrakesAnswer", kw_only=True):
-    """The limits that hold, and what they are held against."""
-
-    as_of: int
-    age_ms: int
-
-
-class BudgetNow(BudgetAnswer, frozen=True, tag="BudgetAnswer", kw_only=True):
-    """What the account may spend, and who spent it."""
-
-    as_of: int
-    age_ms: int
-
-
-class Unsure(Struct, frozen=True):
-    """Nobody knows yet: ask again, with the same id."""
-
-    outcome: Literal["unknown"]
-    text: str
-    client_order_id: str
-
-
-class Member(Struct, frozen=True):
-    """What became of one: the answer that it would have had alone, with its status."""
-
-    client_order_id: str
-    status: int
-
-
-class Members(Struct, frozen=True):
-    """One for each that was asked, in that order."""
-
-    orders: tuple[Member, ...]
-
-
-class CanceledAll(Struct, frozen=True):
-    """One for each order that was open. `left`: so many more were than are canceled at once: ask
-    again. `external`: so many rest that are not ours; only a panic cancels those."""
-
-    orders: tuple[Member, ...]
-    left: int
-    external: int
-
-
-class Markets(Dated, frozen=True, kw_only=True):
-    """A page of markets, as the exchange lists them."""
-
-    markets: tuple[MarketRow, ...]
-    cursor: str
-
-
-class OneMarket(Dated, frozen=True, kw_only=True):
-    """One market."""
-
-    market: MarketRow
-
-
-class Trades(Dated, frozen=True, kw_only=True):
-    """A page of public prints, newest first."""
-
-    trades: tuple[TradeRow, ...]
-    cursor: str
-
-
-class Candles(Dated, frozen=True, kw_only=True):
-    """Candles, oldest first. All are in one answer."""
-
-    candles: tuple[CandleRow, ...]
-    cursor: str
-
-
-class Problem(Struct, frozen=True, omit_defaults=True):
-    """application/problem+json (RFC 9457): `code` is stable, `detail` is for people."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    field: str = ""
-    retry_after_ms: int = 0
-    limit: str = ""
-    value: str = ""
-
-
-_made: dict[type[Any], type[Any]] = {}
-
-
-def told(kind: Any) -> Any:
-    """A type as answers have it: no field is ever left out. The same type each time, so that the
-    page has one name for it."""
-    if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Problem:
-        if kind not in _made:
-            fields = [(f.encode_name, told(f.type)) for f in msgspec.structs.fields(kind)]
-            tag, doc = kind.__struct_config__.tag, {"__doc__": kind.__doc__}
-            name, home = kind.__name__, kind.__module__
-            _made[kind] = msgspec.defstruct(name, fields, tag=tag, namespace=doc, module=home)
-        return _made[kind]
-    members = typing.get_args(kind)
-    if not members or typing.get_origin(kind) is Literal:
-        return kind
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return typing.Union[tuple(map(told, members))]  # noqa: UP007 - of a list
-    if typing.get_origin(kind) is typing.Annotated:
-        return typing.Annotated[(told(members[0]), *members[1:])]
-    return typing.get_origin(kind)[tuple(m if m is ... else told(m) for m in members)]
+from protocol.machine import Cause
+from protocol.runtime.process import sync_folder
+
+FORMAT: Final = 1
+APPLICATION: Final = 0x6B736964  # "ksid", application_id of the file
+KEEP_US: Final = IDEMPOTENCY_KEEP // US
+CLOSE_S_MAX: Final = 2.0  # a disk that hangs must not keep the process from ending
+TABLE: Final = """
+CREATE TABLE answers (
+    caller TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, at INTEGER NOT NULL,
+    answered INTEGER NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL, location TEXT NOT NULL,
+    PRIMARY KEY (caller, key)
+) STRICT;
+CREATE INDEX answers_by_age ON answers (answered, at);
+"""
+
+Wish = Begin | Keep | Drop
+
+log = logging.getLogger(__name__)
+
+
+class Bounds(Struct, frozen=True):
+    """How much is kept."""
+
+    keys: int = IDEMPOTENCY_KEYS_MAX
+    bytes: int = IDEMPOTENCY_BYTES_MAX
+    pruned: int = IDEMPOTENCY_PRUNED
+
+
+class Unfit(Exception):
+    """The file is no good; the text says why."""
+
+
+class Store:
+    """The file, and one connection to it. Used by one thread, which is where it is opened."""
+
+    def __init__(self, path: str, bounds: Bounds | None = None) -> None:
+        self._path = path
+        self._bounds = bounds or Bounds()
+        self._database: sqlite3.Connection | None = None
+        self._keys = 0
+        self._bytes = 0
+
+    def open(self, at: int) -> None:
+        """Make the file ready, or a new one. `at` is the wall clock, microseconds.
+
+        Raises Unfit. A file that can't be read is moved aside if all that was in it is too old to
+        matter; otherwise that is for somebody to do who knows that no key in it is used again: to
+        forget a resume may lift a halt, to forget a group may make another.
+        """
+        self.close()
+        try:
+            self._open()
+        except sqlite3.DatabaseError as e:
+            self.close()
+            if _primary(e) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise Unfit(f"{self._path}: {e}") from None
+            self._aside(at, str(e))
+            self.open(at)
+        except OSError as e:
+            raise Unfit(f"{self._path}: {e.strerror}") from None
+
+    def _open(self) -> None:
+        """Raises sqlite3.DatabaseError, OSError and Unfit."""
+        descriptor = os.open(
+            self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        try:
+            found = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)  # before SQLite has it open: a close drops its locks
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
+            raise Unfit(f"{self._path}: not a file of ours")
+        if found.st_mode & 0o077:
+            raise Unfit(f"{self._path}: others may read it (chmod 600 {self._path})")
+        if not found.st_size and _size(f"{self._path}-wal"):
+            raise Unfit(f"{self._path}: empty, and its -wal is not: SQLite would remove that")
+        self._database = database = sqlite3.connect(self._path, isolation_level=None, timeout=0)
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")  # and no -shm beside it
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        _checked(database, self._path)
+        # All that is seen is on disk from here on, even if an fsync of a former life had failed.
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        sync_folder(os.path.dirname(self._path) or ".")
+        self._count()
+
+    def _aside(self, at: int, why: str) -> None:
+        """Raises Unfit if that would forget what may still be asked again."""
+        files = [name for name in (self._path, f"{self._path}-wal") if os.path.exists(name)]
+        written_at = max(os.stat(name).st_mtime_ns // 1_000 for name in files)
+        if written_at > at - KEEP_US:
+            raise Unfit(
+                f"{self._path}: {why}. Keys of the last day are in it: move it and its -wal aside "
+                "once no request with one of them can be repeated any more"
+            )
+        for name in files:
+            os.replace(name, f"{name}.unreadable-{at}")
+        sync_folder(os.path.dirname(self._path) or ".")
+        log.error("%s: %s. It was moved aside: nothing in it is of the last day", self._path, why)
+
+    def close(self) -> None:
+        """Let go of the file. What was committed is on disk."""
+        database, self._database = self._database, None
+        if database is not None:
+            with contextlib.suppress(sqlite3.Error):  # it may be the very file that is no good
+                database.close()
+
+    def commit(self, wishes: Sequence[Wish], at: int) -> list[Cause]:
+        """Do all of it in one transaction; what comes back is on disk. Raises Unfit if it can't
+        be known whether it is."""
+        if self._database is None:
+            raise Unfit(f"{self._path}: not open")
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            causes = [self._do(self._database, wish, at) for wish in wishes]
+            self._database.execute("COMMIT")
+        except sqlite3.Error as e:
+            full = _primary(e) == sqlite3.SQLITE_FULL
+            self.close()  # opened again, it shows what is on disk and nothing else
+            raise Unfit(f"{self._path}: {'the disk is full' if full else e}") from None
+        return causes
+
+    def _do(self, database: sqlite3.Connection, wish: Wish, at: int) -> Cause:
+        match wish:
+            case Begin():
+                return self._begin(database, wish, at)
+            case Keep(reply=reply, keyed=keyed):
+                sql = (
+                    "UPDATE answers SET answered = 1, status = ?, body = ?, location = ? "
+                    "WHERE caller = ? AND key = ? AND answered = 0"
+                )
+                row = (reply.status, reply.body, reply.location, *keyed.name)
+                if database.execute(sql, row).rowcount != 1:
+                    return Kept(at, reply.id, f"{keyed.key} has not begun")
+                self._bytes += len(reply.body)
+                return Kept(at, reply.id)
+            case Drop(id=id, keyed=keyed):
+                sql = "DELETE FROM answers WHERE caller = ? AND key = ? AND answered = 0"
+                self._keys -= database.execute(sql, keyed.name).rowcount
+                return Kept(at, id)
+
+    def _begin(self, database: sqlite3.Connection, wish: Begin, at: int) -> Cause:
+        sql = "SELECT digest, at, status, body, location FROM answers WHERE caller = ? AND key = ?"
+        row = database.execute(sql, wish.keyed.name).fetchone()
+        if row is not None:
+            return Begun(at, wish.id, Known(*row))
+        while self._full and self._prune(database, wish.at):
+            continue
+        if self._full:
+            text = f"{self._keys} keys of the last day are kept, and none of them is forgotten"
+            return Begun(at, wish.id, trouble="full", text=text)
+        sql = "INSERT INTO answers VALUES (?, ?, ?, ?, 0, 0, x'', '')"
+        database.execute(sql, (*wish.keyed.name, wish.keyed.digest, wish.at))
+        self._keys += 1
+        return Begun(at, wish.id)
+
+    @property
+    def _full(self) -> bool:
+        return self._keys >= self._bounds.keys or self._bytes >= self._bounds.bytes
+
+    def _prune(self, database: sqlite3.Connection, at: int) -> bool:
+        """Forget the oldest that are old enough: what has an answer first. False if none is."""
+        for answered in (1, 0):
+            sql = (
+                "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers "
+                "WHERE answered = ? AND at < ? ORDER BY at LIMIT ?) RETURNING length(body)"
+            )
+            limits = (answered, at - KEEP_US, self._bounds.pruned)
+            gone = [size for (size,) in database.execute(sql, limits)]
+            if gone:
+                self._keys -= len(gone)
+                self._bytes -= sum(gone)
+                return True
+        return False
+
+    def _count(self) -> None:
+        assert self._database is not None
+        sql = "SELECT count(*), coalesce(sum(length(body)), 0) FROM answers"
+        self._keys, self._bytes = self._database.execute(sql).fetchone()
+
+
+class Answers:
+    """The store's thread. `tell` is called there, with what has become of each wish."""
+
+    def __init__(self, path: str, tell: Callable[[Cause], None], wall: Callable[[], int]) -> None:
+        self._store = Store(path)
+        self._tell = tell
+        self._wall = wall
+        self._wishes: queue.SimpleQueue[Wish | None] = queue.SimpleQueue()  # bounded by the core
+        self._trouble = "not opened yet"
+        self._open_at = 0  # monotonic nanoseconds: when it is worth another try
+        self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
+        self._thread.start()
+
+    def perform(self, wish: Wish) -> None:
+        """Do it by and by. Never waits."""
+        self._wishes.put(wish)
+
+    def close(self) -> None:
+        """Finish what waits, and end."""
+        self._wishes.put(None)
+        self._thread.join(CLOSE_S_MAX)
+
+    def _work(self) -> None:
+        self._ready()
+        ended = False
+        while not ended:
+            wishes = self._next()
+            ended = None in wishes
+            for cause in self._done([wish for wish in wishes if wish is not None]):
+                self._tell(cause)
+        self._store.close()
+
+    def _next(self) -> list[Wish | None]:
+        """What waits, at least one."""
+        found = [self._wishes.get()]
+        with contextlib.suppress(queue.Empty):
+            while found[-1] is not None and len(found) < IDEMPOTENCY_COMMIT_MAX:
+                found.append(self._wishes.get_nowait())
+        return found
+
+    def _done(self, wishes: list[Wish]) -> list[Cause]:
+        if not wishes:
+            return []
+        if self._ready():
+            try:
+                return self._store.commit(wishes, self._wall())
+            except Unfit as e:
+                self._fail(e)
+        return [_failed(wish, self._trouble, self._wall()) for wish in wishes]
+
+    def _ready(self) -> bool:
+        if self._trouble and time.monotonic_ns() >= self._open_at:
+            try:
+                self._store.open(self._wall())
+                self._trouble = ""
+            except Unfit as e:
+                self._fail(e)
+        return not self._trouble
+
+    def _fail(self, e: Unfit) -> None:
+        if str(e) != self._trouble:
+            log.error("idempotency keys: %s", e)
+        self._trouble = str(e)
+        self._open_at = time.monotonic_ns() + IDEMPOTENCY_REOPEN
+
+
+def _checked(database: sqlite3.Connection, path: str) -> None:
+    """A file of ours, sound and of this format; an empty one becomes one. Raises
+    sqlite3.DatabaseError and Unfit."""
+    [(application,)] = database.execute("PRAGMA application_id")
+    [(version,)] = database.execute("PRAGMA user_version")
+    [(tables,)] = database.execute("SELECT count(*) FROM sqlite_schema")
+    if not tables:
+        database.executescript(
+            f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
+            f"{TABLE} COMMIT;"
+        )
+    elif application != APPLICATION or version != FORMAT:
+        raise Unfit(f"{path}: not a file of this front (format {version}, expected {FORMAT})")
+    [(found,), *_] = database.execute("PRAGMA quick_check(1)")
+    if found != "ok":
+        error = sqlite3.DatabaseError(found)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+def _size(path: str) -> int:
+    """Of a file, in bytes; 0 for one that there is not."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """The primary result code: the low byte of the extended one (sqlite.org/rescode.html)."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _failed(wish: Wish, text: str, at: int) -> Cause:
+    match wish:
+        case Begin(id=id):
+            return Begun(at, id, trouble="broken", text=text)
+        case Keep(reply=reply):
+            return Kept(at, reply.id, text)
+        case Drop(id=id):
+            return Kept(at, id, text)

@@ -39,6 +39,8 @@ from actors.api.bodies import Problem
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
 from actors.api.groups import AskGroup
+from actors.api.keyed import Begun, Kept, Keyed
+from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
 from actors.api.openapi import PAGE
 from actors.api.profits import Positions
 from actors.api.replies import (
@@ -109,6 +111,7 @@ class Requested(Cause, frozen=True):
 
     id: int
     ask: Ask
+    keyed: Keyed | None = None
 
 
 def _patience(ask: Ask) -> int:
@@ -146,11 +149,14 @@ class Api:
         self._served = False
         self._open: dict[str, list[_Open]] = {}  # by the id of the letter
         self._late_at = 0  # none of them is late before this moment
+        self._keys = Keys()
         self._counters = {"requests": 0, "refused": 0, "timeouts": 0}
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
         effects = self._take(now, cause)
         effects += self._expire(now, cause.at)
+        effects = self._keys.hold(now, effects)
+        effects += self._go_on(now, self._keys.due(now))
         effects += self._ledger.due(now, cause.at)
         effects += self._tells.due(now)
         reasons = self._unready(now)
@@ -163,7 +169,7 @@ class Api:
 
     def deadline(self) -> int | None:
         found = [self._pulse.deadline(), self._tells.deadline(), self._ledger.deadline()]
-        found.append(self._late_at if self._open else None)
+        found += [self._late_at if self._open else None, self._keys.deadline()]
         return min(d for d in found if d is not None)
 
     def _take(self, now: int, cause: Cause) -> list[Effect]:
@@ -176,14 +182,34 @@ class Api:
                 else:
                     self._ledger.hear(now, envelope, cause.at)
                 return []
-            case Requested(id=id, ask=ask):
+            case Requested(id=id, ask=ask, keyed=keyed):
                 self._counters["requests"] += 1
+                if keyed is not None:
+                    return self._keys.take(now, cause.at, id, ask, keyed)
                 return self._requested(now, cause.at, id, ask)
+            case Begun():
+                return self._go_on(now, self._keys.begun(now, cause))
+            case Kept():
+                return self._go_on(now, self._keys.kept(cause))
             case Answered(letter=letter):
                 return self._answered(now, cause.at, letter)
             case Stopping():
                 return [Finish(0)]
         raise AssertionError(f"unexpected cause: {cause}")
+
+    def _go_on(self, now: int, steps: list[Step]) -> list[Effect]:
+        """What follows from what the disk knows of requests with a key."""
+        effects: list[Effect] = []
+        for step in steps:
+            match step:
+                case Go(id=id, ask=ask, at=at):
+                    effects += self._keys.hold(now, self._requested(now, at, id, ask))
+                case Unkept(id=id, ask=ask):
+                    found = self._timeout(0, _Open(id, ask, now, 0))
+                    effects.append(refuse(id, UNKEPT) if found.unsure else found)
+                case _:
+                    effects.append(step)
+        return effects
 
     def _unready(self, now: int) -> tuple[str, ...]:
         """Why nothing is served; once served, only what the account itself lacks."""
@@ -233,6 +259,10 @@ class Api:
             self._counters["refused"] += 1
             problem = Problem(503, "not_ready", "; ".join(reasons), retry_after_ms=1_000)
             return [refuse(id, problem)]
+        return self._served_now(now, at, id, ask)
+
+    def _served_now(self, now: int, at: int, id: int, ask: Ask) -> list[Effect]:
+        """What needs the account to be there, and it is."""
         match ask:
             case Place(order=order):
                 order = self._grouped(order)
@@ -263,8 +293,8 @@ class Api:
                 request = EvidenceRequest(name)
                 return self._wait(now, at, id, ask, "rehydrator", f"evidence:{id}", request)
             case GetLedger(since=since, limit=limit):
-                wanted = EntriesRequest(since, limit)
-                return self._wait(now, at, id, ask, "writer", f"page:{id}", wanted)
+                behind = EntriesRequest(since, limit)
+                return self._wait(now, at, id, ask, "writer", f"page:{id}", behind)
             case GetBudget():
                 return self._wait(now, at, id, ask, "gateway", f"budget:{id}", BudgetRequest())
             case GetList(what="positions"):
@@ -430,14 +460,15 @@ class Api:
             case GetEvidence(client_order_id=name) if waiting.found is not None:
                 assert self._ledger.account is not None
                 known = self._ledger.account.order(name)
-                late = "the gateway did not answer in time"
-                evidence = evidence_body(name, known, waiting.found, late)
+                silent = "the gateway did not answer in time"
+                evidence = evidence_body(name, known, waiting.found, silent)
                 return self._proof(at, waiting, evidence)
             case CancelAll():
                 text = "no answer in time: ask again, or say which orders, or panic"
-                return refuse(waiting.id, Problem(503, "no_answer", text, retry_after_ms=500))
+                late = Problem(503, "no_answer", text, retry_after_ms=500)
+                return replace(refuse(waiting.id, late), unsure=True)
         problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
-        return refuse(waiting.id, problem)
+        return replace(refuse(waiting.id, problem), unsure=True)
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.api import answers
-from actors.api.route import SCOPES, Answer, Route
-from actors.api.routes import CARRYING, EVERYWHERE, TABLE
+from actors.api import forms
+from actors.api.keyed import HEADER
+from actors.api.route import ID_PATTERN, SCOPES, Answer, Route
+from actors.api.routes import CARRYING, EVERYWHERE, KEYED, TABLE
 from protocol.kalshi.parameters import Parameter
 from protocol.units import Count, Money, Price
 
@@ -24,6 +25,13 @@ Every operation says the scope that its token needs in `x-scope`.
 
 Changes as they happen come over the WebSocket at `/v1/ws`, with the same bearer token: frames of
 JSON, subscribed to by topic. OpenAPI has no words for it; docs/API.md has."""
+IDEMPOTENCY: Final[dict[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "the same request again with the same key is done once, and answered the same",
+    "schema": {"type": "string", "pattern": ID_PATTERN},
+}
 UNITS: Final[dict[type, dict[str, Any]]] = {
     Price: {"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,6})?$", "description": "dollars"},
     Count: {
@@ -67,20 +75,21 @@ def answers_of(route: Route) -> dict[int, list[Answer]]:
     """All that a route may answer, by status."""
     found: dict[int, list[Answer]] = {}
     carried = () if route.body is None else CARRYING
-    for answer in (*route.answers, *carried, *EVERYWHERE):
+    keyed = KEYED if route.method == "POST" else ()
+    for answer in (*route.answers, *carried, *keyed, *EVERYWHERE):
         found.setdefault(answer.status, []).append(answer)
     return dict(sorted(found.items()))
 
 
 def _kinds() -> dict[Any, None]:
     """Every type that a body or an answer has, once."""
-    found: dict[Any, None] = {answers.Problem: None}
+    found: dict[Any, None] = {forms.Problem: None}
     for route in TABLE.routes:
         if route.body is not None:
             found[route.body.shown or route.body.kind] = None
         for answer in route.answers:
             if answer.form is not None:
-                found[answers.told(answer.form)] = None
+                found[forms.told(answer.form)] = None
     return found
 
 
@@ -101,8 +110,9 @@ def _operation(route: Route, shapes: dict[Any, Any]) -> dict[str, Any]:
             for status, found in answers_of(route).items()
         },
     }
-    if route.parameters:
-        said["parameters"] = [_parameter(route, parameter) for parameter in route.parameters]
+    said["parameters"] = [_parameter(route, parameter) for parameter in route.parameters]
+    if route.method == "POST":
+        said["parameters"].append(IDEMPOTENCY)
     if route.body is not None:
         shape = shapes[route.body.shown or route.body.kind]
         said["requestBody"] = {
@@ -130,12 +140,12 @@ def _parameter(route: Route, parameter: Parameter) -> dict[str, Any]:
 def _response(found: list[Answer], shapes: dict[Any, Any]) -> dict[str, Any]:
     texts = dict.fromkeys(answer.text for answer in found)
     said: dict[str, Any] = {"description": "; ".join(texts)}
-    forms = [answer.form for answer in found if answer.form is not None]
+    shown = [shapes[forms.told(answer.form)] for answer in found if answer.form is not None]
     content: dict[str, Any] = {}
-    if forms:
-        content[JSON] = {"schema": shapes[answers.told(forms[0])]}
-    if len(forms) < len(found):
-        content[PROBLEM] = {"schema": shapes[answers.Problem]}
+    if shown:
+        content[JSON] = {"schema": shown[0] if len(shown) == 1 else {"anyOf": shown}}
+    if len(shown) < len(found):
+        content[PROBLEM] = {"schema": shapes[forms.Problem]}
         codes = dict.fromkeys(code for answer in found for code in answer.codes)
         if codes:
             said["x-codes"] = list(codes)

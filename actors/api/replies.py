@@ -86,12 +86,14 @@ class AsOf(Struct, frozen=True):
 
 
 class Reply(Effect, frozen=True):
-    """The answer to one request: JSON, and where to look further."""
+    """The answer to one request: JSON, and where to look further. `unsure`: a refusal of something
+    that may have been done."""
 
     id: int
     status: int
     body: bytes
     location: str = ""
+    unsure: bool = False
 
 
 def translate(id: int, ask: Ask, body: AnyMessage, at: int, asked_at: int | None = None) -> Reply:

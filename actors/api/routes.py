@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from actors.api import (
     amends,
-    answers,
     batches,
     exchange,
     following,
+    forms,
     groups,
     lists,
     markets,
@@ -68,10 +68,13 @@ EVERYWHERE: Final = (
     _problem(502, "the engine's answer makes no sense", "unexpected_answer"),
     _problem(503, NOW, "not_ready", "busy", "no_answer"),
 )  # fmt: skip
-CARRYING: Final = (
-    _problem(400, "the body is no JSON", "malformed_json"),
+CARRYING: Final = (_problem(400, "the body is no JSON", "malformed_json"),)
+KEYED: Final = (
     _problem(409, "a request with this Idempotency-Key is under way", "key_in_flight"),
-)
+    _problem(422, "an Idempotency-Key that is none, or that another request used",
+             "invalid_idempotency_key", "key_reused"),
+    _problem(503, "keys can't be kept", "keys_unavailable", "answer_not_kept"),
+)  # fmt: skip
 
 _CURSOR: Final = Parameter("cursor", PAGE_CURSOR, about="`cursor` of the page before")
 _PAGE: Final = (
@@ -106,8 +109,12 @@ _THEIRS: Final = (
 _REASON: Final = Body(stops.ReasonBody, "invalid_reason")
 _NO_ORDER: Final = _problem(404, "nobody knows such an order", "not_found", "order_not_found")
 _REFUSED: Final = _problem(422, "refused, by us or the exchange: `code`, `field`, `limit`, `value`")
+_INTERRUPTED: Final = Answer(
+    202, forms.Interrupted, "with an Idempotency-Key: nobody knows, and it can't be done again"
+)
 _GROUPED: Final = (
     Answer(202, GroupAnswer, "unknown"),
+    _INTERRUPTED,
     _problem(404, "no such group on that shard", "not_found"),
     _problem(422, "refused"),
     _problem(503, NOW, "halted"),
@@ -132,9 +139,9 @@ def _list(path: str, what: lists.What, summary: str, form: Any) -> Route:
 
 _ENGINE: Final = (
     _get("/openapi.json", lists.page, "This API, described (OpenAPI 3.1)", dict[str, Any]),
-    _get("/v1/status", lists.status, "How the engine is", answers.Status),
-    _get("/v1/budget", lists.budget, "The rate budget, and who spends it", answers.BudgetNow),
-    _get("/v1/ledger", lists.ledger, "The ledger behind a number, oldest first", answers.Ledger,
+    _get("/v1/status", lists.status, "How the engine is", forms.Status),
+    _get("/v1/budget", lists.budget, "The rate budget, and who spends it", forms.BudgetNow),
+    _get("/v1/ledger", lists.ledger, "The ledger behind a number, oldest first", forms.Ledger,
          parameters=(
              Parameter("since", number(0, NUMBER_MAX), about="the last number that is known"),
              Parameter("limit", number(1, ENTRIES_MAX), about="entries; left out: 100"),
@@ -142,27 +149,27 @@ _ENGINE: Final = (
 )  # fmt: skip
 
 _ACCOUNT: Final = (
-    _list("/v1/fills", "fills", "Fills, newest first", answers.Fills),
+    _list("/v1/fills", "fills", "Fills, newest first", forms.Fills),
     _list("/v1/positions", "positions", "Positions, with what they would bring now",
-          answers.Positions),
-    _list("/v1/balance", "balance", "Balances, one a shard", answers.Balances),
-    _list("/v1/settlements", "settlements", "What settled markets paid", answers.Settlements),
+          forms.Positions),
+    _list("/v1/balance", "balance", "Balances, one a shard", forms.Balances),
+    _list("/v1/settlements", "settlements", "What settled markets paid", forms.Settlements),
 )  # fmt: skip
 
 _MARKETS: Final = (
     _get("/v1/books/{ticker}", following.book, "The book of a market that is followed",
-         answers.Book,
+         forms.Book,
          _problem(404, "it is not followed", "not_followed"),
          _problem(409, "it can't be used: lost, or of a past moment", "book_lost", "book_stale"),
          parameters=(_TICKER, Parameter("allow_stale", one_of("0", "1"),
                                         about="1: a book of a past moment will do"))),
-    _get("/v1/follow", following.followed, "What is followed", answers.Followed),
+    _get("/v1/follow", following.followed, "What is followed", forms.Followed),
     _post("/v1/follow", "trade", following.follow, "Follow other markets",
           Body(following.FollowBody, "invalid_follow"),
-          Answer(200, answers.Followed, "what is followed now"),
+          Answer(200, forms.Followed, "what is followed now"),
           _problem(422, "nothing was changed", "invalid_wish", "follow_refused")),
     _get("/v1/markets", markets.listing, "Markets with their prices, as the exchange lists them",
-         answers.Markets, *_THEIRS,
+         forms.Markets, *_THEIRS,
          parameters=(
              Parameter("series", TICKER, about="of this series"),
              Parameter("event", TICKER, about="of this event"),
@@ -172,12 +179,12 @@ _MARKETS: Final = (
                        "subtitle: it may have fewer than `limit`, or none, and still a `cursor`"),
              *_THEIR_PAGE,
          )),
-    _get("/v1/markets/{ticker}", markets.one, "One market", answers.OneMarket, *_THEIRS,
+    _get("/v1/markets/{ticker}", markets.one, "One market", forms.OneMarket, *_THEIRS,
          parameters=(_TICKER,)),
     _get("/v1/markets/{ticker}/trades", markets.trades, "Public prints, newest first",
-         answers.Trades, *_THEIRS, parameters=(_TICKER, *_BETWEEN, *_THEIR_PAGE)),
+         forms.Trades, *_THEIRS, parameters=(_TICKER, *_BETWEEN, *_THEIR_PAGE)),
     _get("/v1/markets/{ticker}/candles", markets.candles, "Candles, oldest first",
-         answers.Candles, *_THEIRS,
+         forms.Candles, *_THEIRS,
          parameters=(
              _TICKER,
              Parameter("since", _MOMENT, required=True, about="microseconds"),
@@ -188,47 +195,47 @@ _MARKETS: Final = (
 )  # fmt: skip
 
 _ORDERS: Final = (
-    _list("/v1/orders", "orders", "Orders, newest first", answers.Orders),
+    _list("/v1/orders", "orders", "Orders, newest first", forms.Orders),
     _post("/v1/orders", "trade", orders.place, "Place an order",
           Body(orders.OrderBody, "invalid_order"),
           Answer(201, OrderAnswer, "the exchange has it"),
-          Answer(202, answers.Unsure, "unknown: ask again with the same client_order_id"),
+          Answer(202, forms.Unsure, "unknown: ask again with the same client_order_id"),
           _problem(409, "the id belongs to an order with other terms", "order_id_taken"), _REFUSED),
     _post("/v1/orders/batch", "trade", batches.place_many, "Place 1 to 50 orders in one call",
           Body(batches.OrdersBody, "invalid_batch", shown=batches.ShownOrders),
-          Answer(200, answers.Members, "one for each"),
+          Answer(200, forms.Members, "one for each"),
           _problem(422, "none of them was placed", "invalid_batch", "batch_too_large")),
     Route("DELETE", "/v1/orders/batch", "trade", "Cancel 1 to 50 orders in one call",
           batches.cancel_many,
-          (Answer(200, answers.Members, "one for each"),
+          (Answer(200, forms.Members, "one for each"),
            _problem(422, "none of them was canceled", "invalid_batch")),
           body=Body(batches.IdsBody, "invalid_batch")),
     _post("/v1/orders/cancel-all", "kill", orders.cancel_all,
           "Cancel every order of ours; trading goes on",
           Body(orders.CancelAllBody, "invalid_cancel_all", b"{}"),
-          Answer(200, answers.CanceledAll, "one for each that was open"),
-          Answer(202, answers.CanceledAll, "some are unknown, or left: ask again"),
+          Answer(200, forms.CanceledAll, "one for each that was open"),
+          Answer(202, forms.CanceledAll, "some are unknown, or left: ask again"),
           _problem(503, NOW, "not_restored", "busy")),
-    _get("/v1/orders/{client_order_id}", orders.one, "One order", answers.OneOrder, _NO_ORDER,
+    _get("/v1/orders/{client_order_id}", orders.one, "One order", forms.OneOrder, _NO_ORDER,
          parameters=(_ID,)),
     Route("DELETE", "/v1/orders/{client_order_id}", "trade", "Cancel an order", orders.cancel,
           (Answer(200, CancelAnswer, "canceled"),
-           Answer(202, answers.Unsure, "unknown so far: it is repeated until nothing rests"),
+           Answer(202, forms.Unsure, "unknown so far: it is repeated until nothing rests"),
            _NO_ORDER, _problem(409, "it does not rest any more", "gone")),
           parameters=(_ID,)),
     _get("/v1/orders/{client_order_id}/evidence", orders.evidence, "What is known of an order",
-         answers.Evidence, _NO_ORDER, parameters=(_ID,)),
+         forms.Evidence, _NO_ORDER, parameters=(_ID,)),
     _post("/v1/orders/{client_order_id}/amend", "trade", amends.amend, "Other terms for an order",
           Body(amends.AmendBody, "invalid_amend"),
           Answer(200, AmendAnswer, "the order has them"),
-          Answer(202, answers.Unsure, "unknown: ask again with the same amend_id"), _NO_ORDER,
+          Answer(202, forms.Unsure, "unknown: ask again with the same amend_id"), _NO_ORDER,
           _problem(409, "not now, or not any more", "amend_id_taken", "order_not_open",
                    "amend_under_way", "order_ended"),
           _REFUSED, parameters=(_ID,)),
     _post("/v1/orders/{client_order_id}/decrease", "trade", orders.decrease,
           "Let less of an order rest", Body(orders.DecreaseBody, "invalid_reduce_to"),
           Answer(200, DecreaseAnswer, "no more than that rests"),
-          Answer(202, answers.Unsure, "unknown: asking again is safe"), _NO_ORDER,
+          Answer(202, forms.Unsure, "unknown: asking again is safe"), _NO_ORDER,
           _problem(409, "it does not rest any more", "gone"), _REFUSED, parameters=(_ID,)),
 )  # fmt: skip
 
@@ -261,14 +268,14 @@ _STOPS: Final = (
           "Lift a halt", _REASON, Answer(200, HaltAnswer, "lifted"),
           _problem(409, "somebody has halted since", "still_halted"),
           _problem(503, NOW, "latch_not_saved")),
-    _get("/v1/brakes", stops.limits, "The limits that hold", answers.BrakesNow),
+    _get("/v1/brakes", stops.limits, "The limits that hold", forms.BrakesNow),
     _post("/v1/brakes", "admin", stops.tighten, "Tighter limits from now on",
-          Body(Brakes, "invalid_brakes"), Answer(200, answers.BrakesNow, "they hold"),
+          Body(Brakes, "invalid_brakes"), Answer(200, forms.BrakesNow, "they hold"),
           _problem(422, "nothing was changed", "invalid_brakes", "brakes_refused"),
           _problem(503, "they hold, but are not on disk", "brakes_not_saved")),
     _post("/v1/restore/confirm", "admin", stops.confirm, "Answer for a restore from a backup",
           Body(stops.ConfirmBody, "invalid_confirmed_by"),
-          Answer(200, RestoreAnswer, "on record"),
+          Answer(200, RestoreAnswer, "on record"), _INTERRUPTED,
           _problem(409, "there is none, or it may not be yet", "no_restore", "restore_refused")),
 )  # fmt: skip
 

@@ -3,8 +3,10 @@
 import asyncio
 import os
 
+from actors.api.answers import Answers
 from actors.api.asks import Ask, Scope
 from actors.api.core import Api, Requested
+from actors.api.keyed import Begin, Drop, Keep, Keyed
 from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.config import Settings
@@ -29,17 +31,23 @@ async def serve(settings: Settings) -> int:
     bus.hear("ledger.pub", ["ledger ", "mark "])
     bus.hear("system.pub", ["system "])
 
-    def ask(id: int, wanted: Ask) -> None:
-        loop.feed(Requested(wall(), id, wanted))
+    def ask(id: int, wanted: Ask, keyed: Keyed | None) -> None:
+        loop.feed(Requested(wall(), id, wanted, keyed))
 
     def perform(effect: Effect) -> None:
-        assert isinstance(effect, Reply), effect
-        web.reply(effect)
+        match effect:
+            case Reply():
+                web.reply(effect)
+            case Begin() | Keep() | Drop():
+                answers.perform(effect)
+            case _:
+                raise AssertionError(effect)
 
     web = Web(settings.api.port, tokens, ask)
     for name in ("stream.pub", "ledger.pub", "system.pub"):
         web.relay_from(bus.relay(name, web.passed))
     loop = Loop(Api(identity, settings.api.order_group), bus, perform)
+    answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
     http = server(web.app())
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     try:
@@ -47,3 +55,4 @@ async def serve(settings: Settings) -> int:
     finally:
         http.should_exit = True
         await serving
+        answers.close()

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from actors.api.asks import Ask, Scope, read, scope_of
 from actors.api.bodies import Problem
+from actors.api.keyed import HEADER, Keyed, said, unminted
 from actors.api.replies import Reply, problem_body
 from protocol.limits import BODY_BYTES_MAX, PREFIXES_MAX, SOCKET_QUEUE_MAX, SOCKETS_MAX
 from protocol.runtime.bus import Relay
@@ -22,6 +23,9 @@ from protocol.runtime.http import HEADERS_BYTES_MAX, is_local
 PREFIX_CHARS_MAX = 100
 TRY_AGAIN_LATER = 1013
 POLICY_VIOLATION = 1008
+
+
+AskCore = Callable[[int, Ask, Keyed | None], None]
 
 
 class _Wish(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,7 +45,7 @@ class Client:
 class Web:
     """Turns HTTP into requests for the core, and the core's replies into HTTP."""
 
-    def __init__(self, port: int, tokens: dict[bytes, Scope], ask: Callable[[int, Ask], None]):
+    def __init__(self, port: int, tokens: dict[bytes, Scope], ask: AskCore):
         self._port = port
         self._tokens = tokens
         self._ask = ask
@@ -85,21 +89,30 @@ class Web:
         if twice:
             text = f"{twice} is said twice: a list is one parameter, parted by commas"
             return _problem(Problem(422, "repeated_parameter", text, twice))
-        found = read(request.method, path, request.query_params, body, str(uuid.uuid4()))
+        keyed = self._keyed(request, body)
+        if isinstance(keyed, Problem):
+            return _problem(keyed)
+        fresh_id = str(uuid.uuid4()) if keyed is None else keyed.fresh_id
+        found = read(request.method, path, request.query_params, body, fresh_id)
         if isinstance(found, Problem):
             return _problem(found)
-        reply = await self._core(found[1])
+        reply = await self._core(found[1] if keyed is None else unminted(found[1]), keyed)
         kind = "application/problem+json" if reply.status >= 400 else "application/json"
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if reply.location:
             headers["Location"] = reply.location
         return Response(reply.body, reply.status, headers, kind)
 
-    async def _core(self, ask: Ask) -> Reply:
+    def _keyed(self, request: Request, body: bytes) -> Keyed | Problem | None:
+        caller = self._scope(request.headers.get("authorization"))
+        url, values = request.url, request.headers.getlist(HEADER)
+        return said(str(caller), values, request.method, f"{url.path}?{url.query}", body)
+
+    async def _core(self, ask: Ask, keyed: Keyed | None) -> Reply:
         self._next_id += 1
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[self._next_id] = waiting
-        self._ask(self._next_id, ask)
+        self._ask(self._next_id, ask, keyed)
         return await waiting
 
     def _stranger(self, host: str | None, origin: str | None) -> Problem | None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from actors.gateway import amend_terms
 from actors.gateway.desk import Asker, Desk
-from actors.gateway.refusals import Refusals
+from actors.gateway.told import Told
 from protocol.limits import AMENDS_MAX, CANCEL_ASKERS_MAX, RECALL_MAX
 from protocol.machine import Effect
 from protocol.messages import AmendAnswer, AmendOrder, AnyMessage, EvidenceRequest
@@ -28,7 +28,7 @@ class _Recall(Struct):
 class AmendRecalls:
     """All that are under way, by the id of the letter that asks for them."""
 
-    def __init__(self, desk: Desk, refusals: Refusals[AmendAnswer]) -> None:
+    def __init__(self, desk: Desk, refusals: Told[AmendAnswer]) -> None:
         self._desk = desk
         self._refusals = refusals
         self._open: dict[str, _Recall] = {}

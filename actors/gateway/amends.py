@@ -18,8 +18,8 @@ from actors.gateway.door import Door
 from actors.gateway.lanes import Place
 from actors.gateway.markets import Flaw, Markets, Standing
 from actors.gateway.passes import Pass
-from actors.gateway.refusals import Refusals
 from actors.gateway.terms import expires_at
+from actors.gateway.told import Told
 from protocol.facts import AmendIntended, AmendOutcome, AnyFact, natural_id
 from protocol.kalshi import calls, writes
 from protocol.kalshi.answers import Refusal
@@ -68,7 +68,7 @@ class Amends:
         self._brakes = brakes
         self._changing = changing
         self._tickets = Tickets(release)
-        self._refusals: Refusals[AmendAnswer] = Refusals(desk)
+        self._refusals: Told[AmendAnswer] = Told(desk)
         self.recalls = AmendRecalls(desk, self._refusals)
         self.ended_at: dict[str, tuple[int, int]] = {}  # calls of unknown ones: `now` and `at`
 

@@ -23,9 +23,9 @@ from actors.gateway.markets import Flaw, Markets
 from actors.gateway.orders import Orders, Stopped
 from actors.gateway.outcomes import outcomes
 from actors.gateway.parts import Parts
-from actors.gateway.refusals import Refusals
 from actors.gateway.terms import expires_at
 from actors.gateway.tickets import Stage, Ticket
+from actors.gateway.told import Told
 from protocol.kalshi import calls
 from protocol.kalshi.calls import Call
 from protocol.limits import BATCH_MAX, LIMITS_AGAIN, MS, QUEUED_MAX
@@ -57,7 +57,7 @@ class Batches:
         self._markets = markets
         self._door = door
         self._parts = parts
-        self._refusals: Refusals[BatchAnswer] = Refusals(desk)
+        self._refusals: Told[BatchAnswer] = Told(desk)
         self._open: dict[int, _Batch] = {}
         self._number = 0
 

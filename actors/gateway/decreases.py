@@ -16,6 +16,7 @@ from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended
 from actors.gateway.markets import Markets
 from actors.gateway.orders import Orders
 from actors.gateway.terms import is_client_order_id
+from actors.gateway.told import Told
 from protocol.account import FINISHED
 from protocol.errors import RemoteProtocolError
 from protocol.facts import AnyFact, natural_id
@@ -76,6 +77,7 @@ class Decreases:
         self._amending = amending
         self._open: dict[int, Decrease] = {}
         self._ended: dict[str, tuple[int, Count]] = {}  # until when they may land, and what for
+        self._told: Told[DecreaseAnswer] = Told(desk, DECREASES_KEPT)
         self._number = 0
 
     @property
@@ -84,7 +86,11 @@ class Decreases:
         return bool(self._open)
 
     def ask(self, now: int, at: int, asker: Asker, wanted: DecreaseOrder) -> list[Effect]:
-        """Take a decrease. The same one again, while it is under way, is one decrease."""
+        """Take a decrease. The same one again, while it is under way, is one decrease; a copy of a
+        letter that was answered, perhaps with unknown, sends nothing."""
+        told = self._told.known(asker)
+        if told is not None:
+            return self._desk.answer([asker], told, at)
         id = wanted.client_order_id
         running = next((d for d in self._open.values() if d.wanted.client_order_id == id), None)
         if running is not None and running.wanted == wanted:
@@ -95,7 +101,7 @@ class Decreases:
             text = "a decrease of it is under way" if running else "too many decreases"
             refused = DecreaseAnswer(id, "unavailable", code="busy", text=text)
         if refused is not None:
-            return self._desk.answer([asker], refused, at)
+            return self._told.say([asker], refused, at)
         assert order is not None
         call = calls.decrease(
             order.order_id, order.ticker, wanted.reduce_to, self._markets.shard(order.ticker)
@@ -103,7 +109,7 @@ class Decreases:
         place = self._desk.lanes.submit(f"{KEY}:{self._number + 1}", call)
         if not place:
             busy = DecreaseAnswer(id, "unavailable", code="busy", text=place.value)
-            return self._desk.answer([asker], busy, at)
+            return self._told.say([asker], busy, at)
         self._number += 1
         text = "the exchange has not answered yet"
         known = DecreaseAnswer(id, "unknown", order.remaining, "no_answer", text, order.order_id)
@@ -117,7 +123,7 @@ class Decreases:
         if asker in running.askers:
             return []
         if len(running.askers) >= CANCEL_ASKERS_MAX:
-            return self._desk.answer([asker], running.answer, at)
+            return self._told.say([asker], running.answer, at)
         running.askers.append(asker)
         if running.deadline is None:
             running.deadline = now + DECREASE_LOOK_MAX
@@ -238,7 +244,7 @@ class Decreases:
 
     def _finish(self, at: int, number: int) -> list[Effect]:
         one = self._open.pop(number)
-        return self._desk.answer(one.askers, one.answer, at)
+        return self._told.say(one.askers, one.answer, at)
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Read again, and tell whoever has waited long enough."""
@@ -267,7 +273,7 @@ class Decreases:
     def _tell(self, one: Decrease, at: int) -> list[Effect]:
         """Tell what is known; the call that is on its way ends by itself."""
         askers, one.askers, one.deadline = one.askers, [], None
-        return self._desk.answer(askers, one.answer, at)
+        return self._told.say(askers, one.answer, at)
 
     def deadline(self) -> int | None:
         found = [one.deadline for one in self._open.values()]

@@ -10,9 +10,9 @@ from actors.gateway.brakes import Brakes, Leaving, Made
 from actors.gateway.desk import Asker, Desk
 from actors.gateway.markets import Flaw, Markets, Standing
 from actors.gateway.passes import Pass
-from actors.gateway.refusals import Refusals
 from actors.gateway.terms import alike, answer_from, flaw, hash_of
 from actors.gateway.tickets import Stage, Ticket, Tickets
+from actors.gateway.told import Told
 from protocol.facts import OrderIntended
 from protocol.kalshi import calls
 from protocol.kalshi.calls import Call
@@ -40,7 +40,7 @@ class Door:
         self._markets = markets
         self._brakes = brakes
         self._closed = closed
-        self._refusals: Refusals[OrderAnswer] = Refusals(desk)
+        self._refusals: Told[OrderAnswer] = Told(desk)
 
     def place(
         self,

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from actors.gateway.desk import Asker, CallAnswered, CallFailed, Desk, Ended
 from actors.gateway.halt import Closed
+from actors.gateway.told import Told
 from protocol.kalshi import calls, writes
 from protocol.kalshi.answers import Refusal
 from protocol.kalshi.calls import Call
@@ -50,7 +51,7 @@ class Groups:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._open: dict[int, Pending] = {}
-        self._told: dict[Asker, GroupAnswer] = {}  # the last ones, oldest first
+        self._told: Told[GroupAnswer] = Told(desk, GROUP_ANSWERS_KEPT)
         self._number = 0
         self._began_at: int | None = None  # by the wall clock
 
@@ -72,18 +73,18 @@ class Groups:
         that lets orders go."""
         if any(one.asker == asker for one in self._open.values()):
             return []
-        told = self._told.get(asker)
+        told = self._told.known(asker)
         if told is not None:
             return self._desk.answer([asker], told, at)
         refused = _flaw(wanted) or self._barred(written_at, wanted, halted)
         if refused is not None:
-            return self._say(at, asker, refused)
+            return self._told.say([asker], refused, at)
         call = _call(wanted)
         if len(self._open) >= GROUP_CALLS_MAX:
-            return self._say(at, asker, self._busy(now, call, wanted, "too many wait"))
+            return self._told.say([asker], self._busy(now, call, wanted, "too many wait"), at)
         place = self._desk.lanes.submit(f"{KEY}:{self._number + 1}", call)
         if not place:
-            return self._say(at, asker, self._busy(now, call, wanted, place.value))
+            return self._told.say([asker], self._busy(now, call, wanted, place.value), at)
         self._number += 1
         self._open[self._number] = Pending(asker, wanted, now + QUEUED_MAX)
         return []
@@ -103,13 +104,6 @@ class Groups:
         id = wanted.order_group_id
         return GroupAnswer("refused", id, "busy", text, retry_after_ms=wait)
 
-    def _say(self, at: int, asker: Asker, answer: GroupAnswer) -> list[Effect]:
-        """Answer, and remember it for copies of the letter that are on their way."""
-        self._told[asker] = answer
-        if len(self._told) > GROUP_ANSWERS_KEPT:
-            del self._told[next(iter(self._told))]
-        return self._desk.answer([asker], answer, at)
-
     def ended(self, now: int, at: int, number: int, ended: Ended) -> list[Effect]:
         """A call has ended."""
         one = self._open.pop(number)
@@ -117,7 +111,7 @@ class Groups:
         if isinstance(ended, CallAnswered) and ended.status == 429:
             wait = self._desk.lanes.retry_after_ms(now, _call(one.wanted))
             answer = replace(answer, retry_after_ms=wait)
-        return self._say(at, one.asker, answer)
+        return self._told.say([one.asker], answer, at)
 
     def due(self, now: int, at: int, halted: Closed | None) -> list[Effect]:
         """Give up what waits for tokens: for too long, or while trading is halted."""
@@ -135,7 +129,7 @@ class Groups:
             answer = self._busy(now, _call(one.wanted), one.wanted, "no tokens in time")
             if stopped and halted is not None:
                 answer = _halted(one.wanted, halted)
-            effects += self._say(at, one.asker, answer)
+            effects += self._told.say([one.asker], answer, at)
         return effects
 
     def deadline(self) -> int | None:

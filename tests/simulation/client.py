@@ -9,6 +9,7 @@ from actors.api.amends import AmendIt
 from actors.api.asks import Ask, Cancel, Decrease, Place
 from actors.api.batches import CancelMany, PlaceMany
 from actors.api.core import Requested
+from actors.api.keyed import Keyed
 from protocol.envelope import Outbox
 from protocol.follower import BookFollower
 from protocol.limits import SECOND
@@ -64,6 +65,11 @@ class Client:
         self._too_many: set[str] = set()  # orders of batches that would never fit the budget
         self._asked: dict[int, tuple[str, str]] = {}  # what was asked of the API, by request
         self._requests = itertools.count(1)
+        self.keyed = False  # orders are asked for with a key each
+        self.kept: dict[str, tuple[int, dict[str, Any]]] = {}  # what is said under it
+        self.repeats = 0  # how often it was said again
+        self._bare: set[int] = set()  # requests without one
+        self._keyless: set[str] = set()  # what is said is "unknown": without a key there is more
 
     def post(self, order: PlaceOrder) -> None:
         """Ask for an order until there is a final answer, always under its own id."""
@@ -126,7 +132,31 @@ class Client:
         if api is not None and (what, id) not in self._asked.values():
             number = next(self._requests)
             self._asked[number] = (what, id)
-            world.feed(api, Requested(world.wall, number, ask))
+            keyed = Keyed("client", id, b"") if self.keyed and what == "order" else None
+            if keyed is not None and id in self._keyless:
+                keyed = None
+                self._bare.add(number)
+            world.feed(api, Requested(world.wall, number, ask, keyed))
+
+    def once_more(self, id: str) -> None:
+        """Ask for an order that was answered, under its key."""
+        self._keyless.discard(id)
+        self._ask("order", id, self._wish("order", id))
+
+    def _consistent(self, id: str, status: int, body: dict[str, Any]) -> None:
+        """Whatever is an answer under a key stays it; "unknown" may come first where the disk
+        could not keep it."""
+        if status == 503:
+            return
+        if status == 202:
+            self._keyless.add(id)
+        was = self.kept.get(id)
+        unkept = was is not None and was[0] == 202 and self._world.faults.latch_fails > 0
+        if was is None or unkept:
+            self.kept[id] = (status, body)
+            return
+        self.repeats += 1
+        assert (status, body) == was, f"{id}: another answer"
 
     def give_up(self) -> None:
         """Ask no more for the orders that are not answered yet."""
@@ -155,6 +185,8 @@ class Client:
     def replied(self, number: int, status: int, body: dict[str, Any]) -> None:
         """The API's answer to a request."""
         what, id = self._asked.pop(number, ("", ""))
+        if self.keyed and what == "order" and number not in self._bare:
+            self._consistent(id, status, body)
         if what in ("batch", "cancels"):
             if status == 422:
                 self._too_many |= set(id.split(" "))

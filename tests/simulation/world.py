@@ -17,6 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.api.core import Api
+from actors.api.keyed import Begin, Drop, Keep
 from actors.api.replies import Reply
 from actors.gateway.books import Listen
 from actors.gateway.core import Gateway
@@ -60,7 +61,8 @@ from protocol.machine import (
 from protocol.pulse import Identity
 from protocol.units import DOLLAR, Money, Price
 from supervisor.core import Declare, Supervisor
-from tests.simulation import latch
+from tests.actors.api.keyed_world import Disk
+from tests.simulation import answers, latch
 from tests.simulation.bus import Bus
 from tests.simulation.client import Client, Trader
 from tests.simulation.disk import fresh_disk
@@ -107,6 +109,7 @@ class Process:
         self.life = life
         self.disk: Keeper | Reader | None = None
         self.latch: latch.Keeper | None = None
+        self.answers: answers.Keeper | None = None
         self.wakes_at: int | None = None
         self.stopped_until = 0
 
@@ -135,6 +138,7 @@ class World:
         self.wrong_by = 0  # of the host's wall clock, microseconds
         self.set_back = False  # it was, some time on this day
         self.disk = fresh_disk()
+        self.answers = Disk()
         self.bus = Bus(self)
         self.wire = Wire(self)
         self.sockets = Sockets(self)
@@ -209,6 +213,8 @@ class World:
             process.disk = Reader(self, process)
         if name == "gateway":
             process.latch = latch.Keeper(self, process)
+        if name == "api":
+            process.answers = answers.Keeper(self, process)
         self.processes[name] = process
         self.feed(process, Started(self.wall))
         if name == "stream" and self.recording is not None:
@@ -335,6 +341,9 @@ class World:
             case SaveHalt():
                 assert process.latch is not None
                 process.latch.save(effect)
+            case Begin() | Keep() | Drop():
+                assert process.answers is not None
+                process.answers.perform(effect)
             case OpenSocket(link):
                 self.sockets.open(process, link)
             case SendFrame(link, raw):

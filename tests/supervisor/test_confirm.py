@@ -10,6 +10,7 @@ import pytest
 
 from actors.api.asks import Ask
 from actors.api.core import Api, Requested
+from actors.api.keyed import Keyed
 from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.envelope import Letter
@@ -52,8 +53,8 @@ class Front:
         )
         self._thread.start()
 
-    def _ask(self, id: int, ask: Ask) -> None:
-        self._feed(Requested(0, id, ask))
+    def _ask(self, id: int, ask: Ask, keyed: Keyed | None) -> None:
+        self._feed(Requested(0, id, ask, keyed))
 
     def _feed(self, cause: Cause) -> None:
         for effect in self._core.step(1, cause):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from actors.api import answers
+from actors.api import forms
 from actors.api.asks import AskMarkets, Problem, read
 from actors.api.core import Requested
 from actors.api.replies import translate
@@ -86,7 +86,7 @@ def test_what_makes_no_sense_is_refused_in_our_own_words(
 
 def test_a_market_is_one_row() -> None:
     found = shown(ONE, {"market": MARKET | {"title": "Rain?", "yes_sub_title": "Yes"}})
-    fits(answers.OneMarket, found)
+    fits(forms.OneMarket, found)
     assert found["market"] == {
         "ticker": "KXA-1", "event_ticker": "KXA", "title": "Rain?", "subtitle": "Yes",
         "status": "active", "bid": "0.4700", "bid_size": "3.00", "ask": "0.5200",
@@ -115,7 +115,7 @@ def test_a_text_is_looked_for_in_what_a_page_has() -> None:
             enumerate(("Rain in Oslo", "Snow", "No rain"))]  # fmt: skip
     ask = AskMarkets("markets", Inquire("markets"), "RAIN")
     found = shown(ask, {"markets": rows, "cursor": "more"})
-    fits(answers.Markets, found)
+    fits(forms.Markets, found)
     assert [row["ticker"] for row in found["markets"]] == ["KXA-0", "KXA-2"]
     assert found["cursor"] == "more"
 
@@ -134,7 +134,7 @@ def test_a_trade_says_what_the_taker_bought(words: dict[str, str], want: str | N
     ask = AskMarkets("trades", Inquire("trades", {"ticker": "KXA-1"}))
     trade = {key: value for key, value in TRADE.items() if key != "taker_book_side"} | words
     found = shown(ask, {"trades": [trade], "cursor": None})
-    fits(answers.Trades, found)
+    fits(forms.Trades, found)
     assert found["cursor"] == ""
     assert found["trades"] == [{
         "trade_id": "t1", "ticker": "KXA-1", "price": "0.4700", "count": "2.50",
@@ -146,7 +146,7 @@ def test_both_spellings_of_a_candle_are_one() -> None:
     ask = AskMarkets("candles", Inquire("candlesticks_of_markets"))
     body = {"markets": [{"market_ticker": "KXA-1", "candlesticks": [CANDLE, OLD_CANDLE]}]}
     found = shown(ask, body)
-    fits(answers.Candles, found)
+    fits(forms.Candles, found)
     new, old = found["candles"]
     assert new["end_at"] == old["end_at"] == 1_781_159_400 * SECOND
     assert new["bid"] == old["bid"] == {

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.api import answers
+from actors.api import forms
 from actors.api.asks import (
     Ask,
     AskMarkets,
@@ -52,7 +52,7 @@ POSITIONS = GetList("positions", Page())
 
 def fits(kind: Any, body: dict[str, Any]) -> None:
     """The answer has the form that the page at /openapi.json says."""
-    msgspec.json.decode(json.dumps(body), type=answers.told(kind), dec_hook=decode_unit)
+    msgspec.json.decode(json.dumps(body), type=forms.told(kind), dec_hook=decode_unit)
 
 
 def replied(effects: list[Effect]) -> tuple[int, dict[str, Any]]:
@@ -83,7 +83,7 @@ def test_a_position_is_marked_by_its_book() -> None:
     assert (peer, body) == ("stream", BookRequest("KXA-1"))
     status, found = replied(host.answer("stream", letter, book("KXA-1")))
     assert status == 200
-    fits(answers.Positions, found)
+    fits(forms.Positions, found)
     [row] = found["positions"]
     assert row["mark"] == {"price": "0.5500", "reason": "", "as_of": AT - 5}
     bought = Money(550_000 * 100 // 100) - msgspec.json.decode(
@@ -98,7 +98,7 @@ def test_without_a_live_book_there_is_no_profit_but_the_reason(state: Any) -> No
     host = holding()
     [(_, letter, _)] = told(host.step(Requested(AT, 1, POSITIONS)))
     _, found = replied(host.answer("stream", letter, book("KXA-1", state=state, reason="a gap")))
-    fits(answers.Positions, found)
+    fits(forms.Positions, found)
     [row] = found["positions"]
     assert row["unrealized"] is None
     assert row["mark"] == {"price": None, "reason": f"the book is {state}: a gap", "as_of": 0}
@@ -120,7 +120,7 @@ def test_a_stream_that_is_silent_holds_no_page_back_for_long() -> None:
 def test_who_holds_nothing_waits_for_no_book() -> None:
     status, found = replied(Host().step(Requested(AT, 1, POSITIONS)))
     assert (status, found["positions"], found["cursor"]) == (200, [], "")
-    fits(answers.Positions, found)
+    fits(forms.Positions, found)
 
 
 def test_so_many_books_and_no_more_are_asked_for() -> None:
@@ -148,7 +148,7 @@ def test_settlements_say_what_was_paid_and_won() -> None:
     host = Host(intended(), accepted(), fill(), paid)
     status, found = replied(host.step(Requested(AT, 1, GetList("settlements", Page()))))
     assert status == 200
-    fits(answers.Settlements, found)
+    fits(forms.Settlements, found)
     [row] = found["settlements"]
     assert (row["ticker"], row["settled_at"], row["revenue"]) == ("KXA-1", AT, "1.0000")
     assert (row["fee"], row["n"], found["cursor"]) == ("0.000007", 4, "")
@@ -160,14 +160,14 @@ def test_a_list_says_how_long_ago_the_writer_was_heard(what: Any) -> None:
     host.now += 1_500 * MS
     status, found = replied(host.step(Requested(AT, 1, GetList(what, Page()))))
     assert (status, found["as_of"], found["age_ms"]) == (200, AT - 1_500_000, 1_500)
-    fits(getattr(answers, "Balances" if what == "balance" else what.capitalize()), found)
+    fits(getattr(forms, "Balances" if what == "balance" else what.capitalize()), found)
 
 
 def test_the_status_says_when_the_supervisor_spoke() -> None:
     host = Host()
     status, found = replied(host.step(Requested(AT + 2_000_000, 1, GetStatus())))
     assert (status, found["as_of"], found["age_ms"]) == (200, AT, 2_000)
-    fits(answers.Status, found)
+    fits(forms.Status, found)
 
 
 # The ledger, the budget
@@ -180,7 +180,7 @@ def test_the_ledger_is_paged_by_number() -> None:
     status, found = replied(host.answer("writer", "page:1", Entries(facts[:2], 3)))
     assert (status, found["head"], found["cursor"]) == (200, 3, "2")
     assert [entry["n"] for entry in found["entries"]] == [1, 2]
-    fits(answers.Ledger, found)
+    fits(forms.Ledger, found)
     host.step(Requested(AT, 2, GetLedger(2, 2)))
     _, found = replied(host.answer("writer", "page:2", Entries(facts[2:], 3)))
     assert ([entry["n"] for entry in found["entries"]], found["cursor"]) == ([3], "")
@@ -205,7 +205,7 @@ def test_the_budget_is_the_gateway_s_word() -> None:
     answer = BudgetAnswer(states, (Spender("reads", 10, 1),), {"order": 2}, 1, True)
     status, found = replied(host.answer("gateway", "budget:1", answer))
     assert status == 200
-    fits(answers.BudgetNow, found)
+    fits(forms.BudgetNow, found)
     assert found["spenders"] == [{"name": "reads", "tokens": 10, "calls": 1}]
 
 
@@ -229,7 +229,7 @@ def test_all_are_canceled_or_it_says_which_are_not(answer: CancelOpenAnswer, sta
     assert asked == [("gateway", "cancel-all:1", CancelOpen("KXA-1"))]
     found, body = replied(host.answer("gateway", "cancel-all:1", answer))
     assert found == status
-    fits(answers.CanceledAll, body)
+    fits(forms.CanceledAll, body)
     assert [row["client_order_id"] for row in body["orders"]] == [
         one.client_order_id for one in answer.answers
     ]

@@ -205,6 +205,20 @@ def test_unanswered_it_is_not_sent_again_and_the_row_is_read() -> None:
     assert [made.call.name for made in scene.made].count("decrease") == 1
 
 
+def test_a_copy_of_a_letter_that_was_answered_sends_nothing() -> None:
+    """Told again while its answer was on the way back: the asker has only heard `unknown`."""
+    scene = resting()
+    shows(scene, "10.00")
+    scene.ask(THREE, "one")
+    scene.fail(sent=True)
+    scene.pass_time(DECREASE_LOOK_MAX)
+    scene.ask(THREE, "one")
+    assert told(scene) == [("unknown", 1_000)] * 2
+    assert [made.call.name for made in scene.made].count("decrease") == 1
+    scene.ask(THREE, "another")
+    assert [made.call.name for made in scene.made].count("decrease") == 2
+
+
 @pytest.mark.parametrize("status", [None, 500, 504], ids=str)
 def test_unanswered_but_done_the_row_shows_it(status: int | None) -> None:
     scene = resting()

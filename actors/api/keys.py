@@ -1,0 +1,287 @@
+"""Idempotency keys: the same key and the same body get the same answer, whatever dies in between.
+
+That a request has begun is on disk before the engine hears of it, and its answer before its client
+does. So whoever asks again gets the answer that is kept; and where a life of the front has ended
+without one, the same is done again under the same ids, or is unknown if that would not be safe.
+
+What is kept under which key is the store's (`answers.py`); what that means is decided here.
+"""
+
+import enum
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actors.api.asks import Ask, CancelAll, Confirm, PressPanic, SetHalt
+from actors.api.bodies import Problem
+from actors.api.groups import AskGroup
+from actors.api.keyed import HEADER, Begin, Begun, Drop, Keep, Kept, Keyed, Known
+from actors.api.replies import Reply, as_json, refuse
+from protocol.limits import (
+    IDEMPOTENCY_ANSWER_BYTES_MAX,
+    IDEMPOTENCY_HALT_WAIT,
+    IDEMPOTENCY_WAIT,
+    REQUESTS_MAX,
+)
+from protocol.machine import Effect, Report
+
+HALTS_MAX: Final = 200  # more with a key in flight that only halts and panics may be
+TOO_LARGE: Final = "done; the whole answer is too large to be kept: GET shows how it is now"
+WITHOUT: Final = "no request with a key can be taken; without one it goes on"
+REUSED: Final = Problem(422, "key_reused", "this key was used to ask for something else", HEADER)
+IN_FLIGHT: Final = Problem(
+    409, "key_in_flight", "the first request with this key is not answered yet", HEADER, 250
+)
+BUSY: Final = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
+FULL: Final = Problem(503, "busy", "", HEADER, 60_000)
+UNAVAILABLE: Final = Problem(503, "keys_unavailable", "", HEADER, 5_000)
+SLOW: Final = replace(UNAVAILABLE, detail=f"the disk is too slow: {WITHOUT}")
+UNKEPT: Final = Problem(
+    503, "answer_not_kept",
+    "it may have been done, but its answer could not be kept: ask again with the same key",
+    HEADER, 1_000,
+)  # fmt: skip
+
+
+class Go(NamedTuple):
+    """On to the engine, as if asked at `at`."""
+
+    id: int
+    ask: Ask
+    at: int
+
+
+class Unkept(NamedTuple):
+    """It may have been done, and its answer could not be kept."""
+
+    id: int
+    ask: Ask
+
+
+class Stage(enum.Enum):
+    """Where a request with a key is."""
+
+    LOOKING = enum.auto()  # the disk has not said what it knows; the engine has not heard of it
+    GONE = enum.auto()  # the same, but a halt does not wait for the disk
+    ASKED = enum.auto()  # begun, on disk; the engine has it
+    BARE = enum.auto()  # a halt that the engine has, and of which nothing is to be kept
+    KEEPING = enum.auto()  # its answer is on its way to the disk
+
+
+class _Flight(Struct):
+    """One request with a key that has no answer yet."""
+
+    id: int
+    ask: Ask
+    keyed: Keyed
+    at: int
+    stage: Stage
+    deadline: int | None  # of what the disk has to do
+    reply: Reply | None = None
+    dropped: bool = False  # the reply says that nothing was done
+    again: bool = False  # it had begun before
+    instead: Reply | None = None  # a halt was done again before the disk knew its answer
+
+    @property
+    def halts(self) -> bool:
+        return _halts(self.ask)
+
+
+Step = Effect | Go | Unkept
+
+
+class Keys:
+    """The requests with a key that are in flight."""
+
+    def __init__(self) -> None:
+        self._flights: dict[tuple[str, str], _Flight] = {}
+        self._names: dict[int, tuple[str, str]] = {}
+        self._late_at = 0  # none of them is late before this moment
+        self._trouble = ""
+
+    def take(self, now: int, at: int, id: int, ask: Ask, keyed: Keyed) -> list[Effect]:
+        """A request with a key: first it is looked for on disk, and put there."""
+        under_way = self._flights.get(keyed.name)
+        if under_way is not None:
+            if under_way.keyed.digest != keyed.digest:
+                return [refuse(id, REUSED)]
+            return [refuse(id, IN_FLIGHT)]
+        halts = _halts(ask)
+        if len(self._flights) >= REQUESTS_MAX + (HALTS_MAX if halts else 0):
+            return [refuse(id, BUSY)]
+        wait = IDEMPOTENCY_HALT_WAIT if halts else IDEMPOTENCY_WAIT
+        flight = _Flight(id, ask, keyed, at, Stage.LOOKING, None)
+        self._flights[keyed.name] = flight
+        self._names[id] = keyed.name
+        self._wait(flight, Stage.LOOKING, now + wait)
+        return [Begin(id, keyed, at)]
+
+    def begun(self, now: int, cause: Begun) -> list[Step]:
+        """The disk has said what it knows under a key."""
+        flight = self._flight(cause.id)
+        noted = self._note(cause.text if cause.trouble == "broken" else "")
+        if flight is None or flight.stage not in (Stage.LOOKING, Stage.GONE):
+            return noted  # it was told meanwhile that the disk takes too long
+        if cause.trouble:
+            return [*noted, *self._unrecorded(flight, cause)]
+        known = cause.known
+        gone = flight.stage is Stage.GONE
+        told = None if known is None else _told_before(flight, known)
+        if told is not None and gone and flight.reply is None:
+            flight.instead = told
+            self._wait(flight, Stage.BARE, None)
+            return noted
+        if told is not None:
+            return [*noted, self._end(flight, told)]
+        if known is not None:
+            flight.at, flight.again = known.at, True
+        self._wait(flight, Stage.ASKED, None)
+        if flight.reply is not None:
+            return [*noted, self._keep(now, flight, flight.reply)]
+        if gone:
+            return noted
+        if known is not None and not _repeatable(flight.ask):
+            return [*noted, self._keep(now, flight, interrupted(flight.id, flight.ask))]
+        return [*noted, Go(flight.id, flight.ask, flight.at)]
+
+    def _unrecorded(self, flight: _Flight, cause: Begun) -> list[Step]:
+        """The disk has not taken it: then nothing goes on but what halts."""
+        if flight.halts:
+            gone = flight.stage is Stage.GONE
+            self._wait(flight, Stage.BARE, None)
+            if flight.reply is not None:
+                return [self._end(flight, flight.reply)]
+            return [] if gone else [Go(flight.id, flight.ask, flight.at)]
+        if cause.trouble == "full":
+            return [self._end(flight, refuse(flight.id, replace(FULL, detail=cause.text)))]
+        detail = f"{cause.text}: {WITHOUT}"
+        return [self._end(flight, refuse(flight.id, replace(UNAVAILABLE, detail=detail)))]
+
+    def hold(self, now: int, effects: list[Effect]) -> list[Effect]:
+        """What a step leads to; answers to requests with a key are kept before they are sent."""
+        return [self._held(now, e) if isinstance(e, Reply) else e for e in effects]
+
+    def _held(self, now: int, reply: Reply) -> Effect:
+        flight = self._flight(reply.id)
+        if flight is None or flight.stage is Stage.KEEPING:
+            return reply
+        if flight.stage is Stage.BARE:
+            return self._end(flight, flight.instead or reply)
+        if flight.stage is Stage.GONE:
+            flight.reply = reply
+            self._wait(flight, Stage.GONE, now + IDEMPOTENCY_WAIT)
+            return Report(f"{HEADER}: the disk is slow, and something that halts went before it")
+        return self._keep(now, flight, reply)
+
+    def _keep(self, now: int, flight: _Flight, reply: Reply) -> Effect:
+        """The answer, or that there is none, on its way to the disk."""
+        refused = reply.status >= 500 or reply.status == 429
+        if reply.unsure or (refused and (flight.again or _timed(flight.ask))):
+            return self._end(flight, reply)  # begun it stays, and since when
+        if len(reply.body) > IDEMPOTENCY_ANSWER_BYTES_MAX:
+            reply = replace(reply, body=as_json({"code": "answer_too_large", "text": TOO_LARGE}))
+        flight.reply, flight.dropped = reply, refused
+        self._wait(flight, Stage.KEEPING, now + IDEMPOTENCY_WAIT)
+        return Drop(flight.id, flight.keyed) if refused else Keep(reply, flight.keyed)
+
+    def kept(self, cause: Kept) -> list[Step]:
+        """The disk has an answer, or can't have it."""
+        noted = self._note(cause.problem)
+        flight = self._flight(cause.id)
+        if flight is None or flight.stage is not Stage.KEEPING:
+            return noted  # it was told meanwhile that the disk takes too long
+        return [*noted, self._told(flight, bool(cause.problem))]
+
+    def _told(self, flight: _Flight, lost: bool) -> Step:
+        """An answer that is not on disk is none: only what halts, or was not done, is said."""
+        assert flight.reply is not None
+        if lost and not flight.halts and not flight.dropped:
+            self._end(flight, flight.reply)
+            return Unkept(flight.id, flight.ask)
+        return self._end(flight, flight.reply)
+
+    def due(self, now: int) -> list[Step]:
+        """What the disk has taken too long for."""
+        if not self._flights or now < self._late_at:
+            return []
+        steps: list[Step] = []
+        for flight in [f for f in self._flights.values() if f.deadline and f.deadline <= now]:
+            if flight.stage is Stage.KEEPING:
+                steps.append(self._told(flight, True))
+            elif flight.reply is not None:
+                steps.append(self._end(flight, flight.reply))
+            elif flight.halts:
+                self._wait(flight, Stage.GONE, None)
+                steps.append(Go(flight.id, flight.ask, flight.at))
+            else:
+                steps.append(self._end(flight, refuse(flight.id, SLOW)))
+        found = (f.deadline for f in self._flights.values() if f.deadline is not None)
+        self._late_at = min(found, default=now + IDEMPOTENCY_WAIT)
+        return steps
+
+    def deadline(self) -> int | None:
+        return self._late_at if self._flights else None
+
+    def _flight(self, id: int) -> _Flight | None:
+        name = self._names.get(id)
+        return None if name is None else self._flights[name]
+
+    def _wait(self, flight: _Flight, stage: Stage, deadline: int | None) -> None:
+        flight.stage, flight.deadline = stage, deadline
+        if deadline is not None:
+            earlier = len(self._flights) > 1 and self._late_at < deadline
+            self._late_at = self._late_at if earlier else deadline
+
+    def _end(self, flight: _Flight, reply: Reply) -> Reply:
+        del self._flights[flight.keyed.name]
+        del self._names[flight.id]
+        return reply
+
+    def _note(self, trouble: str) -> list[Step]:
+        """Say once what is wrong with the disk, and once that it is over."""
+        known, self._trouble = self._trouble, trouble
+        if bool(known) == bool(trouble):
+            return []
+        if not trouble:
+            return [Report(f"{HEADER}: the answers are kept again")]
+        return [Report(f"{HEADER}: {trouble}; requests with one are refused", grave=True)]
+
+
+def interrupted(id: int, ask: Ask) -> Reply:
+    """What is said of something that can't be done again, and may have been done."""
+    where = "look at the order groups (GET /v1/exchange/portfolio/order_groups)"
+    if isinstance(ask, Confirm):
+        where = "see whether orders are still refused as restore_unconfirmed"
+    text = f"it had no answer the first time, and may have been done: {where}, then use another key"
+    return Reply(id, 202, as_json({"state": "unknown", "code": "interrupted", "text": text}))
+
+
+def _told_before(flight: _Flight, known: Known) -> Reply | None:
+    """What is said to a repeat without doing anything; None if there is no answer yet."""
+    if known.digest != flight.keyed.digest:
+        return refuse(flight.id, REUSED)
+    if known.status:
+        return Reply(flight.id, known.status, known.body, known.location)
+    return None
+
+
+def _repeatable(ask: Ask) -> bool:
+    """Whether it may be done again: under the same ids, or because that only lowers risk.
+
+    Another group would be one too many; a reset or a limit might undo what somebody did since, and
+    a confirmation mean another restore. A resume says how old it is.
+    """
+    if isinstance(ask, AskGroup):
+        return ask.wanted.action == "trigger"
+    return not isinstance(ask, Confirm)
+
+
+def _halts(ask: Ask) -> bool:
+    return isinstance(ask, PressPanic | CancelAll) or (isinstance(ask, SetHalt) and ask.halted)
+
+
+def _timed(ask: Ask) -> bool:
+    """Whether it matters when it was first asked: a resume must not lift a later halt, however
+    often it is tried."""
+    return isinstance(ask, SetHalt) and not ask.halted
