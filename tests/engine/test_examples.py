@@ -95,7 +95,7 @@ def _kind(row: Any) -> Any:
 
 
 class Run:
-    """The page's requests, asked of an engine; each answer with what it has for the page's names."""
+    """The page's requests asked of an engine, each with what that has for the page's names."""
 
     def __init__(self, engine: Engine) -> None:
         market = busiest(engine)
