@@ -54,6 +54,7 @@ def document() -> dict[str, Any]:
         list(kinds), schema_hook=_unit, ref_template=REF
     )
     found = dict(zip(kinds, shapes, strict=True))
+    _plain(components)
     paths: dict[str, dict[str, Any]] = {}
     for route in TABLE.routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, found)
@@ -93,6 +94,19 @@ def _kinds() -> dict[Any, None]:
     return found
 
 
+def _plain(tree: Any) -> None:
+    """Rows of a fixed length (a level: price and count) as lists of whatever stands in them: few
+    tools read `prefixItems`."""
+    if isinstance(tree, dict):
+        if "prefixItems" in tree:
+            tree["items"] = {"anyOf": tree.pop("prefixItems")}
+        for value in tree.values():
+            _plain(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            _plain(value)
+
+
 def _unit(kind: type) -> dict[str, Any]:
     return dict(UNITS[kind])
 
@@ -115,11 +129,16 @@ def _operation(route: Route, shapes: dict[Any, Any]) -> dict[str, Any]:
         said["parameters"].append(IDEMPOTENCY)
     if route.body is not None:
         shape = shapes[route.body.shown or route.body.kind]
-        said["requestBody"] = {
-            "required": not route.body.empty,
-            "content": {JSON: {"schema": shape}},
-        }
+        if route.body.one_of:
+            shape = {"allOf": [shape, {"anyOf": [_there(name) for name in route.body.one_of]}]}
+        said["requestBody"] = {"required": True, "content": {JSON: {"schema": shape}}}
     return said
+
+
+def _there(name: str) -> dict[str, Any]:
+    """A field that says something: not null, and no empty list."""
+    words = {"type": ["string", "integer", "boolean", "array"], "minItems": 1}
+    return {"required": [name], "properties": {name: words}}
 
 
 def _parameter(route: Route, parameter: Parameter) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Body(Struct, frozen=True):
     code: str
     empty: bytes = b""
     shown: type[Any] | None = None
+    one_of: tuple[str, ...] = ()  # at least one of these fields has to say something
 
     def read(self, body: bytes) -> Any:
         """The body, or the problem that it is."""
@@ -160,8 +161,10 @@ class Table:
         return next((route for route in self.at(path) if route.method == wanted), None)
 
     def allowed(self, path: str) -> tuple[str, ...]:
-        """The methods that there are at a path."""
-        found = dict.fromkeys(route.method for route in self.at(path))
+        """The methods that there are at a path: of those that fit it, the nearest. A name that is
+        also a word has others beside; they are found, but not promised."""
+        near = self.at(path)[:1]
+        found = dict.fromkeys(r.method for r in self.at(path) if r.path == near[0].path)
         return (*found, "HEAD") if "GET" in found else tuple(found)
 
 

@@ -92,7 +92,11 @@ _BETWEEN: Final = (
 )
 _THEIR_CURSOR: Final = Parameter(
     "cursor",
-    Kind(f'{CURSOR.rule}, or ""', lambda text: text == "" or CURSOR.fits(text), CURSOR.schema),
+    Kind(
+        f'{CURSOR.rule}, or ""',
+        lambda text: text == "" or CURSOR.fits(text),
+        {"anyOf": [CURSOR.schema, {"type": "string", "enum": [""]}]},
+    ),
     about="`cursor` of the page before",
 )
 _THEIR_PAGE: Final = (
@@ -165,7 +169,7 @@ _MARKETS: Final = (
                                         about="1: a book of a past moment will do"))),
     _get("/v1/follow", following.followed, "What is followed", forms.Followed),
     _post("/v1/follow", "trade", following.follow, "Follow other markets",
-          Body(following.FollowBody, "invalid_follow"),
+          Body(following.FollowBody, "invalid_follow", one_of=("add", "remove")),
           Answer(200, forms.Followed, "what is followed now"),
           _problem(422, "nothing was changed", "invalid_wish", "follow_refused")),
     _get("/v1/markets", markets.listing, "Markets with their prices, as the exchange lists them",
@@ -226,7 +230,7 @@ _ORDERS: Final = (
     _get("/v1/orders/{client_order_id}/evidence", orders.evidence, "What is known of an order",
          forms.Evidence, _NO_ORDER, parameters=(_ID,)),
     _post("/v1/orders/{client_order_id}/amend", "trade", amends.amend, "Other terms for an order",
-          Body(amends.AmendBody, "invalid_amend"),
+          Body(amends.AmendBody, "invalid_amend", one_of=("price", "count")),
           Answer(200, AmendAnswer, "the order has them"),
           Answer(202, forms.Unsure, "unknown: ask again with the same amend_id"), _NO_ORDER,
           _problem(409, "not now, or not any more", "amend_id_taken", "order_not_open",
@@ -270,7 +274,8 @@ _STOPS: Final = (
           _problem(503, NOW, "latch_not_saved")),
     _get("/v1/brakes", stops.limits, "The limits that hold", forms.BrakesNow),
     _post("/v1/brakes", "admin", stops.tighten, "Tighter limits from now on",
-          Body(Brakes, "invalid_brakes"), Answer(200, forms.BrakesNow, "they hold"),
+          Body(Brakes, "invalid_brakes", one_of=Brakes.__struct_fields__),
+          Answer(200, forms.BrakesNow, "they hold"),
           _problem(422, "nothing was changed", "invalid_brakes", "brakes_refused"),
           _problem(503, "they hold, but are not on disk", "brakes_not_saved")),
     _post("/v1/restore/confirm", "admin", stops.confirm, "Answer for a restore from a backup",

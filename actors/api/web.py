@@ -138,7 +138,7 @@ class Web:
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
         sized = request.headers.get("content-length", "0") != "0"
         said = request.method == "POST" or sized or "transfer-encoding" in request.headers
-        if said and kind != "application/json":
+        if needed is not None and said and kind != "application/json":
             return Problem(415, "unsupported_media_type", "send application/json")
         return None
 
