@@ -28,6 +28,7 @@ from protocol.limits import (
     TICKERS_A_CONNECTION_MAX,
     WISHES_MAX,
 )
+from protocol.serving import Api, Status, check_serving
 from protocol.units import Count, Money, Price, decode_unit
 
 PREFIX = "SIDECAR_"
@@ -80,21 +81,6 @@ class Writer(Struct, frozen=True, forbid_unknown_fields=True):
 
     keep_market_days: float = 0  # how long; 0: not at all
     keep_market_bytes: int = 4 * 1024**3  # what the file and its log may take; the oldest go first
-
-
-class Api(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the HTTP and WebSocket front listens, and the group of what it is asked to send."""
-
-    host: str = "127.0.0.1"
-    port: int = 7601
-    order_group: str = ""  # of every order over HTTP that names none; "": they are in no group
-
-
-class Status(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the supervisor's status page listens."""
-
-    host: str = "127.0.0.1"
-    port: int = 7600
 
 
 PaperTier = Literal["basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"]
@@ -234,6 +220,7 @@ def _check_stream(stream: Stream, where: str) -> None:
 def _check(settings: Settings, where: str) -> None:
     check_exchange(settings.exchange, where)
     _check_stream(settings.stream, where)
+    check_serving(settings.api, settings.supervisor, where)
     brakes.limits(settings.brakes, settings.exchange.environment == "live", where)
     if settings.paper.enabled != (settings.exchange.environment == "paper"):
         raise ConfigError(f'{where}: paper.enabled goes with exchange.environment = "paper"')

@@ -299,6 +299,37 @@ IDEMPOTENCY_COMMIT_MAX: Final = 256  # records in one commit
 IDEMPOTENCY_PRUNED: Final = 2_000  # forgotten at once, where all are old enough
 IDEMPOTENCY_REOPEN: Final = 5 * SECOND  # between two tries of a file that is no good
 
+# Who may: tokens, and what each may do
+TOKENS_MAX: Final = 64  # all are compared for each request
+TOKEN_NAME_CHARS_MAX: Final = 40
+TOKEN_SECRET_BYTES_MAX: Final = 256  # of what is given; ours have 43 letters
+TOKEN_DAYS_MAX: Final = 3_650
+TOKENS_LOOK: Final = 500 * MS  # how often the front looks whether tokens were made or withdrawn
+NAMES_MAX: Final = 16  # hosts, and origins, that settings may allow
+FAILURES_A_MINUTE: Final = 10  # of one address that gives no token that counts; then 429
+ADDRESSES_MAX: Final = 1_000  # addresses whose failures are counted; the oldest are forgotten
+LOOKS_A_SECOND_MAX: Final = 1_000_000  # what settings may allow a token
+TRADES_A_SECOND_MAX: Final = 10_000
+CANCELS_A_TRADE: Final = 5  # a token may cancel so many times as fast as it may trade
+KILLS_A_SECOND: Final = 10  # cancel-alls, halts and panics of one token, beside all it else does
+WAITING_A_TOKEN: Final = 250  # requests of one kind, of one token, that wait for the engine
+CANCELS_WAITING_A_TOKEN: Final = 50  # cancels and decreases among them, on top of these
+KILLS_WAITING_A_TOKEN: Final = 8  # cancel-alls, halts and panics, on top of those
+
+# Serving HTTP
+HEAD_BYTES_MAX: Final = 16 * 1024  # of a request's line and headers
+HEADERS_MAX: Final = 64
+TARGET_BYTES_MAX: Final = 8 * 1024  # of a request's path and query
+HEAD_TIME: Final = 5 * SECOND  # to finish line and headers, or a TLS handshake
+BODY_TIME: Final = 10 * SECOND  # to finish a body
+ANSWER_TIME: Final = 30 * SECOND  # to take what was answered
+KEEP_ALIVE: Final = 5 * SECOND  # between two requests on one connection
+LINGER: Final = 1 * SECOND  # what a refused client still sends is let go for so long
+PIPELINED_MAX: Final = 16  # requests that wait behind the one that is being answered
+FRONT_CONNECTIONS_MAX: Final = 10_000  # that settings may allow
+OVERFLOW_MAX: Final = 64  # connections above the bound that are told so; the rest are cut
+FILES_BESIDE: Final = 256  # a process opens beside its connections
+
 # Secrets
 PRIVATE_BYTES_MAX: Final = 64 * 1024  # of a key or token file
 
@@ -317,6 +348,9 @@ assert TAIL_CHECKED < SNAPSHOT_EVERY
 assert KEEP_BATCH_ROWS < KEEP_PRUNE_ROWS < KEEP_QUEUE_MAX
 assert KEEP_LOG_BYTES_MAX + KEEP_SLACK_BYTES < KEEP_BYTES_MIN
 assert KEEP_REPORT < KEEP_SILENT
+assert REQUESTS_MAX + TOKENS_MAX * (CANCELS_WAITING_A_TOKEN + KILLS_WAITING_A_TOKEN) < TELLS_MAX, (
+    "all that tokens may have waiting finds room, so no halt is refused for others' load"
+)
 assert TELL_RETRY < INTENT_ACK_MAX, "an intent is told again before it is given up"
 assert MARKET_LOOK_MAX + INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
 assert ABSENCE_AFTER > SIGNATURE_WINDOW

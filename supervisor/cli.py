@@ -12,7 +12,6 @@ from supervisor.runner import LOCKED, MISCONFIGURED, NAMES, Runner
 
 UNREACHABLE = 2
 STATUS_WAIT_S = 3.0
-CONFIRM_WAIT_S = 20.0  # longer than the front waits for the engine
 
 
 LEDGER_COMMANDS = {
@@ -102,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "say that ids chosen by clients may be used again after a restore from a backup",
     )
     confirm.add_argument("--by", default="", help="who says so (default: your login name)")
+    _add_token(add("token", _token, "say who may ask the front for what, let in more, or fewer"))
     for name, text in STOP_COMMANDS.items():
         stop = add(name, _stop, text)
         stop.set_defaults(name=name)
@@ -115,6 +115,14 @@ def _parser() -> argparse.ArgumentParser:
     add("setup", _setup, "make the folders, keys and tokens that the profile needs")
     add("preflight", _preflight, "say what would keep the processes from starting")
     return parser
+
+
+def _add_token(token: argparse.ArgumentParser) -> None:
+    token.add_argument("action", nargs="?", choices=("list", "add", "remove"), default="list")
+    token.add_argument("name", nargs="?", help="of the token: letters, digits, . _ -")
+    token.add_argument("--scopes", help="read,trade,kill,admin, or some of them")
+    token.add_argument("--days", type=int, help="it counts for so many days (for ever)")
+    token.add_argument("--file", default="", help="write the secret there (0600), print nothing")
 
 
 def _add_arming(commands: dict[str, argparse.ArgumentParser]) -> None:
@@ -205,13 +213,14 @@ def _status(arguments: argparse.Namespace) -> int:
 
     from protocol.errors import ConfigError
     from protocol.runtime.process import load_settings
+    from protocol.serving import reached_at
 
     try:
         at = load_settings().supervisor
     except ConfigError as e:
         print(f"status: {e}", file=sys.stderr)
         return MISCONFIGURED
-    address = f"http://{at.host}:{at.port}/status.json"
+    address = f"http://{reached_at(at.host, at.port)}/status.json"
     try:
         with build_opener(ProxyHandler({})).open(address, timeout=STATUS_WAIT_S) as answer:
             text = answer.read()
@@ -227,39 +236,15 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _confirm_restore(arguments: argparse.Namespace) -> int:
-    from getpass import getuser
-    from http.client import HTTPException
-    from urllib.error import HTTPError, URLError
-    from urllib.request import ProxyHandler, Request, build_opener
+    from supervisor.confirm import run
 
-    from protocol.errors import ConfigError
-    from protocol.runtime.process import load_settings, read_private
+    return run(arguments)
 
-    try:
-        settings = load_settings()
-        token = read_private(f"{settings.var_dir}/token.trade").strip().decode("ascii", "replace")
-    except ConfigError as e:
-        print(f"confirm-restore: {e}", file=sys.stderr)
-        return MISCONFIGURED
-    try:
-        body = json.dumps({"confirmed_by": arguments.by or getuser()}).encode()
-    except (KeyError, OSError):
-        print("confirm-restore: you have no login name: say --by NAME", file=sys.stderr)
-        return MISCONFIGURED
-    address = f"http://{settings.api.host}:{settings.api.port}/v1/restore/confirm"
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    try:
-        request = Request(address, body, headers, method="POST")
-        with build_opener(ProxyHandler({})).open(request, timeout=CONFIRM_WAIT_S):
-            print("confirmed: ids chosen by clients may be used again")
-            return 0
-    except HTTPError as e:
-        print(f"confirm-restore: not confirmed: {_detail(e.read())}", file=sys.stderr)
-        return 1 if e.code < 500 else UNREACHABLE
-    except (URLError, OSError, ValueError, HTTPException) as e:
-        reason = getattr(e, "reason", e)
-        print(f"confirm-restore: {address} does not answer: {reason}", file=sys.stderr)
-        return UNREACHABLE
+
+def _token(arguments: argparse.Namespace) -> int:
+    from supervisor.token import run
+
+    return run(arguments)
 
 
 def _follow(arguments: argparse.Namespace) -> int:
@@ -290,14 +275,6 @@ def _arming(arguments: argparse.Namespace) -> int:
     from supervisor.arming import run
 
     return run(arguments)
-
-
-def _detail(body: bytes) -> str:
-    """What a problem+json says, or the beginning of whatever else it is."""
-    try:
-        return str(json.loads(body)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return body[:200].decode("utf-8", "replace")
 
 
 def _table(status: dict[str, Any]) -> list[str]:

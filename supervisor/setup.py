@@ -1,18 +1,16 @@
 """What a profile needs before its processes start, made once; and what would stop them."""
 
-import base64
 import os
-import secrets
 import socket
 from collections.abc import Sequence
 
 from protocol.config import Settings
 from protocol.errors import ConfigError
+from protocol.runtime.loop import wall
 from protocol.runtime.process import private_folder, read_private, take_lock, write_private
+from protocol.runtime.tokens import load_tokens, make_usual
 
-TOKEN_BYTES = 32
 KEY_BITS = 2048
-TOKENS = ("token.read", "token.trade")
 
 
 def set_up(settings: Settings) -> list[str]:
@@ -22,11 +20,7 @@ def set_up(settings: Settings) -> list[str]:
     """
     for folder in (settings.run_dir, settings.bus_dir, settings.var_dir):
         private_folder(folder)
-    lines = []
-    for name in TOKENS:
-        token = base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).rstrip(b"=")
-        if write_private(f"{settings.var_dir}/{name}", token + b"\n"):
-            lines.append(f"made {settings.var_dir}/{name}")
+    lines = make_usual(settings.var_dir, wall())
     for path in _key_files(settings):
         if os.path.exists(path):
             continue
@@ -47,8 +41,13 @@ def check(settings: Settings, names: Sequence[str]) -> None:
         private_folder(folder)
     for name in names:
         os.close(take_lock(f"{settings.run_dir}/{name}.lock"))
-    for path in [*_key_files(settings), *(f"{settings.var_dir}/{name}" for name in TOKENS)]:
+    for path in _key_files(settings):
         read_private(path)
+    load_tokens(settings.var_dir)
+    if settings.api.tls_cert:
+        from protocol.runtime.http import tls_context
+
+        tls_context("api", settings.api.tls_cert, settings.api.tls_key)
     ports = [
         ("supervisor", settings.supervisor.host, settings.supervisor.port),
         ("api", settings.api.host, settings.api.port),

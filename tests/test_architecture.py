@@ -20,6 +20,7 @@ PURE_STDLIB = {
     "enum",
     "functools",
     "hashlib",
+    "hmac",
 }
 PURE_STDLIB |= {"heapq", "html", "itertools", "json", "math", "operator", "re", "string"}
 PURE_STDLIB |= {"tomllib", "types", "typing", "urllib.parse", "base64", "uuid"}
@@ -43,7 +44,18 @@ PAPER_IO = {f"actors/paper/{name}.py" for name in ("control", "desk", "replies")
 STREAM_IO = {f"actors/stream/{name}.py" for name in ("handshake", "socket", "wishes")}
 SUPERVISOR_IO = {
     f"supervisor/{name}.py"
-    for name in ("arming", "ask", "brakes", "follow", "letters", "replay", "stop", "tap")
+    for name in (
+        "arming",
+        "ask",
+        "brakes",
+        "confirm",
+        "follow",
+        "letters",
+        "replay",
+        "stop",
+        "tap",
+        "token",
+    )
 }
 MIGRATIONS = {path.relative_to(ROOT).as_posix() for path in (ROOT / LEDGER).rglob("versions/*.py")}
 # Who of the writer's process may open a file: see database.py. Of the database none of them does:
@@ -69,7 +81,11 @@ HOMES = {
         "actors/api/web.py", "actors/paper/control.py", "actors/paper/replies.py",
         "actors/paper/web.py", "supervisor/shell.py",
     },
-    "uvicorn": {"protocol/runtime/http.py", "actors/paper/web.py", "actors/paper/shell.py"},
+    "uvicorn": {
+        "protocol/runtime/http.py", "protocol/runtime/http_connection.py",
+        "actors/paper/shell.py",
+    },
+    "httptools": {"protocol/runtime/http_connection.py"},
 }  # fmt: skip
 FUNCTION_LINES_MAX = 60
 FILES = sorted(

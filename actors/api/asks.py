@@ -22,9 +22,9 @@ from actors.api.lists import (
 )
 from actors.api.markets import AskMarkets
 from actors.api.orders import Cancel, CancelAll, Decrease, GetEvidence, GetOrder, Place
-from actors.api.route import SCOPES, Scope
 from actors.api.routes import TABLE
 from actors.api.stops import Confirm, PressPanic, SetBrakes, SetHalt
+from protocol.tokens import SCOPES, Scope
 
 __all__ = [
     "SCOPES", "Ask", "AskExchange", "AskMarkets", "Cancel", "CancelAll", "Confirm", "Decrease",

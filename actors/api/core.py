@@ -59,7 +59,17 @@ from actors.api.replies import (
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import INQUIRY_MAX, MS, REQUEST_MAX, REQUESTS_MAX, SECOND, US
+from protocol.limits import (
+    CANCELS_WAITING_A_TOKEN,
+    INQUIRY_MAX,
+    KILLS_WAITING_A_TOKEN,
+    MS,
+    REQUEST_MAX,
+    REQUESTS_MAX,
+    SECOND,
+    TOKENS_MAX,
+    US,
+)
 from protocol.machine import (
     Answered,
     Asked,
@@ -99,7 +109,8 @@ from protocol.recall import recalled
 from protocol.telling import Outstanding
 
 BOOK_MAX = 2 * SECOND  # a look at what the stream has in its memory
-URGENT_MAX = 200  # more requests in flight that only cancels, halts and panics may be
+CANCELS_MAX = TOKENS_MAX * CANCELS_WAITING_A_TOKEN  # more in flight that only cancels may be
+STOPS_MAX = TOKENS_MAX * KILLS_WAITING_A_TOKEN  # and more that only halts, panics and cancel-alls
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 
 
@@ -347,8 +358,12 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        urgent = isinstance(ask, Cancel | CancelMany | CancelAll | Decrease | SetHalt | PressPanic)
-        if self._crowded(1, URGENT_MAX if urgent else 0):
+        more = 0
+        if isinstance(ask, Cancel | CancelMany | CancelAll | Decrease | SetHalt | PressPanic):
+            more += CANCELS_MAX
+        if isinstance(ask, SetHalt | PressPanic | CancelAll):
+            more += STOPS_MAX
+        if self._crowded(1, more):
             return [refuse(id, BUSY)]
         self._keep(letter, _Open(id, ask, now + _patience(ask), at))
         return self._tells.tell(now, at, peer, letter, body)

@@ -9,9 +9,10 @@ import msgspec
 
 from actors.api import forms
 from actors.api.keyed import HEADER
-from actors.api.route import ID_PATTERN, SCOPES, Answer, Route
+from actors.api.route import ID_PATTERN, Answer, Route
 from actors.api.routes import CARRYING, EVERYWHERE, KEYED, TABLE
 from protocol.kalshi.parameters import Parameter
+from protocol.tokens import SCOPES
 from protocol.units import Count, Money, Price
 
 VERSION: Final = "1"

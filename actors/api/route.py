@@ -6,7 +6,7 @@ reading, the page at /openapi.json and the tests of every route are all driven b
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -14,10 +14,9 @@ from msgspec import Struct
 from actors.api.bodies import Problem, decoded, stranger
 from protocol.kalshi.parameters import Kind, Parameter
 from protocol.limits import CLIENT_ORDER_ID_CHARS_MAX
+from protocol.tokens import SCOPES, Scope
 from protocol.units import decode_unit
 
-Scope = Literal["read", "trade", "kill", "admin"]
-SCOPES: Final[tuple[Scope, ...]] = ("read", "trade", "kill", "admin")
 METHODS: Final = ("GET", "POST", "DELETE")
 ID_PATTERN: Final = f"^[A-Za-z0-9._:\\-]{{1,{CLIENT_ORDER_ID_CHARS_MAX}}}$"
 CLIENT_ID: Final = Kind(

@@ -18,7 +18,7 @@ from actors.api import (
     orders,
     stops,
 )
-from actors.api.route import CLIENT_ID, NUMBER_MAX, PAGE_CURSOR, Answer, Body, Route, Scope, Table
+from actors.api.route import CLIENT_ID, NUMBER_MAX, PAGE_CURSOR, Answer, Body, Route, Table
 from protocol.brakes import Brakes
 from protocol.kalshi.inquiries import INQUIRIES
 from protocol.kalshi.parameters import (
@@ -45,6 +45,7 @@ from protocol.messages import (
     PanicAnswer,
     RestoreAnswer,
 )
+from protocol.tokens import Scope
 
 NOW = "not now: `retry_after_ms` where waiting helps"
 

@@ -4,28 +4,31 @@ import asyncio
 import os
 
 from actors.api.answers import Answers
-from actors.api.asks import Ask, Scope
+from actors.api.asks import Ask
 from actors.api.core import Api, Requested
+from actors.api.guard import Guard, names_of
 from actors.api.keyed import Begin, Drop, Keep, Keyed
+from actors.api.quota import Quota
 from actors.api.replies import Reply
 from actors.api.web import Web
 from protocol.config import Settings
+from protocol.limits import SECOND, TOKENS_LOOK
 from protocol.machine import Effect
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
-from protocol.runtime.http import listen, server
+from protocol.runtime.http import listen, open_files, server, tls_context
 from protocol.runtime.loop import Loop, wall
-from protocol.runtime.process import generation, next_epoch, read_private
-
-SCOPES: tuple[Scope, ...] = ("read", "trade")
+from protocol.runtime.process import generation, next_epoch
+from protocol.runtime.tokens import TokenWatch
 
 
 async def serve(settings: Settings) -> int:
-    """Run until asked to stop. Returns the exit code."""
-    tokens: dict[bytes, Scope] = {
-        read_private(f"{settings.var_dir}/token.{scope}").strip(): scope for scope in SCOPES
-    }
-    listener = listen("api", settings.api.host, settings.api.port)
+    """Run until asked to stop. Returns the exit code. Raises ConfigError."""
+    api = settings.api
+    watch = TokenWatch(settings.var_dir)
+    tls = tls_context("api", api.tls_cert, api.tls_key) if api.tls_cert else None
+    open_files(api.connections, "api.connections")
+    listener = listen("api", api.host, api.port)
     identity = Identity("api", next_epoch(settings.var_dir, "api"), os.getpid(), generation())
     bus = Bus(settings)
     bus.hear("ledger.pub", ["ledger ", "mark "])
@@ -43,16 +46,33 @@ async def serve(settings: Settings) -> int:
             case _:
                 raise AssertionError(effect)
 
-    web = Web(settings.api.port, tokens, ask)
+    guard = Guard(names_of(api, api.port), watch.tokens, Quota(api))
+    web = Web(guard, ask)
     for name in ("stream.pub", "ledger.pub", "system.pub"):
         web.relay_from(bus.relay(name, web.passed))
-    loop = Loop(Api(identity, settings.api.order_group), bus, perform)
+    loop = Loop(Api(identity, api.order_group), bus, perform)
     answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
-    http = server(web.app())
+    http = server(web.app(), api.connections, tls)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
+    running = asyncio.create_task(loop.run())
+    watching = asyncio.create_task(_watch(watch, guard, web))
     try:
-        return await loop.run()
+        await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            await watching  # a bug: without it a withdrawn token would go on counting
+        return await running
     finally:
+        watching.cancel()
         http.should_exit = True
         await serving
         answers.close()
+
+
+async def _watch(watch: TokenWatch, guard: Guard, web: Web) -> None:
+    """Take over what `sidecar token` changes, and let go of whoever lost the right to listen."""
+    while True:
+        await asyncio.sleep(TOKENS_LOOK / SECOND)
+        found = watch.news()
+        if found is not None:
+            guard.take_over(found)
+        web.look_again()

@@ -1,7 +1,6 @@
 """The process: settings in, a served port until asked to stop."""
 
 import asyncio
-import contextlib
 import errno
 import logging
 import os
@@ -9,11 +8,9 @@ import random
 import signal
 import socket
 import struct
-from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final
 
-import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from actors.paper import idle
@@ -30,10 +27,11 @@ from actors.paper.web import Web, clocks
 from actors.paper.wire import Answered, Happened, Line, Received, WireLog
 from protocol.config import Settings
 from protocol.errors import ConfigError
+from protocol.runtime.http import Server, open_files, server
 
 TICK: Final = 0.01  # seconds between two looks at the clock
 PING_INTERVAL: Final = 10.0  # seconds (FACTS.md section 4.1)
-STOP_MAX: Final = 1  # seconds that open requests may still take; uvicorn counts in whole ones
+CONNECTIONS: Final = 1_000  # the exchange allows a user 200 of WebSocket (FACTS.md section 4.1)
 
 log = logging.getLogger(__name__)
 
@@ -71,14 +69,6 @@ class Link(WebSocketsSansIOProtocol):
         return not over and self.conn.close_rcvd is None
 
 
-class Server(uvicorn.Server):
-    """uvicorn without its grip on signals: it would end the process before our clean-up."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; answers the exit code. Raises ConfigError."""
     stop = asyncio.Event()
@@ -96,6 +86,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await stop.wait()
         return
     keys = KeyRing(settings)
+    open_files(CONNECTIONS, "the paper exchange's connections")
     listener = listen(settings.paper.host, settings.paper.port)
     try:
         journal = Journal(settings.var_dir)
@@ -167,17 +158,20 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     web: Web
-    server: Server
-    web = Web(core, keys, journal, wire, lambda client, how: _cut(server, client, how))
-    server = Server(_config(web))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    http: Server
+    web = Web(core, keys, journal, wire, lambda client, how: _cut(http, client, how))
+    # What the real one does about a missing pong is not known.
+    http = server(
+        web.app(), CONNECTIONS, ws=Link, ping_interval_s=PING_INTERVAL, ping_timeout_s=None
+    )
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
     ticking = asyncio.create_task(_tick(core, web))
     stopping = asyncio.create_task(stop.wait())
     log.info("serving %s on %s:%d", core.feed.source, *listener.getsockname()[:2])
     try:
         await asyncio.wait({serving, ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        server.should_exit = True
+        http.should_exit = True
         stopping.cancel()
         failure = ticking.exception() if ticking.done() else None
         ticking.cancel()
@@ -186,25 +180,9 @@ async def _serve(
         raise failure
 
 
-def _config(web: Web) -> uvicorn.Config:
-    return uvicorn.Config(
-        web.app(),
-        http="h11",
-        ws=Link,
-        ws_ping_interval=PING_INTERVAL,
-        ws_ping_timeout=None,  # what the real one does about a missing pong is not known
-        ws_per_message_deflate=False,  # an offer may be declined; plain frames are cheaper here
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=STOP_MAX,
-    )
-
-
-def _cut(server: uvicorn.Server, client: tuple[str, int], how: str) -> None:
+def _cut(http: Server, client: tuple[str, int], how: str) -> None:
     """End a connection: `finish` sends what waits first, `close` doesn't, `reset` is a TCP RST."""
-    for connection in list(server.server_state.connections):
+    for connection in list(http.server_state.connections):
         found: Any = connection  # uvicorn's protocols have these two, whatever they speak
         if found.client != client:
             continue

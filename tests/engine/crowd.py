@@ -129,7 +129,7 @@ class Crowd:
                 wish.tries += 1
             case 503, "unresolved_order" if self._wishes.qsize() > BUSY:
                 pass  # there is enough to do in other markets
-            case 202 | 503, _:
+            case 202 | 429 | 503, _:
                 self._over.wait(PAUSE_S)
             case _:
                 raise AssertionError(f"{wish}: {answer.status_code} {answer.text}")
@@ -142,7 +142,7 @@ class Crowd:
         match answer.status_code, code:
             case (200, _) | (409, "gone"):
                 return True
-            case 202 | 503, _:
+            case 202 | 429 | 503, _:
                 self._over.wait(PAUSE_S)
                 return False
         raise AssertionError(f"{wish}: {answer.status_code} {answer.text}")

@@ -108,8 +108,8 @@ class Run:
             SINCE: str(now - 30 * MINUTE),
             UNTIL: str(now + MINUTE),
         }
-        folder = Path(engine.settings.var_dir)
-        self._token = "admin" if (folder / "token.admin").exists() else "trade"
+        self.api = engine.api
+        self.secret = Path(engine.settings.var_dir, "token.admin").read_text().strip()
         engine.until(lambda: engine.get(f"/v1/books/{market}").ok, READY_MAX_S, "the book is live")
         self._settle_another(market)
         self.answers = [self._ask(example) for example in EXAMPLES]
@@ -130,7 +130,7 @@ class Run:
     def _ask(self, example: Example) -> requests.Response:
         said = None if example.body is None else json.loads(self._real(json.dumps(example.body)))
         where = self._real(example.where)
-        answer = self._engine._ask(example.method, where, said, self._token)
+        answer = self._engine._ask(example.method, where, said, "admin")
         if example.route.path == "/v1/groups" and answer.ok:
             self._names[GROUP] = answer.json()["order_group_id"]
         return answer
@@ -170,6 +170,18 @@ def test_an_example_is_what_is_answered(run: Run, place: int) -> None:
     if example.status < 400:
         fitting = [form for form in said if fits(form, answer.content)]
         assert fitting, f"none of {said} fits {answer.text[:1_000]}"
+
+
+def test_a_head_has_no_body_and_a_method_that_there_is_not_is_told_which_there_are(
+    run: Run,
+) -> None:
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {run.secret}"
+        head = session.head(f"{run.api}/v1/status", timeout=10)
+        assert (head.status_code, head.content) == (200, b"")
+        assert session.get(f"{run.api}/v1/status", timeout=10).status_code == 200
+        refused = session.delete(f"{run.api}/v1/status", timeout=10)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
 def fits(form: Any, body: bytes) -> bool:

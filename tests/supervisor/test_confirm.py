@@ -18,7 +18,9 @@ from protocol.machine import Answered, Cause, Tell
 from protocol.messages import ConfirmRestore, RestoreAnswer
 from protocol.pulse import Identity
 from protocol.runtime.http import listen, server
+from protocol.tokens import Scope
 from supervisor.cli import main
+from tests.actors.api.let_in import guard
 
 SETTINGS = """
 profile = "test"
@@ -46,7 +48,8 @@ class Front:
         self._core = Api(Identity("api", 1))
         self._listener = listen("api", "127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
-        self._web = Web(self.port, {b"secret": "trade", b"reader": "read"}, self._ask)
+        may: dict[bytes, tuple[Scope, ...]] = {b"secret": ("read", "admin"), b"trader": ("trade",)}
+        self._web = Web(guard(self.port, may), self._ask)
         self._http = server(self._web.app())
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._http.serve(sockets=[self._listener]))
@@ -75,8 +78,8 @@ class Front:
 def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     front = Front()
     (tmp_path / "test.toml").write_text(SETTINGS.format(dir=tmp_path, port=front.port))
-    (tmp_path / "token.trade").write_text("secret\n")
-    (tmp_path / "token.trade").chmod(0o600)
+    (tmp_path / "token.admin").write_text("secret\n")
+    (tmp_path / "token.admin").chmod(0o600)
     monkeypatch.setenv("SIDECAR_CONFIG", str(tmp_path / "test.toml"))
     yield front
     front.close()
@@ -113,10 +116,10 @@ def test_the_login_name_is_said_if_no_other_is(
     assert front.heard == ["bob"]
 
 
-def test_a_token_that_may_only_read_is_refused(
+def test_a_token_that_may_trade_is_not_enough(
     front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "token.trade").write_text("reader\n")
+    (tmp_path / "token.admin").write_text("trader\n")
     assert sidecar(monkeypatch, "--by", "alice") == 1
     assert front.heard == []
 
@@ -124,9 +127,9 @@ def test_a_token_that_may_only_read_is_refused(
 def test_no_token_is_a_matter_of_configuration(
     front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "token.trade").chmod(0o644)
+    (tmp_path / "token.admin").chmod(0o644)
     assert sidecar(monkeypatch, "--by", "alice") == 78
-    (tmp_path / "token.trade").unlink()
+    (tmp_path / "token.admin").unlink()
     assert sidecar(monkeypatch, "--by", "alice") == 78
     assert front.heard == []
 

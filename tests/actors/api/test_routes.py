@@ -7,9 +7,10 @@ import pytest
 
 from actors.api.asks import Problem, read, scope_of
 from actors.api.openapi import PAGE, answers_of
-from actors.api.route import METHODS, SCOPES, Answer, Route, Table
+from actors.api.route import METHODS, Answer, Route, Table
 from actors.api.routes import EVERYWHERE, TABLE
 from protocol.kalshi.parameters import TICKER, Parameter
+from protocol.tokens import SCOPES
 
 DOCUMENT: dict[str, Any] = json.loads(PAGE)
 SAMPLES = {

@@ -1,10 +1,11 @@
 """Requests that wait for the engine: each for its own time, whatever others wait for."""
 
+import itertools
 import json
 
-from actors.api.asks import Cancel, GetBook
-from actors.api.core import BOOK_MAX, Reply, Requested
-from protocol.limits import MINUTE, REQUEST_MAX, SECOND
+from actors.api.asks import Ask, Cancel, GetBook, PressPanic, SetHalt
+from actors.api.core import BOOK_MAX, CANCELS_MAX, STOPS_MAX, Reply, Requested
+from protocol.limits import MINUTE, REQUEST_MAX, REQUESTS_MAX, SECOND
 from protocol.machine import Effect, Elapsed
 from tests.actors.api.test_evidence import AT, Host
 
@@ -40,3 +41,20 @@ def test_a_late_book_has_no_answer() -> None:
     host.now += BOOK_MAX
     [reply] = [e for e in host.step(Elapsed(AT)) if isinstance(e, Reply)]
     assert json.loads(reply.body)["code"] == "no_answer"
+
+
+def test_whatever_waits_there_is_room_for_cancels_and_then_for_halts() -> None:
+    """As much as the tokens there may be are let in with, all at once: the halt still goes out."""
+    host, ids = Host(), itertools.count()
+
+    def ask(what: Ask) -> list[tuple[int, int]]:
+        return late(host.step(Requested(AT, next(ids), what)))
+
+    for room, what in (
+        (REQUESTS_MAX, GetBook("KXA-1")), (CANCELS_MAX, Cancel("c1")),
+        (STOPS_MAX, SetHalt(True, "now")),
+    ):  # fmt: skip
+        assert [ask(what) for _ in range(room)] == [[]] * room
+        refused = ask(what)
+        assert [status for _, status in refused] == [503]
+    assert [status for _, status in ask(PressPanic("now"))] == [503]

@@ -1,0 +1,96 @@
+"""What a request of HTTP/1.1 may look like before anybody reads it, and what it gets otherwise."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from protocol.limits import (
+    BODY_BYTES_MAX,
+    HEAD_BYTES_MAX,
+    HEADERS_MAX,
+    PIPELINED_MAX,
+    TARGET_BYTES_MAX,
+)
+
+HEADER_BYTES: Final = 4  # of a header, beside name and value: colon, space and the line's end
+PHRASES: Final = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    414: "URI Too Long",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+class Refusal(Struct, frozen=True):
+    """What a client sent is not taken: the status that it gets, a stable code, and why."""
+
+    status: int
+    code: str
+    detail: str
+
+    def answer(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """As it goes over the wire, application/problem+json."""
+        body = msgspec.json.encode(
+            {
+                "type": "about:blank",
+                "title": self.code.replace("_", " "),
+                "status": self.status,
+                "code": self.code,
+                "detail": self.detail,
+            }
+        )
+        said = [
+            *headers,
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+        ]
+        lines = [name + b": " + value + b"\r\n" for name, value in said]
+        return b"".join(
+            [f"HTTP/1.1 {self.status} {PHRASES[self.status]}\r\n".encode(), *lines, b"\r\n", body]
+        )
+
+
+def malformed(detail: str) -> Refusal:
+    """It is not HTTP as we read it."""
+    return Refusal(400, "malformed_request", detail)
+
+
+TOO_LARGE: Final = Refusal(
+    431, "headers_too_large", f"at most {HEAD_BYTES_MAX} bytes and {HEADERS_MAX} headers"
+)
+TOO_LONG: Final = Refusal(414, "target_too_long", f"at most {TARGET_BYTES_MAX} bytes")
+TOO_SLOW: Final = Refusal(408, "request_timeout", "the request was not finished in time")
+TOO_MANY: Final = Refusal(503, "too_many_connections", "all connections are in use")
+TOO_DEEP: Final = Refusal(429, "too_many_pipelined", f"at most {PIPELINED_MAX} wait for answers")
+
+
+def is_little(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the body is small and surely comes, so that nobody need close for its sake."""
+    said = dict(headers)
+    if b"expect" in said:  # it comes, or never, as the client likes
+        return False
+    return int(said.get(b"content-length", BODY_BYTES_MAX + 1)) <= BODY_BYTES_MAX
+
+
+def flaw(target: bytes, headers: list[tuple[bytes, bytes]], version: str) -> str:
+    """What is wrong with a head that two readers could take for two different things; "" if
+    nothing is. Names of headers in small letters."""
+    if not target.startswith(b"/"):
+        return "the target is not a path"
+    hosts, lengths, codings = (
+        [value for name, value in headers if name == wanted]
+        for wanted in (b"host", b"content-length", b"transfer-encoding")
+    )
+    if len(hosts) > 1 or (not hosts and version != "1.0"):
+        return "one Host is needed, and not more"
+    if codings and (lengths or version == "1.0" or [c.lower() for c in codings] != [b"chunked"]):
+        return "Transfer-Encoding is chunked, alone, and without Content-Length"
+    if len(lengths) > 1:
+        return "Content-Length is said twice"
+    return ""
