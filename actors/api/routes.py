@@ -55,19 +55,23 @@ def _problem(status: int, text: str, *codes: str) -> Answer:
 
 
 EVERYWHERE: Final = (
+    _problem(400, "no request that can be understood", "malformed_request", "repeated_header"),
     _problem(401, "no token, or none that holds", "unauthorized"),
-    _problem(403, "a scope that this token has not, or a foreign Origin", "forbidden"),
+    _problem(403, "a scope that this token has not, or a foreign Origin", "forbidden",
+             "wrong_origin", "cross_site"),
     _problem(404, "there is nothing at this path", "not_found"),
-    _problem(408, "the request did not come in time"),
+    _problem(408, "the request did not come in time", "request_timeout"),
+    _problem(414, "the path and query are too long", "target_too_long"),
     _problem(415, "what a request carries has to be application/json", "unsupported_media_type"),
     _problem(413, "the body is too large", "body_too_large"),
     _problem(421, "not served under that Host", "wrong_host"),
     _problem(422, "a parameter that there is not, that is wrong, or that is said twice",
              "unknown_parameter", "repeated_parameter"),
-    _problem(429, "this token asks too fast"),
+    _problem(429, "this token asks too fast, has too much waiting, or there were too many failures",
+             "too_many_requests", "too_many_waiting", "too_many_failures", "too_many_pipelined"),
     _problem(431, "the headers are too large", "headers_too_large"),
     _problem(502, "the engine's answer makes no sense", "unexpected_answer"),
-    _problem(503, NOW, "not_ready", "busy", "no_answer"),
+    _problem(503, NOW, "not_ready", "busy", "no_answer", "too_many_connections"),
 )  # fmt: skip
 CARRYING: Final = (_problem(400, "the body is no JSON", "malformed_json"),)
 KEYED: Final = (
