@@ -280,9 +280,40 @@ PAGE_MAX: Final = 1_000  # rows of one answer
 REQUEST_MAX: Final = 15 * SECOND  # an HTTP request waits this long for the engine
 REQUESTS_MAX: Final = 1_000  # requests in flight
 INQUIRY_MAX: Final = 18 * SECOND  # and one that is a read of the exchange so long
-SOCKETS_MAX: Final = 64
-SOCKET_QUEUE_MAX: Final = 5_000  # messages waiting for one WebSocket client; then 1013
-PREFIXES_MAX: Final = 1_000  # topics one client may follow
+BOOKS_KEPT_MAX: Final = 2_000  # books that the front keeps in step
+BOOK_KEPT: Final = 5 * MINUTE  # one that nobody follows, after the last request for it
+BOOK_LOOK: Final = 10 * SECOND  # between two looks at which of them nobody wants any more
+BOOK_GLANCE: Final = 1 * SECOND  # the stream is asked again how far a book can be trusted
+BOOK_GLANCE_MAX: Final = 3 * SECOND  # and what it said then stands for so long
+BOOKS_NAMED_EVERY: Final = 30 * SECOND  # the stream is asked which books are under a prefix
+BOOK_MISSING_RETRY: Final = 2 * SECOND  # whether the stream follows a book now
+DEPTH_MAX: Final = 10_000  # levels of a side: no grid has more
+SUBSCRIBED_AFTER: Final = 50 * MS  # a mark that comes so long after a subscription covers it
+
+# WebSocket clients
+SOCKETS_MAX: Final = 2_000
+SOCKETS_A_TOKEN_MAX: Final = 1_000
+STRANGERS_MAX: Final = 64  # sockets that have yet to say their ticket
+TICKET_MAX: Final = 5 * SECOND  # in which a socket without a token has to say it
+TICKET_KEPT: Final = 60 * SECOND
+TICKETS_MAX: Final = 1_000
+PREFIXES_MAX: Final = 1_000  # one client may follow
+PREFIX_CHARS_MAX: Final = 100
+COMMAND_FRAME_BYTES_MAX: Final = 64 * 1024  # of what a client says
+COMMANDS_A_SECOND: Final = 20  # frames of any kind, of one client
+COMMANDS_BURST: Final = 100  # more at once
+COMMAND_ID_CHARS_MAX: Final = 64
+CLIENT_PING: Final = 10 * SECOND
+CLIENT_SILENCE_MAX: Final = 30 * SECOND
+CLIENT_LOOK: Final = 1 * SECOND  # how often the clients' clocks are looked at
+CLIENT_CLOSE_MAX: Final = 5 * SECOND  # for a close frame to be taken
+UNSENT_A_CLIENT_BYTES_MAX: Final = 1024 * 1024  # that waits for one client; then 1013
+CLIENTS_UNSENT_BYTES_MAX: Final = 256 * 1024 * 1024  # for all together
+CLIENT_WRITE_BYTES_HIGH: Final = 64 * 1024  # from here on a client counts as slow
+CLIENT_WRITE_BYTES_LOW: Final = 16 * 1024
+CLIENT_KERNEL_BYTES: Final = 256 * 1024  # of the system's own buffer for what is sent to one
+SNAPSHOT_BYTES_A_TURN: Final = 256 * 1024  # of snapshots, before a client has taken the last ones
+ENTRIES_A_PAGE: Final = 200  # ledger entries in one message
 TICKER_CHARS_MAX: Final = 64
 CLIENT_ORDER_ID_CHARS_MAX: Final = 64
 CONFIRMED_BY_CHARS_MAX: Final = 200
@@ -371,6 +402,11 @@ assert SILENCE_MAX < QUIET_PROBE + PROBE_MAX < 5 * SECOND, "a dead subscription,
 assert LATE_CALM < LATE_MAX < LATE_CURE
 assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert PAUSE_ANSWER < PAUSE_LOOK
+assert BOOK_GLANCE + MARK_INTERVAL < BOOK_GLANCE_MAX
+assert CLIENT_LOOK < CLIENT_PING < CLIENT_SILENCE_MAX // 2, "two pings may be lost"
+assert CLIENT_WRITE_BYTES_LOW < CLIENT_WRITE_BYTES_HIGH < SNAPSHOT_BYTES_A_TURN
+assert 2 * SNAPSHOT_BYTES_A_TURN < UNSENT_A_CLIENT_BYTES_MAX, "joining makes nobody too slow"
+assert CLIENTS_UNSENT_BYTES_MAX // SOCKETS_MAX > CLIENT_WRITE_BYTES_HIGH
 assert ARMING_MIN < ARMING_USUAL < ARMING_MAX
 assert BLOCK_BYTES + LETTER_BYTES_MAX < BLOCK_BYTES_MAX, "what is written can be read"
 assert DRAIN_MAX < 5 * SECOND

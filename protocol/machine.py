@@ -31,9 +31,10 @@ class Stopping(Cause, frozen=True):
 
 
 class Heard(Cause, frozen=True):
-    """An envelope that somebody published."""
+    """An envelope that somebody published, and its frame for whoever passes it on."""
 
     envelope: Envelope
+    frame: bytes = b""
 
 
 class Asked(Cause, frozen=True):

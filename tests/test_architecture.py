@@ -39,7 +39,7 @@ LEDGER_IO = {
     )
 }  # fmt: skip
 GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("callers", "latch", "panic", "wire")}
-API_IO = {f"actors/api/{name}.py" for name in ("answers",)}
+API_IO = {f"actors/api/{name}.py" for name in ("answers", "client", "sockets")}
 PAPER_IO = {f"actors/paper/{name}.py" for name in ("control", "desk", "replies")}
 STREAM_IO = {f"actors/stream/{name}.py" for name in ("handshake", "socket", "wishes")}
 SUPERVISOR_IO = {
@@ -66,7 +66,10 @@ READING = ("read_bytes", "read_text", "write_bytes", "write_text")
 NO_FILE = {f"{LEDGER}/commands.py"}  # /dev/null
 HOMES = {
     "zmq": {"protocol/runtime/bus.py"},
-    "websockets": {"actors/stream/handshake.py", "actors/stream/socket.py"},
+    "websockets": {
+        "actors/stream/handshake.py", "actors/stream/socket.py",
+        "actors/api/client.py", "actors/api/sockets.py",
+    },
     "requests": {"actors/gateway/wire.py"},
     "urllib3": {"actors/gateway/wire.py"},
     "sqlalchemy": {

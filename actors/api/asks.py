@@ -18,6 +18,7 @@ from actors.api.lists import (
     GetList,
     GetOpenApi,
     GetStatus,
+    IssueTicket,
     Page,
 )
 from actors.api.markets import AskMarkets
@@ -29,14 +30,15 @@ from protocol.tokens import SCOPES, Scope
 __all__ = [
     "SCOPES", "Ask", "AskExchange", "AskMarkets", "Cancel", "CancelAll", "Confirm", "Decrease",
     "GetBook", "GetBudget", "GetEvidence", "GetFollow", "GetLedger", "GetList", "GetOpenApi",
-    "GetOrder", "GetStatus", "Page", "Place", "PressPanic", "Problem", "Scope", "SetBrakes",
-    "SetFollow", "SetHalt", "read", "scope_of",
+    "GetOrder", "GetStatus", "IssueTicket", "Page", "Place", "PressPanic", "Problem", "Scope",
+    "SetBrakes", "SetFollow", "SetHalt", "read", "scope_of",
 ]  # fmt: skip
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
     | AmendIt | Decrease | AskGroup | PlaceMany | CancelMany | CancelAll | SetHalt | PressPanic
     | Confirm | AskExchange | AskMarkets | SetBrakes | GetLedger | GetBudget | GetOpenApi
+    | IssueTicket
 )  # fmt: skip
 
 SHOWN_MAX = 100  # characters of a path that is none

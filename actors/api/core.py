@@ -36,8 +36,11 @@ from actors.api.asks import (
 )
 from actors.api.batches import CancelMany, PlaceMany
 from actors.api.bodies import Problem
+from actors.api.books import Books
+from actors.api.effects import Drained, Joined, Left, Said
 from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.exchange import AskExchange
+from actors.api.feeds import Feeds
 from actors.api.groups import AskGroup
 from actors.api.keyed import Begun, Kept, Keyed
 from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
@@ -154,6 +157,8 @@ class Api:
         self._pulse = Pulse(identity, self._outbox)
         self._tells = Outstanding(self._outbox)
         self._ledger = LedgerFollower(self._outbox)
+        self._books = Books(self._outbox)
+        self._feeds = Feeds(self._books, self._ledger, self._tells)
         self._system: System | None = None
         self._system_at = 0  # microseconds: when the supervisor said so
         self._marking: dict[int, Positions] = {}  # pages that wait for books
@@ -169,30 +174,34 @@ class Api:
         effects = self._keys.hold(now, effects)
         effects += self._go_on(now, self._keys.due(now))
         effects += self._ledger.due(now, cause.at)
+        effects += self._feeds.due(now, cause.at)
         effects += self._tells.due(now)
         reasons = self._unready(now)
         self._served = self._served or not reasons
         vitals = Vitals(reasons, {"routes_ready": self._served and not reasons})
         if self._pulse.due(now, vitals):
-            counters = self._counters | self._ledger.counters()
+            counters = self._counters | self._feeds.counters() | self._ledger.counters()
             effects += self._pulse.beat(now, cause.at, vitals, counters)
         return effects
 
     def deadline(self) -> int | None:
         found = [self._pulse.deadline(), self._tells.deadline(), self._ledger.deadline()]
         found += [self._late_at if self._open else None, self._keys.deadline()]
+        found.append(self._feeds.deadline())
         return min(d for d in found if d is not None)
 
     def _take(self, now: int, cause: Cause) -> list[Effect]:
         match cause:
             case Started() | Elapsed() | Asked():
                 return []
-            case Heard(envelope=envelope):
+            case Heard(envelope=envelope, frame=frame):
                 if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
                     self._system, self._system_at = envelope.body, envelope.at
                 else:
                     self._ledger.hear(now, envelope, cause.at)
-                return []
+                return self._feeds.hear(now, cause.at, envelope, frame)
+            case Joined() | Said() | Drained() | Left():
+                return self._feeds.take(now, cause)
             case Requested(id=id, ask=ask, keyed=keyed):
                 self._counters["requests"] += 1
                 if keyed is not None:
@@ -285,8 +294,8 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", letter, batch)
             case AmendIt():
                 return self._amend(now, at, id, ask)
-            case GetBook(ticker=ticker):
-                return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ticker))
+            case GetBook():
+                return self._book(now, at, id, ask)
             case AskExchange(inquire=inquire) | AskMarkets(inquire=inquire):
                 return self._wait(now, at, id, ask, "gateway", f"inquiry:{id}", inquire)
             case SetBrakes(brakes=brakes):
@@ -341,6 +350,13 @@ class Api:
             return []
         return [self._marking.pop(id).reply(at)]
 
+    def _book(self, now: int, at: int, id: int, ask: GetBook) -> list[Effect]:
+        """From memory, if that is as good as the stream's word."""
+        kept = self._books.read(now, at, ask.ticker, ask.depth)
+        if kept is not None:
+            return [Reply(id, 200, kept)]
+        return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ask.ticker))
+
     def _grouped(self, order: PlaceOrder) -> PlaceOrder:
         """An order that names no group is in the one of the settings, if there is one."""
         if order.order_group_id:
@@ -382,7 +398,9 @@ class Api:
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         if self._tells.answered(letter.id) is None:
             self._ledger.answered(now, letter.body)
-            return []
+            return self._feeds.answered(now, at, letter)
+        if letter.id not in self._open:
+            return self._feeds.answered(now, at, letter)
         effects: list[Effect] = []
         for waiting in self._open.pop(letter.id, []):
             if isinstance(waiting.ask, GetList):

@@ -14,6 +14,7 @@ from protocol.limits import WISHES_MAX
 class GetBook(Struct, frozen=True):
     ticker: str
     stale: bool = False  # a book of a past moment will do
+    depth: int = 0  # at most so many levels of a side, the best; 0: all
 
 
 class GetFollow(Struct, frozen=True):
@@ -49,7 +50,8 @@ class FollowBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 def book(said: Said) -> GetBook:
     """The book of a market."""
-    return GetBook(said.parts["ticker"], said.query.get("allow_stale") == "1")
+    stale = said.query.get("allow_stale") == "1"
+    return GetBook(said.parts["ticker"], stale, said.number("depth"))
 
 
 def followed(said: Said) -> GetFollow:

@@ -188,6 +188,13 @@ class Interrupted(Struct, frozen=True):
     text: str
 
 
+class Ticket(Struct, frozen=True):
+    """Good once, for so long."""
+
+    ticket: str
+    expires_in_ms: int
+
+
 class Member(Struct, frozen=True):
     """What became of one: the answer that it would have had alone, with its status."""
 

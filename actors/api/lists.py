@@ -38,6 +38,14 @@ class GetStatus(Struct, frozen=True):
     pass
 
 
+class IssueTicket(Struct, frozen=True):
+    """A one-time ticket for a WebSocket; not a matter for the engine."""
+
+
+class NothingBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing is to be said."""
+
+
 class GetOpenApi(Struct, frozen=True):
     """This API, described."""
 
@@ -59,6 +67,11 @@ def ledger(said: Said) -> GetLedger:
 def budget(said: Said) -> GetBudget:
     """What may be spent."""
     return GetBudget()
+
+
+def ticket(said: Said) -> IssueTicket:
+    """What a browser says instead of a token."""
+    return IssueTicket()
 
 
 def status(said: Said) -> GetStatus:

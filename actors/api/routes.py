@@ -34,7 +34,7 @@ from protocol.kalshi.parameters import (
     number,
     one_of,
 )
-from protocol.limits import ENTRIES_MAX, PAGE_MAX
+from protocol.limits import DEPTH_MAX, ENTRIES_MAX, PAGE_MAX
 from protocol.messages import (
     AmendAnswer,
     CancelAnswer,
@@ -148,6 +148,9 @@ def _list(path: str, what: lists.What, summary: str, form: Any) -> Route:
 
 _ENGINE: Final = (
     _get("/openapi.json", lists.page, "This API, described (OpenAPI 3.1)", dict[str, Any]),
+    _post("/v1/ws/ticket", "read", lists.ticket, "A one-time ticket for a browser's WebSocket",
+          Body(lists.NothingBody, "invalid_body", b"{}"),
+          Answer(201, forms.Ticket, "to be said within its time")),
     _get("/v1/status", lists.status, "How the engine is", forms.Status),
     _get("/v1/budget", lists.budget, "The rate budget, and who spends it", forms.BudgetNow),
     _get("/v1/ledger", lists.ledger, "The ledger behind a number, oldest first", forms.Ledger,
@@ -171,7 +174,8 @@ _MARKETS: Final = (
          _problem(404, "it is not followed", "not_followed"),
          _problem(409, "it can't be used: lost, or of a past moment", "book_lost", "book_stale"),
          parameters=(_TICKER, Parameter("allow_stale", one_of("0", "1"),
-                                        about="1: a book of a past moment will do"))),
+                                        about="1: a book of a past moment will do"),
+                     Parameter("depth", number(1, DEPTH_MAX), about="levels of a side, the best"))),
     _get("/v1/follow", following.followed, "What is followed", forms.Followed),
     _post("/v1/follow", "trade", following.follow, "Follow other markets",
           Body(following.FollowBody, "invalid_follow", one_of=("add", "remove")),

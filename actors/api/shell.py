@@ -5,11 +5,14 @@ import os
 
 from actors.api.answers import Answers
 from actors.api.asks import Ask
+from actors.api.books import Listen
 from actors.api.core import Api, Requested
+from actors.api.effects import Pace, Say
 from actors.api.guard import Guard, names_of
 from actors.api.keyed import Begin, Drop, Keep, Keyed
 from actors.api.quota import Quota
 from actors.api.replies import Reply
+from actors.api.sockets import Sockets
 from actors.api.web import Web
 from protocol.config import Settings
 from protocol.limits import SECOND, TOKENS_LOOK
@@ -31,8 +34,10 @@ async def serve(settings: Settings) -> int:
     listener = listen("api", api.host, api.port)
     identity = Identity("api", next_epoch(settings.var_dir, "api"), os.getpid(), generation())
     bus = Bus(settings)
-    bus.hear("ledger.pub", ["ledger ", "mark "])
-    bus.hear("system.pub", ["system "])
+    account = ["order.", "fill.", "position.", "balance."]
+    bus.hear("ledger.pub", ["ledger ", "mark ", *account])
+    bus.hear("system.pub", ["system ", "health."])
+    bus.hear("stream.pub", [])
 
     def ask(id: int, wanted: Ask, keyed: Keyed | None) -> None:
         loop.feed(Requested(wall(), id, wanted, keyed))
@@ -41,6 +46,10 @@ async def serve(settings: Settings) -> int:
         match effect:
             case Reply():
                 web.reply(effect)
+            case Say() | Pace():
+                sockets.perform(effect)
+            case Listen(prefix=prefix, on=on):
+                bus.listen(prefix, on)
             case Begin() | Keep() | Drop():
                 answers.perform(effect)
             case _:
@@ -48,14 +57,13 @@ async def serve(settings: Settings) -> int:
 
     guard = Guard(names_of(api, api.port), watch.tokens, Quota(api))
     web = Web(guard, ask)
-    for name in ("stream.pub", "ledger.pub", "system.pub"):
-        web.relay_from(bus.relay(name, web.passed))
+    sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause))
     loop = Loop(Api(identity, api.order_group), bus, perform)
     answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
-    http = server(web.app(), api.connections, tls)
+    http = server(web.app(), api.connections, tls, sockets.protocol)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     running = asyncio.create_task(loop.run())
-    watching = asyncio.create_task(_watch(watch, guard, web))
+    watching = asyncio.create_task(_watch(watch, guard, sockets))
     try:
         await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
@@ -68,11 +76,11 @@ async def serve(settings: Settings) -> int:
         answers.close()
 
 
-async def _watch(watch: TokenWatch, guard: Guard, web: Web) -> None:
+async def _watch(watch: TokenWatch, guard: Guard, sockets: Sockets) -> None:
     """Take over what `sidecar token` changes, and let go of whoever lost the right to listen."""
     while True:
         await asyncio.sleep(TOKENS_LOOK / SECOND)
         found = watch.news()
         if found is not None:
             guard.take_over(found)
-        web.look_again()
+        sockets.look_again()

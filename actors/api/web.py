@@ -1,52 +1,28 @@
-"""The front's HTTP and WebSocket: bytes in and out, for whom the gate lets in."""
+"""The front's HTTP: bytes in and out, for whom the gate lets in."""
 
 import asyncio
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Sequence
 
-import msgspec
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from actors.api.asks import Ask, read, scope_of
+from actors.api.asks import Ask, IssueTicket, read, scope_of
 from actors.api.bodies import Problem
 from actors.api.guard import Caller, Guard, Head
 from actors.api.keyed import HEADER, Keyed, said, unminted
 from actors.api.quota import weight_of
-from actors.api.replies import Reply, problem_body
-from protocol.limits import BODY_BYTES_MAX, PREFIXES_MAX, SOCKET_QUEUE_MAX, SOCKETS_MAX
-from protocol.runtime.bus import Relay
+from actors.api.replies import Reply, as_json, problem_body
+from actors.api.tickets import Tickets
+from protocol.limits import BODY_BYTES_MAX, SECOND, TICKET_KEPT
 from protocol.runtime.loop import wall
 
 Headers = Sequence[tuple[bytes, bytes]]
-PREFIX_CHARS_MAX = 100
-TRY_AGAIN_LATER = 1013
-POLICY_VIOLATION = 1008
-
-
 AskCore = Callable[[int, Ask, Keyed | None], None]
-
-
-class _Wish(msgspec.Struct, forbid_unknown_fields=True):
-    subscribe: list[str] = []
-    unsubscribe: list[str] = []
-
-
-class Client:
-    """One WebSocket: what it follows, and what waits to be sent to it."""
-
-    def __init__(self, token_id: str) -> None:
-        self.token_id = token_id
-        self.withdrawn = asyncio.Event()
-        self.prefixes: set[bytes] = set()
-        self.queue: asyncio.Queue[str] = asyncio.Queue(SOCKET_QUEUE_MAX)
-        self.slow = asyncio.Event()
 
 
 class Web:
@@ -57,18 +33,12 @@ class Web:
         self._ask = ask
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._next_id = 0
-        self._clients: set[Client] = set()
-        self._relays: list[Relay] = []
-        self._followed: dict[str, int] = {}
+        self.tickets = Tickets()
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
-        sockets = Starlette(routes=[WebSocketRoute("/v1/ws", self._socket)])
 
         async def app(scope: Connection, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
-                await sockets(scope, receive, send)
-                return
             try:
                 response = await self._http(Request(scope, receive))
             except ClientDisconnect:  # in the middle of its body: nobody is left to answer
@@ -76,10 +46,6 @@ class Web:
             await response(scope, receive, send)
 
         return app
-
-    def relay_from(self, relay: Relay) -> None:
-        """Another publisher whose topics clients may follow."""
-        self._relays.append(relay)
 
     def reply(self, reply: Reply) -> None:
         """The core has answered."""
@@ -103,12 +69,6 @@ class Web:
         """Whether the token of this id still counts."""
         return self._guard.holds(token_id, wall()) is not None
 
-    def look_again(self) -> None:
-        """Close the WebSockets of tokens that were withdrawn or have expired."""
-        for client in self._clients:
-            if not self.holds(client.token_id):
-                client.withdrawn.set()
-
     # HTTP
 
     async def _http(self, request: Request) -> Response:
@@ -127,11 +87,15 @@ class Web:
         keyed = _keyed(request, caller, body)
         if isinstance(keyed, Problem):
             return _problem(keyed)
-        fresh_id = str(uuid.uuid4()) if keyed is None else keyed.fresh_id
+        fresh_id = "" if keyed is None else keyed.fresh_id
+        if head.method == "POST" and keyed is None:  # nothing else makes anything
+            fresh_id = str(uuid.uuid4())
         found = read(head.method, head.path, request.query_params, body, fresh_id)
         if isinstance(found, Problem):
             return _problem(found)
         assert found[0] == needed, f"{head.method} {head.path}: let in for another scope"
+        if isinstance(found[1], IssueTicket):
+            return self._ticket(caller)
         many = self._guard.charge(time.monotonic_ns(), caller, weight_of(found[1]) - 1)
         if many is not None:
             return _problem(many)
@@ -143,6 +107,14 @@ class Web:
             return _response(await self._core(ask, keyed))
         finally:
             end()
+
+    def _ticket(self, caller: Caller) -> Response:
+        ticket = secrets.token_urlsafe(32)
+        if not self.tickets.issue(time.monotonic_ns(), ticket, caller.token.id):
+            text = "too many tickets are waiting to be used"
+            return _problem(Problem(503, "busy", text, retry_after_ms=1_000))
+        body = as_json({"ticket": ticket, "expires_in_ms": TICKET_KEPT * 1_000 // SECOND})
+        return _response(Reply(0, 201, body))
 
     async def _core(self, ask: Ask, keyed: Keyed | None) -> Reply:
         self._next_id += 1
@@ -158,85 +130,6 @@ class Web:
             if len(body) > BODY_BYTES_MAX:
                 return Problem(413, "body_too_large", f"at most {BODY_BYTES_MAX} bytes")
         return bytes(body)
-
-    # WebSocket
-
-    async def _socket(self, socket: WebSocket) -> None:
-        head = _head(socket, "GET")
-        token_id = self.admit(head.path, head.headers, head.address)
-        if isinstance(token_id, Problem) or len(self._clients) >= SOCKETS_MAX:
-            await socket.close(POLICY_VIOLATION)
-            return
-        await socket.accept()
-        client = Client(token_id)
-        self._clients.add(client)
-        sending = asyncio.create_task(self._send(socket, client))
-        holding = asyncio.create_task(_hold(socket, client))
-        try:
-            while True:
-                await self._wish(socket, client, await socket.receive_text())
-        except (WebSocketDisconnect, RuntimeError, KeyError):
-            sending.cancel()  # gone, closed by us, or it sent bytes where text is spoken
-        finally:
-            holding.cancel()
-            self._clients.discard(client)
-            for prefix in client.prefixes:
-                self._unfollow(prefix.decode())
-
-    async def _wish(self, socket: WebSocket, client: Client, text: str) -> None:
-        try:
-            wish = msgspec.json.decode(text, type=_Wish)
-        except msgspec.DecodeError as e:
-            await socket.send_text(msgspec.json.encode({"error": str(e)[:300]}).decode())
-            return
-        for prefix in wish.subscribe:
-            fits = len(prefix) <= PREFIX_CHARS_MAX and len(client.prefixes) < PREFIXES_MAX
-            if not fits or not prefix.isascii():
-                error = {"error": f"at most {PREFIXES_MAX} prefixes of {PREFIX_CHARS_MAX} letters"}
-                await socket.send_text(msgspec.json.encode(error).decode())
-            elif prefix.encode() not in client.prefixes:
-                client.prefixes.add(prefix.encode())
-                self._follow(prefix)
-        for prefix in wish.unsubscribe:
-            if prefix.encode() in client.prefixes:
-                client.prefixes.discard(prefix.encode())
-                self._unfollow(prefix)
-
-    async def _send(self, socket: WebSocket, client: Client) -> None:
-        while not client.slow.is_set():
-            await socket.send_text(await client.queue.get())
-        await socket.close(TRY_AGAIN_LATER, "too slow: messages were missed")
-
-    def _follow(self, prefix: str) -> None:
-        self._followed[prefix] = self._followed.get(prefix, 0) + 1
-        if self._followed[prefix] == 1:
-            for relay in self._relays:
-                relay.subscribe(prefix)
-
-    def _unfollow(self, prefix: str) -> None:
-        self._followed[prefix] -= 1
-        if self._followed[prefix] == 0:
-            del self._followed[prefix]
-            for relay in self._relays:
-                relay.unsubscribe(prefix)
-
-    def passed(self, frame: bytes) -> None:
-        """A frame of the bus: once made text, for every client that follows its topic."""
-        topic, _, body = frame.partition(b" ")
-        text = ""
-        for client in self._clients:
-            if not any(frame.startswith(prefix) for prefix in client.prefixes):
-                continue
-            text = text or f'{{"topic":"{topic.decode()}",{body[1:].decode()}'
-            if client.queue.full():
-                client.slow.set()  # it learns so when what waits has been sent: nothing is skipped
-            elif not client.slow.is_set():
-                client.queue.put_nowait(text)
-
-
-async def _hold(socket: WebSocket, client: Client) -> None:
-    await client.withdrawn.wait()
-    await socket.close(POLICY_VIOLATION, "the token was withdrawn or has expired")
 
 
 def _head(connection: HTTPConnection, method: str) -> Head:

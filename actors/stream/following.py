@@ -56,7 +56,7 @@ class Following:
         """A letter that wants more or less to be followed, or to know what is."""
         reason = self._follows.refusal(wanted.add, wanted.remove)
         if reason or not (wanted.add or wanted.remove):
-            return [self._answer(sender, id, self._state(reason), at)]
+            return [self._answer(sender, id, self._state(reason, wanted.named), at)]
         if len(self._changes) >= FOLLOWS_WAITING_MAX:
             busy = Refused("other changes are still on their way to the disk: ask again")
             return [self._answer(sender, id, busy, at)]
@@ -142,10 +142,11 @@ class Following:
         self._stirred = False
         return self._lines.carry(now, at, self._follows.tickers, self._follows.whole)
 
-    def _state(self, reason: str) -> FollowAnswer:
+    def _state(self, reason: str, named: str | None = None) -> FollowAnswer:
         follows, left_out = self._follows, self._follows.left_out + self._lines.left_out
-        markets = len(self._books.by_ticker)
-        return FollowAnswer(tuple(follows.wishes), markets, self._books.live, left_out, reason)
+        books, wishes = self._books.by_ticker, tuple(follows.wishes)
+        tickers = () if named is None else tuple(t for t in books if t.startswith(named))
+        return FollowAnswer(wishes, len(books), self._books.live, left_out, reason, tickers)
 
     def _answer(self, sender: tuple[bytes, ...], id: str, body: AnyMessage, at: int) -> Effect:
         return Answer(sender, self._outbox.letter(id, body, at))

@@ -217,11 +217,12 @@ class Follow(Message, frozen=True):
 
     A wish is a market's ticker, `event:<ticker>`, `series:<ticker>`, `*` (all open markets, with
     their books), `trade:*` or `ticker:*` (a whole channel, without books). Asked nothing,
-    it says how it is.
+    it says how it is. `named` asks for the names of the books whose tickers begin so.
     """
 
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    named: str | None = None
 
 
 class FollowAnswer(Message, frozen=True):
@@ -232,3 +233,4 @@ class FollowAnswer(Message, frozen=True):
     live: int  # of their books
     left_out: int = 0  # markets that the wishes mean, above the bound
     reason: str = ""
+    tickers: tuple[str, ...] = ()  # of the books, where they were asked for

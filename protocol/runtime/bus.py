@@ -37,19 +37,6 @@ Deliver = Callable[[list[bytes]], None]
 Listened = Callable[[bytes, bool], None]
 
 
-class Relay:
-    """A subscription of its own that hands over raw frames, for whoever passes them on."""
-
-    def __init__(self, socket: "zmq.Socket[bytes]") -> None:
-        self._socket = socket
-
-    def subscribe(self, prefix: str) -> None:
-        self._socket.subscribe(prefix)
-
-    def unsubscribe(self, prefix: str) -> None:
-        self._socket.unsubscribe(prefix)
-
-
 class Bus:
     """Binds what this process owns, connects to what it hears and whom it tells.
 
@@ -66,7 +53,6 @@ class Bus:
         self._router: zmq.Socket[bytes] | None = None
         self._sub: zmq.Socket[bytes] | None = None
         self._peers: dict[str, zmq.Socket[bytes]] = {}
-        self._relays: list[tuple[zmq.Socket[bytes], Callable[[bytes], None]]] = []
         self._drains: dict[zmq.Socket[bytes], Callable[[], None]] = {}
         self._due: set[zmq.Socket[bytes]] = set()  # sockets that are looked at soon anyway
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,15 +95,6 @@ class Bus:
         else:
             self._sub.unsubscribe(prefix)
 
-    def relay(self, name: str, deliver: Callable[[bytes], None]) -> Relay:
-        """A socket of its own for NAME, whose frames go to `deliver` as they are."""
-        socket = self._subscriber()
-        socket.connect(self._settings.endpoint(name))
-        self._relays.append((socket, deliver))
-        if self._loop is not None:
-            self._attach(socket, _last_frame(deliver))
-        return Relay(socket)
-
     def start(
         self,
         heard: Callable[[bytes], None],
@@ -133,8 +110,6 @@ class Bus:
             self._attach(self._router, self._letter)
         if self._pub is not None and self._listened is not None:
             self._attach(self._pub, self._subscription)
-        for socket, deliver in self._relays:
-            self._attach(socket, _last_frame(deliver))
         self._safety()
 
     def publish(self, envelope: Envelope) -> None:
@@ -248,10 +223,6 @@ def _plain_send(socket: "zmq.Socket[bytes]") -> Callable[[bytes, int], object]:
     more than the sending."""
     send: Callable[[bytes, int], object] = super(zmq.Socket, socket).send
     return send
-
-
-def _last_frame(deliver: Callable[[bytes], None]) -> Deliver:
-    return lambda frames: deliver(frames[-1])
 
 
 def _nobody(*_: object) -> None:

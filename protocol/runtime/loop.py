@@ -156,7 +156,7 @@ class Loop:
             self.malformed += 1
             log.warning("dropped a message: %s", e)
             return
-        self.feed(Heard(wall(), envelope))
+        self.feed(Heard(wall(), envelope, frame))
 
     def _asked(self, sender: tuple[bytes, ...], frame: bytes) -> None:
         try:

@@ -55,13 +55,26 @@ def test_topics_over_a_websocket(engine: Engine) -> None:
     secret = Path(engine.settings.var_dir, "token.read").read_text().strip()
     headers = {"Authorization": f"Bearer {secret}"}
     with connect(address, additional_headers=headers, proxy=None) as socket:
-        socket.send('{"subscribe": ["mark"]}')
+        socket.send('{"id": 1, "subscribe": ["mark"]}')
+        assert json.loads(socket.recv(timeout=10))["kind"] == "subscribed"
         told = json.loads(socket.recv(timeout=10))
         assert (told["topic"], told["body"]["type"]) == ("mark", "Mark")
-        socket.send('{"subscrbe": ["mark"]}')
-        while "error" not in (told := json.loads(socket.recv(timeout=10))):
+        socket.send('{"id": 2, "subscrbe": ["mark"]}')
+        while (told := json.loads(socket.recv(timeout=10))).get("kind") != "error":
             continue
-        assert "subscrbe" in told["error"]
+        assert "subscrbe" in told["detail"]
+        ticker = busiest(engine)
+        prefixes = [f"book.{ticker} ", "system", "balance."]
+        socket.send(json.dumps({"unsubscribe": ["mark"], "subscribe": prefixes}))
+        snapshots = {}
+        while len(snapshots) < 3:
+            told = json.loads(socket.recv(timeout=10))
+            if told.get("kind") == "snapshot":
+                snapshots[told["topic"].partition(".")[0]] = told["body"]
+        assert snapshots["book"]["ticker"] == ticker
+        assert snapshots["book"]["state"] == "live"
+        assert snapshots["system"]["type"] == "System"
+        assert snapshots["balance"]
     stranger = {"Authorization": "Bearer wrong"}
     with pytest.raises(InvalidStatus), connect(address, additional_headers=stranger, proxy=None):
         pass

@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.api.books import Listen as ListenToBook
 from actors.api.core import Api
 from actors.api.keyed import Begin, Drop, Keep
 from actors.api.replies import Reply
@@ -336,7 +337,7 @@ class World:
                 process.disk.perform(effect)
             case MakeCall(id, call, passed):
                 self.wire.call(process, id, call, passed)
-            case Listen(prefix, on):
+            case Listen(prefix, on) | ListenToBook(prefix, on):
                 self.bus.listen(process, prefix, on)
             case SaveHalt():
                 assert process.latch is not None

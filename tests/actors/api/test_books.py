@@ -23,7 +23,8 @@ def book(state: Any, **more: Any) -> BookAnswer:
 
 def got(answer: BookAnswer, stale: bool = False) -> tuple[int, Any]:
     host = Host()
-    [tell] = [e for e in host.step(Requested(AT, 1, GetBook("KXA-1", stale))) if type(e) is Tell]
+    effects = host.step(Requested(AT, 1, GetBook("KXA-1", stale)))
+    [tell] = [e for e in effects if isinstance(e, Tell) and e.letter.id == "book:1"]
     assert (tell.peer, tell.letter.body) == ("stream", BookRequest("KXA-1"))
     [reply] = [e for e in host.answer("stream", tell.letter.id, answer) if isinstance(e, Reply)]
     return reply.status, json.loads(reply.body)
@@ -80,7 +81,11 @@ def test_levels_that_may_not_be_used_are_not_shown(
     [
         ({"allow_stale": "yes"}, "invalid_allow_stale", "allow_stale"),
         ({"allow_stale": ""}, "invalid_allow_stale", "allow_stale"),
-        ({"depth": "5"}, "unknown_parameter", "depth"),
+        ({"depth": "0"}, "invalid_depth", "depth"),
+        ({"depth": "-1"}, "invalid_depth", "depth"),
+        ({"depth": ""}, "invalid_depth", "depth"),
+        ({"depth": "10001"}, "invalid_depth", "depth"),
+        ({"dept": "5"}, "unknown_parameter", "dept"),
     ],
 )
 def test_a_wrong_parameter_is_refused(query: dict[str, str], code: str, field: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -13,16 +14,20 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from actors.api.asks import Ask
 from actors.api.core import Api as Core
 from actors.api.core import Requested
+from actors.api.effects import Pace, Say
 from actors.api.guard import Guard, names_of
 from actors.api.keyed import Keyed
 from actors.api.quota import Quota
 from actors.api.replies import Reply
+from actors.api.sockets import Sockets
 from actors.api.web import Web
 from protocol.errors import ConfigError
+from protocol.machine import Cause
 from protocol.pulse import Identity
 from protocol.runtime.http import listen, open_files, server, tls_context
 from protocol.runtime.tokens import new_token
@@ -46,7 +51,8 @@ class Front:
         self.guard = Guard(names_of(api, self.port), TOKENS, Quota(api))
         self.web = Web(self.guard, self._ask)
         self._core = Core(Identity("api", 1))
-        self._http = server(self.web.app(), api.connections, tls)
+        self.sockets = Sockets(self.web, self.web.tickets, self._feed)
+        self._http = server(self.web.app(), api.connections, tls, self.sockets.protocol)
         self.address = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._loop = asyncio.new_event_loop()
         serve = self._http.serve(sockets=[listener])
@@ -56,16 +62,21 @@ class Front:
 
     def _ask(self, id: int, ask: Ask, keyed: Keyed | None) -> None:
         self.asked.append(ask)
-        for effect in self._core.step(1, Requested(0, id, ask, keyed)):
+        self._feed(Requested(0, id, ask, keyed))
+
+    def _feed(self, cause: Cause) -> None:
+        for effect in self._core.step(1, cause):
             if isinstance(effect, Reply):
                 self.web.reply(effect)
+            elif isinstance(effect, Say | Pace):
+                self.sockets.perform(effect)
 
     def take_over(self, tokens: Tokens) -> None:
         """As the shell does when the file of tokens has changed."""
 
         def now() -> None:
             self.guard.take_over(tokens)
-            self.web.look_again()
+            self.sockets.look_again()
 
         self._loop.call_soon_threadsafe(now)
 
@@ -145,6 +156,27 @@ def test_a_socket_passes_the_same_gate(front: Front) -> None:
     with socket_to(front) as guest:
         guest.send("{")
         assert "error" in guest.recv(timeout=5)
+
+
+def test_a_page_of_ours_gets_a_ticket_and_says_it(front: Front) -> None:
+    where = f"{front.address}/v1/ws/ticket"
+    headers = {"Authorization": "Bearer guest", "Content-Type": "application/json"}
+    assert problem(requests.post(where, data="{}", timeout=10))[0] == 415
+    odd = requests.post(where, data='{"for": "me"}', headers=headers, timeout=10)
+    assert problem(odd) == (422, "invalid_body")
+    answer = requests.post(where, data="{}", headers=headers, timeout=10)
+    assert answer.status_code == 201
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["expires_in_ms"] == 60_000
+    said = json.dumps({"ticket": answer.json()["ticket"]})
+    address = f"ws://127.0.0.1:{front.port}/v1/ws"
+    with connect(address, origin=Origin(front.address), proxy=None) as page:
+        page.send(said)
+        assert json.loads(page.recv(timeout=5)) == {"kind": "welcome"}
+        page.send('{"subscribe": ["mark"]}')
+        assert json.loads(page.recv(timeout=5))["kind"] == "subscribed"
+    with pytest.raises(InvalidStatus):  # no page
+        connect(address, proxy=None)
 
 
 def test_the_socket_of_a_withdrawn_token_is_closed_and_no_other(front: Front) -> None:
