@@ -23,7 +23,7 @@ from protocol.facts import (
     RestoreConfirmed,
     Settled,
 )
-from protocol.holdings import Holdings
+from protocol.holdings import Holdings, Settlement
 from protocol.lifecycle import AT_RISK, FINISHED, UNSETTLED, State
 from protocol.limits import ABSENCE_AFTER, FILLS_KEPT, US
 from protocol.messages import (
@@ -176,6 +176,14 @@ class Account:
     def differs(self) -> dict[str, tuple[Count, Count]]:
         """Positions that nothing explains: ours and the exchange's, by ticker."""
         return dict(self._holdings.differs)
+
+    def settlements(self) -> tuple[Settlement, ...]:
+        """What settled markets paid: those that are kept, by the entry that changed them last."""
+        return tuple(
+            Settlement(t, at, paid, fee, self.position(t).realized, self.position(t).fees,
+                       self.position(t).n)
+            for t, (at, paid, fee) in self._holdings.settled.items()
+        )  # fmt: skip
 
     def settled_at(self, ticker: str) -> int:
         """When a market was settled, microseconds; 0 if it was not, or long ago."""

@@ -224,6 +224,11 @@ class LedgerFollower:
             return f"ledger: {self.head - self.account.n} entries behind"
         return ""
 
+    def age(self, now: int) -> int:
+        """How long ago the writer was heard last, nanoseconds: nothing before that is missing once
+        `current`. 0 if it never was."""
+        return 0 if self._heard_at is None else now - self._heard_at
+
     def restore(self, account: Account) -> None:
         """Start from an account that was restored elsewhere."""
         self.account = account

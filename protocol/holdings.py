@@ -7,6 +7,8 @@ that were once right (the base), what the next ones must be follows to the micro
 
 from typing import Final
 
+from msgspec import Struct
+
 from protocol.errors import RemoteProtocolError
 from protocol.facts import (
     BalanceSeen,
@@ -21,6 +23,19 @@ from protocol.messages import AccountState, Balance, CashBase, Position
 from protocol.units import DOLLAR, Count, Money, cost
 
 NOTHING: Final = Money(0)
+
+
+class Settlement(Struct, frozen=True):
+    """A market that was settled: what it paid, and what was won or lost in it, fees apart.
+    `fee` is all that was paid in fees for it, by the exchange's word; `fees` are those of fills."""
+
+    ticker: str
+    settled_at: int  # microseconds
+    revenue: Money
+    fee: Money
+    realized: Money
+    fees: Money
+    n: int  # the last entry that changed its position
 
 
 def flow_of(position: Position) -> int:

@@ -1,14 +1,14 @@
 """Amends over HTTP: the body read strictly, and the letter that it becomes."""
 
-from collections.abc import Mapping
-
 import msgspec
 from msgspec import Struct
 
-from actors.api.bodies import Problem, decoded, misnamed
+from actors.api.bodies import Problem, misnamed
+from actors.api.fields import Id, OrderCount, OrderPrice
+from actors.api.route import Said
 from protocol.limits import COUNT_MAX
 from protocol.messages import AmendOrder, Order
-from protocol.units import DOLLAR, Count, Price, decode_unit, format_count
+from protocol.units import DOLLAR, Count, Price, format_count
 
 
 class AmendIt(Struct, frozen=True):
@@ -26,20 +26,17 @@ class AmendIt(Struct, frozen=True):
         return AmendOrder(self.client_order_id, self.amend_id, price, count)
 
 
-class _AmendBody(Struct, frozen=True, forbid_unknown_fields=True):
-    price: Price | None = None
-    count: Count | None = None
-    amend_id: str | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
+class AmendBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Other terms: a price, a count of the whole order, or both. What is null stays."""
+
+    price: OrderPrice | None = None
+    count: OrderCount | None = None
+    amend_id: Id | msgspec.UnsetType = msgspec.UNSET  # "" is a mistake, not a wish for one
 
 
-_amend_body = msgspec.json.Decoder(_AmendBody, dec_hook=decode_unit)
-
-
-def amend(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> AmendIt | Problem:
-    """The request, or what is wrong with it. `fresh_id` becomes the amend_id that is left out."""
-    found = decoded(_amend_body, body, "invalid_amend")
-    if isinstance(found, Problem):
-        return found
+def amend(said: Said) -> AmendIt | Problem:
+    """The request, or what is wrong with it. A fresh id becomes the amend_id that is left out."""
+    found = said.body
     if found.price is None and found.count is None:
         return Problem(422, "invalid_amend", "neither a price nor a count", "price")
     if found.price is not None and not 0 < found.price < DOLLAR:
@@ -47,6 +44,6 @@ def amend(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> Am
     if found.count is not None and not 0 < found.count <= COUNT_MAX:
         detail = f"more than 0 contracts, at most {format_count(COUNT_MAX)}"
         return Problem(422, "invalid_count", detail, "count")
-    id = fresh_id if isinstance(found.amend_id, msgspec.UnsetType) else found.amend_id
-    wrong = misnamed(name) or misnamed(id, "amend_id")
-    return wrong or AmendIt(name, id, found.price, found.count)
+    id = said.fresh_id if isinstance(found.amend_id, msgspec.UnsetType) else found.amend_id
+    name = said.parts["client_order_id"]
+    return misnamed(id, "amend_id") or AmendIt(name, id, found.price, found.count)

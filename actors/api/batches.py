@@ -1,12 +1,16 @@
 """Batches over HTTP: each member is read as if it were alone; one that is wrong refuses all."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from actors.api.bodies import Problem, decoded, misnamed
+from actors.api.bodies import Problem, misnamed
+from actors.api.fields import Id
+from actors.api.orders import OrderBody, order
+from actors.api.route import Said
 from protocol.limits import BATCH_MAX
 from protocol.messages import PlaceOrder
 
@@ -19,52 +23,46 @@ class CancelMany(Struct, frozen=True):
     client_order_ids: tuple[str, ...]
 
 
-class _OrdersBody(Struct, frozen=True, forbid_unknown_fields=True):
+_MEMBERS: dict[str, Any] = {"minItems": 1, "maxItems": BATCH_MAX, "uniqueItems": True}
+
+
+class OrdersBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Orders, each read as if it were alone."""
+
     orders: tuple[msgspec.Raw, ...]
 
 
-class _IdsBody(Struct, frozen=True, forbid_unknown_fields=True):
-    client_order_ids: tuple[str, ...]
+class ShownOrders(Struct, frozen=True, forbid_unknown_fields=True):
+    """The orders of a batch, no id twice."""
+
+    orders: Annotated[tuple[OrderBody, ...], Meta(extra_json_schema=_MEMBERS)]
 
 
-_orders_body = msgspec.json.Decoder(_OrdersBody)
-_ids_body = msgspec.json.Decoder(_IdsBody)
-ReadOrder = Callable[[bytes, str], PlaceOrder | Problem]
-"""Reads the body of one order; the second is its id if it names none."""
+class IdsBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """The orders that are not to rest any more."""
+
+    client_order_ids: Annotated[tuple[Id, ...], Meta(extra_json_schema=_MEMBERS)]
 
 
-def place_many(read: ReadOrder) -> Callable[..., PlaceMany | Problem]:
-    """The reader of a batch of orders, made of that of one."""
-
-    def many(
-        name: str, query: Mapping[str, str], body: bytes, fresh_id: str
-    ) -> PlaceMany | Problem:
-        found = decoded(_orders_body, body, "invalid_batch")
-        if isinstance(found, Problem):
-            return found
-        if not 1 <= len(found.orders) <= BATCH_MAX:
-            return _sized("orders", len(found.orders))
-        orders: list[PlaceOrder] = []
-        for place, raw in enumerate(found.orders):
-            order = read(bytes(raw), f"{fresh_id}-{place}")
-            if isinstance(order, Problem):
-                where = f"orders[{place}]"
-                return replace(order, field=f"{where}.{order.field}" if order.field else where)
-            orders.append(order)
-        ids = [order.client_order_id for order in orders]
-        return _twice(ids, "orders[{}].client_order_id") or PlaceMany(tuple(orders))
-
-    return many
+def place_many(said: Said) -> PlaceMany | Problem:
+    """The orders, or what is wrong with the first that is not right."""
+    found = said.body
+    if not 1 <= len(found.orders) <= BATCH_MAX:
+        return _sized("orders", len(found.orders))
+    orders: list[PlaceOrder] = []
+    for place, raw in enumerate(found.orders):
+        one = order(bytes(raw), f"{said.fresh_id}-{place}")
+        if isinstance(one, Problem):
+            where = f"orders[{place}]"
+            return replace(one, field=f"{where}.{one.field}" if one.field else where)
+        orders.append(one)
+    ids = [one.client_order_id for one in orders]
+    return _twice(ids, "orders[{}].client_order_id") or PlaceMany(tuple(orders))
 
 
-def cancel_many(
-    name: str, query: Mapping[str, str], body: bytes, fresh_id: str
-) -> CancelMany | Problem:
-    """The request, or what is wrong with it."""
-    found = decoded(_ids_body, body, "invalid_batch")
-    if isinstance(found, Problem):
-        return found
-    ids = found.client_order_ids
+def cancel_many(said: Said) -> CancelMany | Problem:
+    """The ids, or what is wrong with them."""
+    ids = said.body.client_order_ids
     if not 1 <= len(ids) <= BATCH_MAX:
         return _sized("client_order_ids", len(ids))
     for place, id in enumerate(ids):

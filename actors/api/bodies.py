@@ -24,6 +24,7 @@ class Problem(Struct, frozen=True):
     retry_after_ms: int = 0
     limit: str = ""  # the most that a brake lets pass, and what it found
     value: str = ""
+    allow: str = ""  # the methods that there are
 
 
 def decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Problem:

@@ -5,19 +5,27 @@ the word that a restore is confirmed, which wait for nothing. Orders are never g
 answer in time the word is 202, unknown.
 """
 
+from typing import Any
+
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.api import profits
 from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
+    AskMarkets,
     Cancel,
+    CancelAll,
     Confirm,
     Decrease,
     GetBook,
+    GetBudget,
     GetEvidence,
     GetFollow,
+    GetLedger,
     GetList,
+    GetOpenApi,
     GetOrder,
     GetStatus,
     Place,
@@ -36,7 +44,21 @@ from actors.api.feeds import Feeds
 from actors.api.groups import AskGroup
 from actors.api.keyed import Begun, Kept, Keyed
 from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
-from actors.api.replies import Reply, as_json, look_up, one_order, refuse, translate, unanswered
+from actors.api.openapi import PAGE
+from actors.api.profits import Positions
+from actors.api.replies import (
+    AsOf,
+    Reply,
+    as_json,
+    cut,
+    dated,
+    held,
+    look_up,
+    one_order,
+    refuse,
+    translate,
+    unanswered,
+)
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
@@ -44,10 +66,12 @@ from protocol.limits import (
     CANCELS_WAITING_A_TOKEN,
     INQUIRY_MAX,
     KILLS_WAITING_A_TOKEN,
+    MS,
     REQUEST_MAX,
     REQUESTS_MAX,
     SECOND,
     TOKENS_MAX,
+    US,
 )
 from protocol.machine import (
     Answered,
@@ -63,11 +87,14 @@ from protocol.machine import (
 from protocol.messages import (
     AnyMessage,
     BookRequest,
+    BudgetRequest,
     CancelBatch,
+    CancelOpen,
     CancelOrder,
     ConfirmRestore,
     DecreaseOrder,
     DoubtRequest,
+    EntriesRequest,
     EvidenceAnswer,
     EvidenceRequest,
     Follow,
@@ -86,8 +113,11 @@ from protocol.telling import Outstanding
 
 BOOK_MAX = 2 * SECOND  # a look at what the stream has in its memory
 CANCELS_MAX = TOKENS_MAX * CANCELS_WAITING_A_TOKEN  # more in flight that only cancels may be
-STOPS_MAX = TOKENS_MAX * KILLS_WAITING_A_TOKEN  # and more that only halts and panics may be
+STOPS_MAX = TOKENS_MAX * KILLS_WAITING_A_TOKEN  # and more that only halts, panics and cancel-alls
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
+
+
+BUSY = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
 
 
 class Requested(Cause, frozen=True):
@@ -101,9 +131,9 @@ class Requested(Cause, frozen=True):
 def _patience(ask: Ask) -> int:
     """How long the engine has for an answer."""
     match ask:
-        case GetBook() | GetFollow():
+        case GetBook() | GetFollow() | GetList():
             return BOOK_MAX
-        case AskExchange():
+        case AskExchange() | AskMarkets():
             return INQUIRY_MAX
     return REQUEST_MAX
 
@@ -114,6 +144,7 @@ class _Open(Struct):
     id: int
     ask: Ask
     deadline: int
+    at: int  # the wall clock when it was asked
     found: EvidenceAnswer | None = None  # the first half of an answer
 
 
@@ -129,6 +160,8 @@ class Api:
         self._books = Books(self._outbox)
         self._feeds = Feeds(self._books, self._ledger, self._tells)
         self._system: System | None = None
+        self._system_at = 0  # microseconds: when the supervisor said so
+        self._marking: dict[int, Positions] = {}  # pages that wait for books
         self._served = False
         self._open: dict[str, list[_Open]] = {}  # by the id of the letter
         self._late_at = 0  # none of them is late before this moment
@@ -163,7 +196,7 @@ class Api:
                 return []
             case Heard(envelope=envelope, frame=frame):
                 if envelope.topic == topics.SYSTEM and isinstance(envelope.body, System):
-                    self._system = envelope.body
+                    self._system, self._system_at = envelope.body, envelope.at
                 else:
                     self._ledger.hear(now, envelope, cause.at)
                 return self._feeds.hear(now, cause.at, envelope, frame)
@@ -192,7 +225,7 @@ class Api:
                 case Go(id=id, ask=ask, at=at):
                     effects += self._keys.hold(now, self._requested(now, at, id, ask))
                 case Unkept(id=id, ask=ask):
-                    found = self._timeout(_Open(id, ask, now))
+                    found = self._timeout(0, _Open(id, ask, now, 0))
                     effects.append(refuse(id, UNKEPT) if found.unsure else found)
                 case _:
                     effects.append(step)
@@ -227,6 +260,9 @@ class Api:
             case CancelMany(client_order_ids=names):
                 letter = f"cancels:{id}"
                 return self._wait(now, at, id, ask, "gateway", letter, CancelBatch(names))
+            case CancelAll(ticker=ticker):
+                letter = f"cancel-all:{id}"
+                return self._wait(now, at, id, ask, "gateway", letter, CancelOpen(ticker))
             case SetHalt(halted=halted, reason=reason):
                 body = Halt(reason) if halted else Resume(reason)
                 return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
@@ -236,11 +272,17 @@ class Api:
                 return self._wait(now, at, id, ask, "gateway", f"restore:{id}", ConfirmRestore(by))
             case GetStatus():
                 return [self._status(id, at)]
+            case GetOpenApi():
+                return [Reply(id, 200, PAGE)]
         reasons = self._unready(now)
         if reasons:
             self._counters["refused"] += 1
             problem = Problem(503, "not_ready", "; ".join(reasons), retry_after_ms=1_000)
             return [refuse(id, problem)]
+        return self._served_now(now, at, id, ask)
+
+    def _served_now(self, now: int, at: int, id: int, ask: Ask) -> list[Effect]:
+        """What needs the account to be there, and it is."""
         match ask:
             case Place(order=order):
                 order = self._grouped(order)
@@ -254,7 +296,7 @@ class Api:
                 return self._amend(now, at, id, ask)
             case GetBook():
                 return self._book(now, at, id, ask)
-            case AskExchange(inquire=inquire):
+            case AskExchange(inquire=inquire) | AskMarkets(inquire=inquire):
                 return self._wait(now, at, id, ask, "gateway", f"inquiry:{id}", inquire)
             case SetBrakes(brakes=brakes):
                 letter = f"brakes:{id}"
@@ -270,10 +312,43 @@ class Api:
             case GetOrder(client_order_id=name) if self._forgotten(name):
                 request = EvidenceRequest(name)
                 return self._wait(now, at, id, ask, "rehydrator", f"evidence:{id}", request)
+            case GetLedger(since=since, limit=limit):
+                behind = EntriesRequest(since, limit)
+                return self._wait(now, at, id, ask, "writer", f"page:{id}", behind)
+            case GetBudget():
+                return self._wait(now, at, id, ask, "gateway", f"budget:{id}", BudgetRequest())
+            case GetList(what="positions"):
+                return self._positions(now, at, id, ask)
             case GetOrder() | GetList():
                 assert self._ledger.account is not None
-                return [look_up(id, ask, self._ledger.account, at)]
+                return [look_up(id, ask, self._ledger.account, at, self._ledger.age(now) // MS)]
         raise AssertionError(f"unexpected request: {ask}")
+
+    def _positions(self, now: int, at: int, id: int, ask: GetList) -> list[Effect]:
+        """A page of positions; the stream is asked for the books of those that are held."""
+        account = self._ledger.account
+        assert account is not None
+        page, cursor = cut(held(account), ask.page)
+        exposures = [account.exposure(position.ticker) for position in page]
+        as_of = at - self._ledger.age(now) // US
+        found = profits.begun(id, page, exposures, cursor, account.n, as_of)
+        if self._crowded(len(found.waits)):
+            return [refuse(id, BUSY)]
+        if not found.waits:
+            return [found.reply(at)]
+        self._marking[id] = found
+        effects: list[Effect] = []
+        for ticker in sorted(found.waits):
+            letter = f"mark:{id}:{ticker}"
+            self._keep(letter, _Open(id, ask, now + _patience(ask), at))
+            effects += self._tells.tell(now, at, "stream", letter, BookRequest(ticker))
+        return effects
+
+    def _marked(self, at: int, letter: str, id: int, body: AnyMessage | None) -> list[Effect]:
+        """The book of a position has come, or is late."""
+        if not self._marking[id].took(letter.split(":", 2)[2], body):
+            return []
+        return [self._marking.pop(id).reply(at)]
 
     def _book(self, now: int, at: int, id: int, ask: GetBook) -> list[Effect]:
         """From memory, if that is as good as the stream's word."""
@@ -299,17 +374,21 @@ class Api:
     def _wait(
         self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
     ) -> list[Effect]:
-        most = REQUESTS_MAX
-        if isinstance(ask, Cancel | CancelMany | Decrease | SetHalt | PressPanic):
-            most += CANCELS_MAX
-        if isinstance(ask, SetHalt | PressPanic):
-            most += STOPS_MAX
-        if len(self._open) >= most or self._tells.full:
-            self._counters["refused"] += 1
-            busy = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
-            return [refuse(id, busy)]
-        self._keep(letter, _Open(id, ask, now + _patience(ask)))
+        more = 0
+        if isinstance(ask, Cancel | CancelMany | CancelAll | Decrease | SetHalt | PressPanic):
+            more += CANCELS_MAX
+        if isinstance(ask, SetHalt | PressPanic | CancelAll):
+            more += STOPS_MAX
+        if self._crowded(1, more):
+            return [refuse(id, BUSY)]
+        self._keep(letter, _Open(id, ask, now + _patience(ask), at))
         return self._tells.tell(now, at, peer, letter, body)
+
+    def _crowded(self, letters: int, more: int = 0) -> bool:
+        """Whether so many letters find no room; `more` is kept for what is urgent."""
+        crowded = len(self._open) + letters > REQUESTS_MAX + more or self._tells.full
+        self._counters["refused"] += crowded
+        return crowded
 
     def _keep(self, letter: str, waiting: _Open) -> None:
         earlier = self._open and self._late_at < waiting.deadline
@@ -324,10 +403,12 @@ class Api:
             return self._feeds.answered(now, at, letter)
         effects: list[Effect] = []
         for waiting in self._open.pop(letter.id, []):
-            if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
+            if isinstance(waiting.ask, GetList):
+                effects += self._marked(at, letter.id, waiting.id, letter.body)
+            elif waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
                 effects += self._evident(now, at, waiting, letter.body)
             else:
-                effects.append(translate(waiting.id, waiting.ask, letter.body, at))
+                effects.append(translate(waiting.id, waiting.ask, letter.body, at, waiting.at))
         return effects
 
     def _forgotten(self, name: str) -> bool:
@@ -342,22 +423,28 @@ class Api:
         id, name = waiting.id, waiting.ask.client_order_id
         order = self._ledger.account.order(name)
         if waiting.found is not None:
-            return [Reply(id, 200, as_json(evidence_body(name, order, waiting.found, body)))]
+            return [self._proof(at, waiting, evidence_body(name, order, waiting.found, body))]
         assert isinstance(body, EvidenceAnswer)
         problem = flaw(body, order)
         if problem is not None:
             return [refuse(id, problem)]
         if isinstance(waiting.ask, GetOrder):
             order = order or recalled(name, body)
-            return [one_order(id, order, self._ledger.account, at)]
+            as_of = {"n": self._ledger.account.n} | AsOf(waiting.at).told(at)
+            return [one_order(id, order, as_of, self._ledger.account)]
         if not in_doubt(order):
-            return [Reply(id, 200, as_json(evidence_body(name, order, body, "")))]
+            return [self._proof(at, waiting, evidence_body(name, order, body, ""))]
         if self._tells.full:
             late = "too many letters are waiting"
-            return [Reply(id, 200, as_json(evidence_body(name, order, body, late)))]
+            return [self._proof(at, waiting, evidence_body(name, order, body, late))]
         letter = f"doubt:{id}"
-        self._keep(letter, _Open(id, waiting.ask, now + DOUBT_MAX, body))
+        self._keep(letter, _Open(id, waiting.ask, now + DOUBT_MAX, waiting.at, body))
         return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
+
+    @staticmethod
+    def _proof(at: int, waiting: _Open, body: dict[str, Any]) -> Reply:
+        """The evidence, as of when it was asked for."""
+        return Reply(waiting.id, 200, as_json(body | AsOf(waiting.at).told(at)))
 
     def _expire(self, now: int, at: int) -> list[Effect]:
         if not self._open or now < self._late_at:
@@ -370,11 +457,14 @@ class Api:
             self._counters["timeouts"] += 1
             self._tells.answered(letter)  # told no more
             self._open.pop(letter, None)
-            effects.append(self._timeout(waiting))
+            if isinstance(waiting.ask, GetList):
+                effects += self._marked(at, letter, waiting.id, None)
+            else:
+                effects.append(self._timeout(at, waiting))
         self._late_at = min((o.deadline for group in self._open.values() for o in group), default=0)
         return effects
 
-    def _timeout(self, waiting: _Open) -> Reply:
+    def _timeout(self, at: int, waiting: _Open) -> Reply:
         match waiting.ask:
             case Place(order=order):
                 name = order.client_order_id
@@ -403,13 +493,17 @@ class Api:
             case GetEvidence(client_order_id=name) if waiting.found is not None:
                 assert self._ledger.account is not None
                 known = self._ledger.account.order(name)
-                late = "the gateway did not answer in time"
-                evidence = evidence_body(name, known, waiting.found, late)
-                return Reply(waiting.id, 200, as_json(evidence))
+                silent = "the gateway did not answer in time"
+                evidence = evidence_body(name, known, waiting.found, silent)
+                return self._proof(at, waiting, evidence)
+            case CancelAll():
+                text = "no answer in time: ask again, or say which orders, or panic"
+                late = Problem(503, "no_answer", text, retry_after_ms=500)
+                return replace(refuse(waiting.id, late), unsure=True)
         problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
         return replace(refuse(waiting.id, problem), unsure=True)
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:
             return refuse(id, Problem(503, "not_ready", "the supervisor has not been heard"))
-        return Reply(id, 200, as_json(self._system))
+        return dated(id, self._system, AsOf(self._system_at).told(at))

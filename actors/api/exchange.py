@@ -3,19 +3,18 @@
 The table of what there is, and within which bounds, is `protocol/kalshi/inquiry_table.py`.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from actors.api.bodies import Problem
+from actors.api.route import Said
 from protocol.kalshi import inquiries
-from protocol.kalshi.inquiries import INQUIRIES, UnfitInquiry
-from protocol.kalshi.parameters import Said
+from protocol.kalshi.inquiries import UnfitInquiry
+from protocol.kalshi.parameters import Said as Text
 from protocol.messages import Inquire
 
 PREFIX: Final = "/v1/exchange"
-PATTERNS: Final = tuple(PREFIX + inquiry.path for inquiry in INQUIRIES.values())
 
 
 class AskExchange(Struct, frozen=True):
@@ -24,23 +23,18 @@ class AskExchange(Struct, frozen=True):
     inquire: Inquire
 
 
-def pattern_of(path: str) -> str:
-    """The pattern that a path follows; the path itself if there is none."""
-    found = inquiries.find(path.removeprefix(PREFIX))
-    return path if found is None else PREFIX + found[0].path
-
-
-def look(path: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> AskExchange | Problem:
-    """The read that stands at a path of one of the PATTERNS, or what is wrong with it."""
+def look(said: Said) -> AskExchange | Problem:
+    """The read that stands at a path of the exchange, or what is wrong with it."""
+    path, query = said.path, said.query
     found = inquiries.find(path.removeprefix(PREFIX))
     assert found is not None, path
     inquiry, parts = found
     twice = next((name for name in parts if name in query), None)
     if twice is not None:
         return Problem(422, "unknown_parameter", f"{twice} stands in the path already", twice)
-    said: dict[str, Said] = {**parts, **query}
+    wanted: dict[str, Text] = {**parts, **query}
     try:
-        inquiries.call(inquiry.name, said)
+        inquiries.call(inquiry.name, wanted)
     except UnfitInquiry as e:
         return Problem(422, e.code, e.text, e.field)
-    return AskExchange(Inquire(inquiry.name, said))
+    return AskExchange(Inquire(inquiry.name, wanted))

@@ -1,18 +1,22 @@
 """Order groups over HTTP: what may be asked, and which status each answer has."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 
-from actors.api.bodies import Problem, decoded, stranger
+from actors.api.bodies import Problem
+from actors.api.fields import OrderCount, Shard
+from actors.api.route import Said
 from protocol.messages import GroupAnswer, ManageGroup
-from protocol.units import Count, decode_unit
 
 Action = Literal["create", "reset", "trigger", "limit", "delete"]
-_WHOLE: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
+
+
+ACTIONS: Final[dict[Literal["reset", "trigger"], str]] = {
+    "reset": "Count what a group has matched from 0 again",
+    "trigger": "Cancel all orders of a group",
+}
 
 
 class AskGroup(Struct, frozen=True):
@@ -21,49 +25,43 @@ class AskGroup(Struct, frozen=True):
     wanted: ManageGroup
 
 
-class _LimitBody(Struct, frozen=True, forbid_unknown_fields=True):
-    contracts_limit: Count
-    exchange_index: int = 0
+class LimitBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the orders of a group may match within 15 seconds, and the shard that it is on."""
+
+    contracts_limit: OrderCount
+    exchange_index: Shard = 0
 
 
-class _ShardBody(Struct, frozen=True, forbid_unknown_fields=True):
-    exchange_index: int = 0
+class ShardBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """The shard that a group is on."""
+
+    exchange_index: Shard = 0
 
 
-_limit_body = msgspec.json.Decoder(_LimitBody, dec_hook=decode_unit)
-_shard_body = msgspec.json.Decoder(_ShardBody)
+def limited(action: Action) -> Callable[[Said], AskGroup]:
+    """What needs a limit. Whether it can be one is the gateway's to judge."""
 
-Read = Callable[[str, Mapping[str, str], bytes, str], AskGroup | Problem]
-
-
-def doing(action: Action) -> Read:
-    """How a POST is read: its body says the shard, if it is not 0, and the limit, if there is one.
-    What it means is the gateway's to judge."""
-
-    def read(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> AskGroup | Problem:
-        if action in ("create", "limit"):
-            limited = decoded(_limit_body, body, "invalid_group")
-            if isinstance(limited, Problem):
-                return limited
-            shard = limited.exchange_index
-            return AskGroup(ManageGroup(action, name, limited.contracts_limit, shard))
-        found = decoded(_shard_body, body or b"{}", "invalid_group")
-        if isinstance(found, Problem):
-            return found
-        return AskGroup(ManageGroup(action, name, exchange_index=found.exchange_index))
+    def read(said: Said) -> AskGroup:
+        body, name = said.body, said.parts.get("order_group_id", "")
+        return AskGroup(ManageGroup(action, name, body.contracts_limit, body.exchange_index))
 
     return read
 
 
-def delete(name: str, query: Mapping[str, str], body: bytes, fresh_id: str) -> AskGroup | Problem:
+def doing(action: Action) -> Callable[[Said], AskGroup]:
+    """What needs no more than the group: its body says the shard, if it is not 0."""
+
+    def read(said: Said) -> AskGroup:
+        name, shard = said.parts["order_group_id"], said.body.exchange_index
+        return AskGroup(ManageGroup(action, name, exchange_index=shard))
+
+    return read
+
+
+def delete(said: Said) -> AskGroup:
     """A DELETE has no body: `?exchange_index=` says the shard."""
-    shard = query.get("exchange_index", "0")
-    odd = stranger(query, ("exchange_index",))
-    if odd is not None:
-        return odd
-    if not _WHOLE.fullmatch(shard):
-        return Problem(422, "invalid_exchange_index", "a whole number", "exchange_index")
-    return AskGroup(ManageGroup("delete", name, exchange_index=int(shard)))
+    name, shard = said.parts["order_group_id"], said.number("exchange_index")
+    return AskGroup(ManageGroup("delete", name, exchange_index=shard))
 
 
 def done(asked: ManageGroup, answer: GroupAnswer) -> int | Problem:

@@ -25,7 +25,7 @@ from protocol.limits import (
 from protocol.serving import Api, is_loopback
 from protocol.tokens import Scope, Token, Tokens
 
-METHODS: Final = ("GET", "POST", "DELETE")
+METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 ONCE: Final = frozenset(
     {
         b"host", b"origin", b"authorization", b"content-type", b"content-length",
@@ -173,7 +173,7 @@ def _said_twice(head: Head) -> str:
 def _misshapen(head: Head, said: dict[bytes, str]) -> Problem | None:
     if head.method not in METHODS:
         text = f"{head.method[:20]} is not spoken here: {', '.join(METHODS)}"
-        return Problem(405, "method_not_allowed", text)
+        return Problem(405, "method_not_allowed", text, allow=", ".join(METHODS))
     kind = said.get(b"content-type", "").partition(";")[0].strip().lower()
     sized = said.get(b"content-length", "0") != "0" or b"transfer-encoding" in said
     if (head.method == "POST" or sized) and kind != "application/json":

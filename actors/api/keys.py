@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.api.asks import Ask, Confirm, PressPanic, SetHalt
+from actors.api.asks import Ask, CancelAll, Confirm, PressPanic, SetHalt
 from actors.api.bodies import Problem
 from actors.api.groups import AskGroup
 from actors.api.keyed import HEADER, Begin, Begun, Drop, Keep, Kept, Keyed, Known
@@ -278,7 +278,7 @@ def _repeatable(ask: Ask) -> bool:
 
 
 def _halts(ask: Ask) -> bool:
-    return isinstance(ask, PressPanic) or (isinstance(ask, SetHalt) and ask.halted)
+    return isinstance(ask, PressPanic | CancelAll) or (isinstance(ask, SetHalt) and ask.halted)
 
 
 def _timed(ask: Ask) -> bool:

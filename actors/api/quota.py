@@ -26,6 +26,7 @@ from protocol.tokens import Scope
 Kind = Literal["look", "ask", "trade", "cancel", "kill"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 EXCHANGE: Final = "/v1/exchange/"
+MARKETS: Final = "/v1/markets"  # also read of the exchange
 WAITING: Final[dict[Kind, int]] = {
     "look": WAITING_A_TOKEN,
     "ask": WAITING_A_TOKEN,
@@ -41,7 +42,7 @@ def kind_of(needed: Scope | None, method: str, path: str) -> Kind:
         case None:
             return "look"
         case "read":
-            return "ask" if path.startswith(EXCHANGE) else "look"
+            return "ask" if path.startswith((EXCHANGE, MARKETS)) else "look"
         case "trade":
             lowers = method == "DELETE" or path.endswith("/decrease")
             return "cancel" if lowers and path.startswith("/v1/orders") else "trade"

@@ -4,13 +4,25 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.api.asks import Ask, GetBook, GetList, GetOrder, Page, SetHalt
+from actors.api import markets
+from actors.api.asks import (
+    Ask,
+    AskMarkets,
+    GetBook,
+    GetLedger,
+    GetList,
+    GetOrder,
+    Page,
+    SetHalt,
+)
 from actors.api.bodies import Problem
 from actors.api.books import best
 from actors.api.groups import AskGroup, done
 from protocol.account import Account
+from protocol.errors import RemoteProtocolError
 from protocol.machine import Effect
 from protocol.messages import (
     AmendAnswer,
@@ -19,9 +31,12 @@ from protocol.messages import (
     BookAnswer,
     BookedFill,
     BrakesAnswer,
+    BudgetAnswer,
     CancelAnswer,
     CancelBatchAnswer,
+    CancelOpenAnswer,
     DecreaseAnswer,
+    Entries,
     FollowAnswer,
     GroupAnswer,
     HaltAnswer,
@@ -61,6 +76,16 @@ NOT_NOW = frozenset(
 )
 
 
+class AsOf(Struct, frozen=True):
+    """What was so before this moment (microseconds) is in an answer."""
+
+    at: int
+
+    def told(self, now: int) -> dict[str, int]:
+        """As it stands in an answer given at `now`, microseconds."""
+        return {"as_of": self.at, "age_ms": max(now - self.at, 0) // 1_000}
+
+
 class Reply(Effect, frozen=True):
     """The answer to one request: JSON, and where to look further. `unsure`: a refusal of something
     that may have been done."""
@@ -72,9 +97,18 @@ class Reply(Effect, frozen=True):
     unsure: bool = False
 
 
-def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
-    """What the engine's answer to a request is over HTTP."""
+def translate(id: int, ask: Ask, body: AnyMessage, at: int, asked_at: int | None = None) -> Reply:
+    """What the engine's answer to a request is over HTTP, as of when it was asked."""
+    as_of = AsOf(at if asked_at is None else asked_at)
     match body:
+        case InquiryAnswer() if isinstance(ask, AskMarkets):
+            return converted(id, ask, body, as_of.told(at))
+        case Entries() if isinstance(ask, GetLedger):
+            return paged(id, ask, body, as_of.told(at))
+        case BudgetAnswer():
+            return dated(id, body, as_of.told(at))
+        case CancelOpenAnswer():
+            return canceled_all(id, ask, body, at)
         case OrderAnswer() | AmendAnswer():
             return placed(id, body)
         case BatchAnswer() | CancelBatchAnswer():
@@ -114,12 +148,12 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int) -> Reply:
         case BrakesAnswer(reason=reason) if reason:
             return refuse(id, Problem(422, "brakes_refused", reason))
         case BrakesAnswer():
-            return Reply(id, 200, as_json(body))
+            return dated(id, body, as_of.told(at))
         case FollowAnswer(reason=reason) if reason:
             return refuse(id, Problem(422, "follow_refused", reason))
         case FollowAnswer(wishes=wishes, markets=markets, live=live, left_out=left_out):
             known = {"wishes": wishes, "markets": markets, "live": live, "left_out": left_out}
-            return Reply(id, 200, as_json(known))
+            return Reply(id, 200, as_json(known | as_of.told(at)))
         case Refused(reason=reason):
             return refuse(id, Problem(502, "unexpected_answer", reason))
     return refuse(id, Problem(502, "unexpected_answer", type(body).__name__))
@@ -162,6 +196,45 @@ def looked(id: int, answer: InquiryAnswer) -> Reply:
         status = 503
     problem = Problem(status, answer.code, answer.text, answer.field, answer.retry_after_ms)
     return refuse(id, problem)
+
+
+def converted(id: int, ask: AskMarkets, answer: InquiryAnswer, as_of: dict[str, int]) -> Reply:
+    """The exchange's answer in our own form."""
+    if answer.state != "answered":
+        return looked(id, answer)
+    try:
+        found = markets.told(ask, bytes(answer.body))
+    except RemoteProtocolError as e:
+        return refuse(id, Problem(502, "unreadable_answer", str(e)))
+    return Reply(id, 200, as_json(found | as_of))
+
+
+def paged(id: int, ask: GetLedger, body: Entries, as_of: dict[str, int]) -> Reply:
+    """A page of the ledger."""
+    last = body.entries[-1].n if body.entries else ask.since
+    cursor = str(last) if body.entries and last < body.head else ""
+    found = {"entries": body.entries, "head": body.head, "cursor": cursor}
+    return Reply(id, 200, as_json(found | as_of))
+
+
+def dated(id: int, body: AnyMessage, as_of: dict[str, int]) -> Reply:
+    """A letter's body as it is, and of when that is."""
+    fields: dict[str, Any] = msgspec.to_builtins(body, enc_hook=encode_unit)
+    return Reply(id, 200, as_json(fields | as_of))
+
+
+def canceled_all(id: int, ask: Ask, body: CancelOpenAnswer, at: int) -> Reply:
+    """One row for each order that was open; 202 while something of ours may still fill."""
+    if body.code:
+        return refuse(id, Problem(503, body.code, body.text, retry_after_ms=1_000))
+    found = [(one.client_order_id, translate(id, ask, one, at)) for one in body.answers]
+    rows = [
+        {"status": one.status, "client_order_id": name} | msgspec.json.decode(one.body)
+        for name, one in found
+    ]
+    open_still = body.left or any(one.status in (202, 503) for _, one in found)
+    told = {"orders": rows, "left": body.left, "external": body.external}
+    return Reply(id, 202 if open_still else 200, as_json(told))
 
 
 def _halts(ask: Ask) -> bool:
@@ -210,27 +283,31 @@ def _listed(id: int, rows: list[tuple[str, int, dict[str, Any]]]) -> Reply:
     return Reply(id, 200, as_json({"orders": orders}))
 
 
-def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int) -> Reply:
-    """Orders, fills, positions or balances as of the last entry folded."""
+def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int, age_ms: int = 0) -> Reply:
+    """Orders, fills, balances or settlements as of the last entry folded; positions without what
+    they would bring. `age_ms`: how long ago the writer was heard."""
+    as_of = {"n": account.n} | AsOf(at - age_ms * 1_000).told(at)
     if isinstance(ask, GetOrder):
-        return one_order(id, account.order(ask.client_order_id), account, at)
+        return one_order(id, account.order(ask.client_order_id), as_of, account)
     rows: dict[str, Any] = {
         "orders": account.orders,
         "fills": account.fills,
         "positions": lambda: held(account),
         "balance": account.balances,
+        "settlements": account.settlements,
     }
     page, cursor = cut(list(rows[ask.what]()), ask.page)
-    listed = {ask.what: [shown(account, row) for row in page], "cursor": cursor}
-    return Reply(id, 200, as_json({**listed, "n": account.n, "as_of": at}))
+    listed: dict[str, Any] = {ask.what: [shown(account, row) for row in page], "cursor": cursor}
+    if ask.what == "balance":
+        listed["total"] = format_money(sum(int(b.balance) for b in account.balances()))
+    return Reply(id, 200, as_json(listed | as_of))
 
 
-def one_order(id: int, order: Order | None, account: Account, at: int) -> Reply:
+def one_order(id: int, order: Order | None, as_of: dict[str, int], account: Account) -> Reply:
     """One order, as of the last entry folded; 404 for one that nobody knows."""
     if order is None:
         return refuse(id, Problem(404, "not_found", "no such order"))
-    found = {"order": shown(account, order)}
-    return Reply(id, 200, as_json({**found, "n": account.n, "as_of": at}))
+    return Reply(id, 200, as_json({"order": shown(account, order)} | as_of))
 
 
 def held(account: Account) -> list[Position]:

@@ -171,6 +171,8 @@ def _problem(problem: Problem) -> Response:
         headers["Retry-After"] = str(-(-problem.retry_after_ms // 1_000))
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if problem.allow:
+        headers["Allow"] = problem.allow
     return Response(
         problem_body(problem), problem.status, headers, media_type="application/problem+json"
     )

@@ -93,6 +93,10 @@ class Allowance:
             return 0
         return max(self.reserve, UNLENT) if lane == WISH_LANE else self.reserve
 
+    def refill(self, budget: int) -> int:
+        """Tokens a second, by the exchange's word."""
+        return (self._tier.read if budget == READ else self._tier.write).refill_rate
+
     def fits(self, lane: Lane, budget: int, cost: int) -> bool:
         """Whether so many tokens could ever be drawn at once, beside what is kept."""
         if budget not in self.budgets:

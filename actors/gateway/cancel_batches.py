@@ -16,8 +16,9 @@ from actors.gateway.desk import Asker, CallAnswered, Desk, Ended
 from actors.gateway.parts import Parts
 from protocol.kalshi import batches, calls
 from protocol.kalshi.calls import Call
+from protocol.limits import BATCH_MAX, CANCEL_OPEN_MAX
 from protocol.machine import Effect, Report
-from protocol.messages import CancelBatch, CancelBatchAnswer
+from protocol.messages import CancelBatch, CancelBatchAnswer, CancelOpenAnswer
 
 KEY: Final = "cancels"
 
@@ -27,6 +28,13 @@ class _Shared(Struct, frozen=True):
 
     ids: tuple[str, ...]  # by client_order_id
     call: Call
+
+
+class OpenNow(Struct, frozen=True):
+    """Orders of ours that may still fill, by client_order_id, and how many there are of others."""
+
+    ids: tuple[str, ...]
+    external: int
 
 
 class CancelBatches:
@@ -56,6 +64,32 @@ class CancelBatches:
         parts = self._parts.begin(asker, len(ids), CancelBatchAnswer)
         for part, id in zip(parts, ids, strict=True):
             effects += self._cancels.cancel(now, at, part, id, together)
+        return [*effects, *self._send(now, together)]
+
+    def cancel_open(self, now: int, at: int, asker: Asker, found: OpenNow | None) -> list[Effect]:
+        """Cancel everything of ours that is open, up to a bound; None: nobody knows what is."""
+        if self._parts.waits(asker):
+            return []
+        if found is None or self._parts.full:
+            code = "not_restored" if found is None else "busy"
+            text = "the account is not restored yet; a panic cancels without it"
+            if found is not None:
+                text = "too many batches are under way: ask again, or cancel them one by one"
+            return self._desk.answer([asker], CancelOpenAnswer(code=code, text=text), at)
+        ids = found.ids[:CANCEL_OPEN_MAX]
+        left, external = len(found.ids) - len(ids), found.external
+        if not ids:
+            return self._desk.answer([asker], CancelOpenAnswer((), left, external), at)
+        effects: list[Effect] = []
+        parts = self._parts.begin(
+            asker, len(ids), lambda answers: CancelOpenAnswer(answers, left, external)
+        )
+        together: list[str] = []
+        for part, id in zip(parts, ids, strict=True):
+            effects += self._cancels.cancel(now, at, part, id, together)
+            if len(together) == BATCH_MAX:
+                effects += self._send(now, together)
+                together = []
         return [*effects, *self._send(now, together)]
 
     def _send(self, now: int, ids: list[str]) -> list[Effect]:

@@ -7,6 +7,7 @@ risk is measured by in `risk.py`.
 
 import random
 
+from actors.gateway import spending
 from actors.gateway.acquire import Acquires
 from actors.gateway.arming import ArmingSeen, Arms
 from actors.gateway.audits import KEY as AUDIT
@@ -55,6 +56,7 @@ from protocol.messages import (
     Append,
     AuditRequest,
     BookAnswer,
+    BudgetRequest,
     ConfirmRestore,
     DoubtRequest,
     EvidenceRequest,
@@ -269,6 +271,8 @@ class Gateway:
                 return self._reads.pause.ask(now, at, asker)
             case AuditRequest(tickers=tickers):
                 return self._audits.ask(now, at, asker, tickers)
+            case BudgetRequest():
+                return self._desk.answer([asker], spending.told(now, self._desk.lanes), at)
             case Inquire():
                 return self._inquiries.ask(now, at, asker, letter.body)
             case Halt() | Resume() | Panic():

@@ -256,6 +256,20 @@ class Lanes:
         lent, self._lent = self._lent, []
         return lent
 
+    # What is told of it
+
+    def owed(self, budget: int) -> int:
+        """Tokens of a budget that calls and programs wait for."""
+        return sum(owed[budget] for owed in self._owed.values())
+
+    def waiting(self) -> dict[str, int]:
+        """Calls that wait, by lane."""
+        return {lane: count for lane, count in self._waiting.items()}
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
     # When
 
     def deadline(self, now: int) -> int | None:

@@ -103,6 +103,15 @@ class Tickets:
         """Ids that this life has called unknown in a market, and the account may not show yet."""
         return frozenset(self._in_doubt.get(ticker, ()))
 
+    def may_fill(self, ticker: str) -> list[str]:
+        """Ids of those that may be open, or come to be, in a market, or in all ("")."""
+        return [
+            id
+            for id, ticket in self._open.items()
+            if ticker in ("", ticket.order.ticker)
+            and (ticket.answer is None or ticket.answer.outcome in ("accepted", "unknown"))
+        ]
+
     def settled(self, ticket: Ticket, n: int) -> None:
         """Its outcome is entry `n`: once the account is there, the ticket is not needed."""
         ticket.n = n

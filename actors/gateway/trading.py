@@ -9,7 +9,7 @@ from actors.gateway.amends import Amends
 from actors.gateway.batches import KEY as BATCH
 from actors.gateway.batches import Batches
 from actors.gateway.cancel_batches import KEY as CANCELS
-from actors.gateway.cancel_batches import CancelBatches
+from actors.gateway.cancel_batches import CancelBatches, OpenNow
 from actors.gateway.cancels import Cancels
 from actors.gateway.decreases import KEY as DECREASE
 from actors.gateway.decreases import Decreases
@@ -34,6 +34,7 @@ from protocol.messages import (
     AnyMessage,
     Append,
     CancelBatch,
+    CancelOpen,
     CancelOrder,
     DecreaseOrder,
     EvidenceRequest,
@@ -71,6 +72,16 @@ class Trading:
         self._batches = Batches(desk, self.orders, markets, self._door, self._parts)
         self._cancel_batches = CancelBatches(desk, self.cancels, self._parts)
 
+    def _open(self, ticker: str) -> OpenNow | None:
+        """What may still fill, by the account and by what is on its way; None: not known yet."""
+        account = self._desk.ledger.account
+        if account is None:
+            return None
+        rows = [o for o in account.open_orders() if ticker in ("", o.ticker)]
+        ours = dict.fromkeys(o.client_order_id for o in rows if o.client_order_id)
+        sent = self.orders.tickets.may_fill(ticker)
+        return OpenNow((*ours, *(id for id in sent if id not in ours)), len(rows) - len(ours))
+
     # One change of an order at a time
 
     def _amending(self, now: int, id: str) -> bool:
@@ -100,6 +111,8 @@ class Trading:
                 return self.cancels.cancel(now, at, asker, id)
             case CancelBatch():
                 return self._cancel_batches.cancel(now, at, asker, letter.body)
+            case CancelOpen(ticker=ticker):
+                return self._cancel_batches.cancel_open(now, at, asker, self._open(ticker))
             case ManageGroup():
                 halted = self._halts.stopped(now)
                 return self.groups.ask(now, at, asker, letter.at, letter.body, halted)

@@ -6,12 +6,12 @@ a letter may say numbers, truths and lists as JSON has them.
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from protocol import topics
-from protocol.limits import CURSOR_CHARS_MAX, SUBACCOUNT_MAX
+from protocol.limits import CURSOR_CHARS_MAX, SUBACCOUNT_MAX, TICKER_CHARS_MAX
 
 ALL: Final = "all"  # our word for leaving a filter out where we would say one by ourselves
 SECONDS_MAX: Final = 2**33  # a time in milliseconds is above it
@@ -26,10 +26,12 @@ _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Kind(Struct, frozen=True):
-    """A type of parameter. `rule` completes the sentence "it has to be ..."."""
+    """A type of parameter. `rule` completes the sentence "it has to be ...", and `schema` says it
+    in JSON schema, as far as that can."""
 
     rule: str
     fits: Callable[[str], bool]
+    schema: dict[str, Any] = {}
 
 
 class Parameter(Struct, frozen=True):
@@ -45,6 +47,7 @@ class Parameter(Struct, frozen=True):
     default: str = ""
     unless: tuple[str, ...] = ()  # with one of these there is no default
     repeated: bool = False
+    about: str = ""  # what it is for
 
 
 def number(least: int, most: int) -> Kind:
@@ -53,12 +56,14 @@ def number(least: int, most: int) -> Kind:
     def fits(text: str) -> bool:
         return _WHOLE.fullmatch(text) is not None and least <= int(text) <= most
 
-    return Kind(f"a whole number from {least} to {most}", fits)
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return Kind(f"a whole number from {least} to {most}", fits, schema)
 
 
 def one_of(*words: str) -> Kind:
     """One word of a few."""
-    return Kind(f"one of {', '.join(words)}", lambda text: text in words)
+    schema = {"type": "string", "enum": list(words)}
+    return Kind(f"one of {', '.join(words)}", lambda text: text in words, schema)
 
 
 def list_of(kind: Kind, plural: str, most: int) -> Kind:
@@ -68,7 +73,8 @@ def list_of(kind: Kind, plural: str, most: int) -> Kind:
         members = text.split(",")
         return len(members) <= most and all(map(kind.fits, members))
 
-    return Kind(f"1 to {most} {plural}, parted by commas", fits)
+    schema = {"type": "array", "items": kind.schema, "minItems": 1, "maxItems": most}
+    return Kind(f"1 to {most} {plural}, parted by commas", fits, schema)
 
 
 def _printable(text: str, chars_max: int) -> bool:
@@ -80,28 +86,51 @@ def _ticker(text: str) -> bool:
     return topics.is_ticker(text) and text.strip(".") != ""
 
 
-TICKER: Final = Kind("a ticker: capital letters, digits, dots and hyphens", _ticker)
-ORDER_ID: Final = Kind("an order's id: a UUID", lambda text: _UUID.fullmatch(text) is not None)
+def _text(pattern: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern}
+
+
+def _line(chars_max: int) -> dict[str, Any]:
+    """Printable characters; of those beyond ASCII the schema promises nothing."""
+    return _text(f"^[ -~]{{1,{chars_max}}}$")
+
+
+_NAME: Final = f"[A-Z0-9](?:[A-Z0-9.\\-]{{0,{TICKER_CHARS_MAX - 1}}})"
+TICKER: Final = Kind(
+    "a ticker: capital letters, digits, dots and hyphens", _ticker, _text(f"^{_NAME}$")
+)
+ORDER_ID: Final = Kind(
+    "an order's id: a UUID",
+    lambda text: _UUID.fullmatch(text) is not None,
+    _text("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+)
 GROUP_ID: Final = Kind(
     "an id: 1 to 64 letters, digits, hyphens or underscores",
     lambda text: _ID.fullmatch(text) is not None,
+    _text("^[A-Za-z0-9_\\-]{1,64}$"),
 )
 TRANSFER_ID: Final = GROUP_ID  # of neither the exchange says more than that it is text
 SECONDS: Final = Kind(
     f"Unix seconds: a whole number up to {SECONDS_MAX}",
     lambda text: _WHOLE.fullmatch(text) is not None and int(text) <= SECONDS_MAX,
+    {"type": "integer", "minimum": 0, "maximum": SECONDS_MAX},
 )
 FLAG: Final = one_of("true", "false")
 CURSOR: Final = Kind(
     f"the cursor of the page before, 1 to {CURSOR_CHARS_MAX} printable characters",
     lambda text: _printable(text, CURSOR_CHARS_MAX),
+    _line(CURSOR_CHARS_MAX),
 )
 LABEL: Final = Kind(
-    f"1 to {LABEL_CHARS_MAX} printable characters", lambda text: _printable(text, LABEL_CHARS_MAX)
+    f"1 to {LABEL_CHARS_MAX} printable characters",
+    lambda text: _printable(text, LABEL_CHARS_MAX),
+    _line(LABEL_CHARS_MAX),
 )
 SUBACCOUNT: Final = number(0, SUBACCOUNT_MAX)
 ANY_SUBACCOUNT: Final = Kind(
-    f"{SUBACCOUNT.rule}, or {ALL}", lambda text: text == ALL or SUBACCOUNT.fits(text)
+    f"{SUBACCOUNT.rule}, or {ALL}",
+    lambda text: text == ALL or SUBACCOUNT.fits(text),
+    {"anyOf": [SUBACCOUNT.schema, {"type": "string", "enum": [ALL]}]},
 )
 SHARD: Final = number(0, SHARD_MAX)
 

@@ -26,9 +26,14 @@ from protocol.messages.commands import (
     AmendOrder,
     BatchAnswer,
     BrakesAnswer,
+    BudgetAnswer,
+    BudgetRequest,
+    BudgetState,
     CancelAnswer,
     CancelBatch,
     CancelBatchAnswer,
+    CancelOpen,
+    CancelOpenAnswer,
     CancelOrder,
     ConfirmRestore,
     DecreaseAnswer,
@@ -55,6 +60,7 @@ from protocol.messages.commands import (
     ReconcileAnswer,
     RestoreAnswer,
     Resume,
+    Spender,
     TightenBrakes,
     TokensAnswer,
 )
@@ -153,6 +159,8 @@ AnyMessage = (
     | GroupAnswer
     | CancelBatch
     | CancelBatchAnswer
+    | CancelOpen
+    | CancelOpenAnswer
     | Halt
     | Resume
     | HaltAnswer
@@ -163,6 +171,8 @@ AnyMessage = (
     | AcquireTokens
     | TightenBrakes
     | BrakesAnswer
+    | BudgetRequest
+    | BudgetAnswer
     | TokensAnswer
     | ConfirmRestore
     | RestoreAnswer
@@ -211,7 +221,12 @@ __all__ = [
     "BookedFill",
     "CancelAnswer",
     "CancelBatch",
+    "BudgetAnswer",
+    "BudgetRequest",
+    "BudgetState",
     "CancelBatchAnswer",
+    "CancelOpen",
+    "CancelOpenAnswer",
     "CancelOrder",
     "CashBase",
     "ConfirmRestore",
@@ -269,6 +284,7 @@ __all__ = [
     "Restored",
     "Resume",
     "Signal",
+    "Spender",
     "System",
     "TightenBrakes",
     "TokensAnswer",

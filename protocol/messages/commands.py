@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 
 from protocol.brakes import UNSAID, Brakes, Limits
 from protocol.facts import OrderSide, TimeInForce
@@ -180,6 +181,25 @@ class CancelBatchAnswer(Message, frozen=True):
     field: str = ""
 
 
+class CancelOpen(Message, frozen=True):
+    """Asks for the cancellation of every order of ours that may still fill, as the gateway knows
+    them: those on its way, too. In one market, or in all (""). It is no halt, holds nothing, and
+    orders that come later are not touched."""
+
+    ticker: str = ""
+
+
+class CancelOpenAnswer(Message, frozen=True):
+    """What became of each cancel. `left`: so many more of ours were open than are canceled at
+    once: ask again. `external`: so many rest that are not ours; only a panic cancels those."""
+
+    answers: tuple[CancelAnswer, ...] = ()
+    left: int = 0
+    external: int = 0
+    code: str = ""  # why nothing was canceled
+    text: str = ""
+
+
 class Halt(Message, frozen=True):
     """Latches the halt: no new order until somebody resumes. Survives restarts."""
 
@@ -294,6 +314,40 @@ class TokensAnswer(Message, frozen=True):
     retry_after_ms: int = 0
     valid_ms: int = 0
     reason: str = ""
+
+
+class BudgetState(Struct, frozen=True):
+    """One of the account's budgets, in tokens, as the limiter counts: a little less than the
+    exchange would, for the difference between both clocks."""
+
+    name: str  # "read", "write", or "write, shard 2"
+    tokens: int  # in it now; below 0 it owes some
+    holds: int  # at most
+    a_second: int  # come in, by the exchange's word
+    kept: int  # of them for cancels; of reads, for look-ups and reconciliation
+    owed: int  # to calls and programs that wait
+
+
+class Spender(Struct, frozen=True):
+    """What one caller has spent since the gateway started. `program:NAME` is one that borrows."""
+
+    name: str
+    tokens: int
+    calls: int
+
+
+class BudgetRequest(Message, frozen=True):
+    """Asks the gateway what the account may spend, and who spent it."""
+
+
+class BudgetAnswer(Message, frozen=True):
+    """Budgets for reads, for writes, and of shards that are not full. The most active first."""
+
+    budgets: tuple[BudgetState, ...]
+    spenders: tuple[Spender, ...]
+    waiting: dict[str, int]  # calls, by lane
+    in_flight: int
+    sure: bool  # the limits have been read twice and were the same
 
 
 class MarketsRequest(Message, frozen=True):

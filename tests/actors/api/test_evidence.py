@@ -118,7 +118,8 @@ def test_the_evidence_of_a_settled_order_is_the_ledger_s() -> None:
     status, body = replied(effects)
     assert status == 200
     assert list(body) == [
-        "client_order_id", "order", "evidence", "complete", "n", "resolving", "reason"
+        "client_order_id", "order", "evidence", "complete", "n", "resolving", "reason", "as_of",
+        "age_ms",
     ]  # fmt: skip
     assert (body["client_order_id"], body["complete"], body["n"]) == ("c1", True, 3)
     assert (body["resolving"], body["reason"]) == (None, "")

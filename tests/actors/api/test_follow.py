@@ -72,7 +72,8 @@ def test_a_look_asks_the_stream_for_nothing_else() -> None:
     assert told(host.step(Requested(AT, 1, GetFollow()))) == [("stream", Follow())]
     answer = FollowAnswer(SERIES, 188, 187, 12)
     assert replied(host.answer("stream", "follow:1", answer)) == (
-        200, {"wishes": [*SERIES], "markets": 188, "live": 187, "left_out": 12},
+        200, {"wishes": [*SERIES], "markets": 188, "live": 187, "left_out": 12, "as_of": AT,
+              "age_ms": 0},
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from protocol.machine import Answered, Started, Tell
 from protocol.messages import Halt, HaltAnswer, OrderAnswer, Panic, PanicAnswer, Refused, Resume
 from protocol.pulse import Identity
 
+SCOPES = {"/v1/halt": "kill", "/v1/resume": "admin", "/v1/panic": "kill"}
 ASKS: dict[str, Ask] = {
     "/v1/halt": SetHalt(True, "lunch"),
     "/v1/resume": SetHalt(False, "lunch"),
@@ -21,10 +22,9 @@ ASKS: dict[str, Ask] = {
 
 
 @pytest.mark.parametrize("path", ASKS)
-def test_each_needs_a_reason_and_a_scope_that_orders_do_not_need(path: str) -> None:
-    scope = "admin" if path == "/v1/resume" else "kill"
-    assert read("POST", path, {}, b'{"reason":"lunch"}', "") == (scope, ASKS[path])
-    assert scope_of("POST", path) == scope
+def test_each_needs_a_reason_and_its_scope(path: str) -> None:
+    assert read("POST", path, {}, b'{"reason":"lunch"}', "") == (SCOPES[path], ASKS[path])
+    assert scope_of("POST", path) == SCOPES[path]
     for body in (b'{"reason":""}', b"{}", b'{"reason":7}', b'{"reason":"' + b"x" * 201 + b'"}'):
         found = read("POST", path, {}, body, "")
         assert isinstance(found, Problem)

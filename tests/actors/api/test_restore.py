@@ -18,12 +18,12 @@ WHERE = "/v1/restore/confirm"
 ORDER: dict[str, Any] = {"ticker": "KXA-1", "side": "bid", "price": "0.5600", "count": "10.00"}
 
 
-def test_a_confirmation_is_read_and_needs_an_admin() -> None:
+def test_a_confirmation_is_read_and_is_an_admin_s() -> None:
     found = read("POST", WHERE, {}, b'{"confirmed_by":"alice"}', "")
     assert found == ("admin", Confirm("alice"))
     assert scope_of("POST", WHERE) == "admin"
     assert read("GET", WHERE, {}, b"", "") == Problem(
-        405, "method_not_allowed", f"{WHERE} takes POST"
+        405, "method_not_allowed", f"{WHERE} takes POST", allow="POST"
     )
 
 

@@ -44,11 +44,11 @@ def test_every_bound_has_its_number() -> None:
         f"`[api] connections`, {Api().connections}",
         f"idle for {limits.KEEP_ALIVE // limits.SECOND} s",
         f"for {limits.ANSWER_TIME // limits.SECOND} s, is closed",
-        f"{limits.KILLS_A_SECOND} halts and panics",
+        f"{limits.KILLS_A_SECOND} halts, panics and cancel-alls",
         f"At most {limits.WAITING_A_TOKEN} of its requests of one kind",
         f"{limits.CANCELS_WAITING_A_TOKEN} cancels, {limits.KILLS_WAITING_A_TOKEN} halts",
         f"knows, {Api().looks_a_second:.0f})",
-        f"`asks_a_second` (`/v1/exchange/...`, {Api().asks_a_second:.0f})",
+        f"`asks_a_second` (`/v1/exchange/...` and `/v1/markets...`, {Api().asks_a_second:.0f})",
         f"or `admin`, {Api().trades_a_second:.0f};",
     ):
         assert words in SECTION, words

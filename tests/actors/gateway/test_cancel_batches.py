@@ -7,12 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.facts import OrderAccepted, OrderCanceled, OrderIntended
+from protocol.facts import OrderAccepted, OrderCanceled, OrderIntended, OrderSeen
 from protocol.kalshi import answers
 from protocol.kalshi.answers import LimitsBody
-from protocol.limits import BATCH_MAX, CANCEL_RETRY_MIN, CANCEL_TOLD_AFTER, MS, SECOND
-from protocol.messages import CancelAnswer, CancelBatch, CancelBatchAnswer, CancelOrder
-from protocol.units import Count
+from protocol.limits import (
+    BATCH_MAX,
+    CANCEL_OPEN_MAX,
+    CANCEL_RETRY_MIN,
+    CANCEL_TOLD_AFTER,
+    MS,
+    SECOND,
+)
+from protocol.messages import (
+    CancelAnswer,
+    CancelBatch,
+    CancelBatchAnswer,
+    CancelOpen,
+    CancelOpenAnswer,
+    CancelOrder,
+)
+from protocol.units import Count, Price
 from tests.actors.gateway.scene import Scene, order
 from tests.actors.gateway.test_batches import batch
 
@@ -278,3 +292,67 @@ def test_whatever_is_shuffled_dropped_or_doubled_only_what_is_confirmed_is_cance
     sure = {id for id, really in done.items() if really and named.count(id) == 1}
     want = {id: "canceled" if id in sure else "resting" for id in "abcd"}
     assert states(scene) == want
+
+
+# All that is open
+
+
+def answered_all(scene: Scene) -> CancelOpenAnswer:
+    [found] = [a for a in scene.answers if isinstance(a, CancelOpenAnswer)]
+    return found
+
+
+def test_all_that_is_open_is_canceled_together_and_trading_goes_on() -> None:
+    scene = resting("a", "b", "c")
+    scene.ask(CancelOpen())
+    assert deletes(scene) == [["o-a", "o-b", "o-c"]]
+    scene.reply(200, {"orders": [gone("a"), gone("b"), gone("c")]})
+    found = answered_all(scene)
+    assert [(one.client_order_id, one.outcome) for one in found.answers] == [
+        ("a", "canceled"), ("b", "canceled"), ("c", "canceled"),
+    ]  # fmt: skip
+    assert (found.left, found.external, found.code) == (0, 0, "")
+
+
+def test_of_another_market_nothing_is_open() -> None:
+    scene = resting("a", "b")
+    scene.ask(CancelOpen("KXB-2"))
+    assert deletes(scene) == []
+    assert answered_all(scene) == CancelOpenAnswer()
+
+
+def test_what_is_not_ours_is_counted_and_left() -> None:
+    scene = resting("a")
+    counts = (Count(100), Count(0), Count(100))
+    theirs = OrderSeen("x-1", "", "KXA-1", "bid", Price(10_000), "resting", *counts, 5)
+    scene.told_by_stream(theirs)
+    scene.ask(CancelOpen())
+    assert deletes(scene) == [["o-a"]]
+    scene.reply(200, gone("a"))
+    assert (answered_all(scene).external, answered_all(scene).left) == (1, 0)
+
+
+def test_an_order_on_its_way_never_leaves() -> None:
+    scene = resting("a")
+    scene.ask(order("late"))
+    assert len(scene.appends) == 1, "its intent is being recorded"
+    scene.ask(CancelOpen(), "all")
+    scene.reply(200, gone("a"))
+    scene.settle()
+    found = {one.client_order_id: one.outcome for one in answered_all(scene).answers}
+    assert found == {"a": "canceled", "late": "gone"}
+    assert not [made for made in scene.made if made.call.method == "POST"]
+
+
+def test_more_than_a_bound_are_left_for_the_next_time() -> None:
+    scene = resting(*(f"m{number:03d}" for number in range(CANCEL_OPEN_MAX + 3)))
+    scene.ask(CancelOpen())
+    scene.pass_time(CANCEL_TOLD_AFTER)
+    found = answered_all(scene)
+    assert (len(found.answers), found.left) == (CANCEL_OPEN_MAX, 3)
+
+
+def test_without_an_account_nobody_knows_what_is_open() -> None:
+    scene = Scene()
+    scene.ask(CancelOpen())
+    assert answered_all(scene).code == "not_restored"
