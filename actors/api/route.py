@@ -131,28 +131,33 @@ class Route(Struct, frozen=True):
         return None
 
 
+Pieces = tuple[str, ...]  # of a path, between its slashes; "" for a named part
+
+
 class Table:
     """Routes by path: a part that is a word goes before one that is a name."""
 
     def __init__(self, routes: tuple[Route, ...]) -> None:
         """Raises ValueError if two routes are the same."""
         self.routes = routes
-        self._by_shape: dict[tuple[int, str], list[Route]] = {}
+        self._by_shape: dict[tuple[int, str], list[tuple[Pieces, Route]]] = {}
         seen: set[tuple[str, str]] = set()
         for route in routes:
             if (route.method, route.path) in seen:
                 raise ValueError(f"{route.method} {route.path} is there twice")
             seen.add((route.method, route.path))
-            pieces = route.path.split("/")
-            self._by_shape.setdefault((len(pieces), pieces[2 % len(pieces)]), []).append(route)
+            words = route.path.split("/")
+            pieces = tuple("" if word.startswith("{") else word for word in words)
+            found = self._by_shape.setdefault((len(words), words[2 % len(words)]), [])
+            found.append((pieces, route))
         for found in self._by_shape.values():
-            found.sort(key=lambda route: [piece.startswith("{") for piece in route.path.split("/")])
+            found.sort(key=lambda one: [not piece for piece in one[0][1:]])
 
     def at(self, path: str) -> list[Route]:
         """The routes that may stand at this path, whatever their methods: the nearest first."""
         parts = path.split("/")
-        found = self._by_shape.get((len(parts), parts[2 % len(parts)]), [])
-        return [route for route in found if all(map(_fits, route.path.split("/"), parts))]
+        found = self._by_shape.get((len(parts), parts[2 % len(parts)]), ())
+        return [route for pieces, route in found if _fits(pieces, parts)]
 
     def find(self, method: str, path: str) -> Route | None:
         """The route of a request. What may be got may be asked for its head alone."""
@@ -167,8 +172,12 @@ class Table:
         return (*found, "HEAD") if "GET" in found else tuple(found)
 
 
-def _fits(piece: str, part: str) -> bool:
-    return piece == part or (piece.startswith("{") and part != "")
+def _fits(pieces: Pieces, parts: list[str]) -> bool:
+    """Both begin with what stands before the first slash: nothing."""
+    for piece, part in zip(pieces[1:], parts[1:], strict=True):
+        if piece != part if piece else not part:
+            return False
+    return not parts[0]
 
 
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}

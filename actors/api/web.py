@@ -5,9 +5,9 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
@@ -22,7 +22,10 @@ from protocol.limits import BODY_BYTES_MAX, SECOND, TICKET_KEPT
 from protocol.runtime.loop import wall
 
 Headers = Sequence[tuple[bytes, bytes]]
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, headers, body
 AskCore = Callable[[int, Ask, Keyed | None], None]
+
+HARDENED: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 class Web:
@@ -40,10 +43,11 @@ class Web:
 
         async def app(scope: Connection, receive: Receive, send: Send) -> None:
             try:
-                response = await self._http(Request(scope, receive))
+                status, headers, body = await self._http(Request(scope, receive))
             except ClientDisconnect:  # in the middle of its body: nobody is left to answer
                 return
-            await response(scope, receive, send)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
 
         return app
 
@@ -71,7 +75,7 @@ class Web:
 
     # HTTP
 
-    async def _http(self, request: Request) -> Response:
+    async def _http(self, request: Request) -> Answer:
         head = _head(request, request.method)
         needed = scope_of(head.method, head.path)
         caller = self._guard.admit(time.monotonic_ns(), wall(), head, needed)
@@ -108,7 +112,7 @@ class Web:
         finally:
             end()
 
-    def _ticket(self, caller: Caller) -> Response:
+    def _ticket(self, caller: Caller) -> Answer:
         ticket = secrets.token_urlsafe(32)
         if not self.tickets.issue(time.monotonic_ns(), ticket, caller.token.id):
             text = "too many tickets are waiting to be used"
@@ -149,12 +153,17 @@ def _keyed(request: Request, caller: Caller, body: bytes) -> Keyed | Problem | N
     return said(caller.token.name, values, request.method, f"{url.path}?{url.query}", body)
 
 
-def _response(reply: Reply) -> Response:
-    kind = "application/problem+json" if reply.status >= 400 else "application/json"
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+def _response(reply: Reply) -> Answer:
+    headers = _headers(reply.body, reply.status)
     if reply.location:
-        headers["Location"] = reply.location
-    return Response(reply.body, reply.status, headers, kind)
+        headers.append((b"location", reply.location.encode()))
+    return reply.status, headers, reply.body
+
+
+def _headers(body: bytes, status: int) -> list[tuple[bytes, bytes]]:
+    kind = b"application/problem+json" if status >= 400 else b"application/json"
+    length = b"%d" % len(body)
+    return [*HARDENED, (b"content-type", kind), (b"content-length", length)]
 
 
 def _said_twice(request: Request) -> str:
@@ -165,14 +174,13 @@ def _said_twice(request: Request) -> str:
     return next((name[:50] for name in names if names.count(name) > 1), "")
 
 
-def _problem(problem: Problem) -> Response:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+def _problem(problem: Problem) -> Answer:
+    body = problem_body(problem)
+    headers = _headers(body, problem.status)
     if problem.retry_after_ms:
-        headers["Retry-After"] = str(-(-problem.retry_after_ms // 1_000))
-    if problem.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers.append((b"retry-after", b"%d" % -(-problem.retry_after_ms // 1_000)))
     if problem.allow:
-        headers["Allow"] = problem.allow
-    return Response(
-        problem_body(problem), problem.status, headers, media_type="application/problem+json"
-    )
+        headers.append((b"allow", problem.allow.encode()))
+    if problem.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return problem.status, headers, body
