@@ -291,8 +291,7 @@ DEPTH_MAX: Final = 10_000  # levels of a side: no grid has more
 SUBSCRIBED_AFTER: Final = 50 * MS  # a mark that comes so long after a subscription covers it
 
 # WebSocket clients
-SOCKETS_MAX: Final = 2_000
-SOCKETS_A_TOKEN_MAX: Final = 1_000
+SOCKETS_MAX: Final = 2_000  # in all
 STRANGERS_MAX: Final = 64  # sockets that have yet to say their ticket
 TICKET_MAX: Final = 5 * SECOND  # in which a socket without a token has to say it
 TICKET_KEPT: Final = 60 * SECOND

@@ -10,6 +10,7 @@ from protocol.limits import (
     FRONT_CONNECTIONS_MAX,
     LOOKS_A_SECOND_MAX,
     NAMES_MAX,
+    SOCKETS_MAX,
     TRADES_A_SECOND_MAX,
 )
 
@@ -35,6 +36,7 @@ class Api(Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""  # its key (PEM, without a password, mode 0600)
     behind_proxy: bool = False  # who reaches `host` is a proxy of ours, which speaks TLS
     connections: int = 1_024  # HTTP and WebSocket together
+    sockets_a_token: int = 100  # WebSockets of one token
     looks_a_second: float = 10_000.0  # reads that are answered from what the engine knows
     asks_a_second: float = 20.0  # reads of the exchange: the account's read budget is one
     trades_a_second: float = 100.0  # orders and amends; cancels have more, halts their own
@@ -88,9 +90,12 @@ def _check_names(api: Api, where: str) -> None:
 
 
 def _check_bounds(api: Api, where: str) -> None:
-    if not 1 <= api.connections <= FRONT_CONNECTIONS_MAX:
-        text = f"api.connections is {api.connections}, expected 1 to {FRONT_CONNECTIONS_MAX}"
-        raise ConfigError(f"{where}: {text}")
+    for bound, number, most in (
+        ("connections", api.connections, FRONT_CONNECTIONS_MAX),
+        ("sockets_a_token", api.sockets_a_token, SOCKETS_MAX),
+    ):
+        if not 1 <= number <= most:
+            raise ConfigError(f"{where}: api.{bound} is {number}, expected 1 to {most}")
     for name, rate, most in (
         ("looks_a_second", api.looks_a_second, LOOKS_A_SECOND_MAX),
         ("asks_a_second", api.asks_a_second, TRADES_A_SECOND_MAX),

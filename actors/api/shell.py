@@ -57,7 +57,7 @@ async def serve(settings: Settings) -> int:
 
     guard = Guard(names_of(api, api.port), watch.tokens, Quota(api))
     web = Web(guard, ask)
-    sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause))
+    sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause), api.sockets_a_token)
     loop = Loop(Api(identity, api.order_group), bus, perform)
     answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
     http = server(web.app(), api.connections, tls, sockets.protocol)

@@ -22,7 +22,6 @@ from protocol.limits import (
     CLIENT_LOOK,
     CLIENTS_UNSENT_BYTES_MAX,
     SECOND,
-    SOCKETS_A_TOKEN_MAX,
     SOCKETS_MAX,
     STRANGERS_MAX,
     UNSENT_A_CLIENT_BYTES_MAX,
@@ -52,11 +51,18 @@ class Gate(Protocol):
 class Sockets:
     """The connections, by the numbers under which the feeds know them."""
 
-    def __init__(self, gate: Gate, tickets: Tickets, feed: Callable[[Cause], None]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        tickets: Tickets,
+        feed: Callable[[Cause], None],
+        a_token_max: int = SOCKETS_MAX,
+    ) -> None:
         self.slow = 0  # how many of them do not keep up
         self._gate = gate
         self._tickets = tickets
         self._feed = feed
+        self._a_token_max = a_token_max
         self._numbers = itertools.count(1)
         self._open: dict[int, Connection] = {}
         self._strangers: set[Connection] = set()
@@ -89,8 +95,8 @@ class Sockets:
         if len(self._open) >= SOCKETS_MAX:
             text = f"{SOCKETS_MAX} WebSocket connections are open"
             return Problem(503, "too_many_connections", text, retry_after_ms=1_000)
-        if self._by_token.get(token, 0) >= SOCKETS_A_TOKEN_MAX:
-            text = f"{SOCKETS_A_TOKEN_MAX} WebSocket connections of this token are open"
+        if self._by_token.get(token, 0) >= self._a_token_max:
+            text = f"{self._a_token_max} WebSocket connections of this token are open"
             return Problem(429, "too_many_connections", text, retry_after_ms=1_000)
         return None
 

@@ -109,6 +109,7 @@ class Engine:
             # What one token may ask is tested by itself; here one stands for many programs.
             "SIDECAR_API_ASKS_A_SECOND": "10000",
             "SIDECAR_API_TRADES_A_SECOND": "10000",
+            "SIDECAR_API_SOCKETS_A_TOKEN": "2000",
         }
         self.log = self.folder / "log"
         self._honcho: subprocess.Popen[bytes] | None = None

@@ -68,6 +68,7 @@ def test_this_machine_needs_neither(host: str) -> None:
         ({"API_ORIGINS": '["https://a/"]'}, "api.origins: 'https://a/', expected"),
         ({"API_CONNECTIONS": "0"}, "api.connections is 0, expected 1 to 10000"),
         ({"API_CONNECTIONS": "10001"}, "api.connections is 10001, expected 1 to 10000"),
+        ({"API_SOCKETS_A_TOKEN": "0"}, "api.sockets_a_token is 0, expected 1 to 2000"),
         ({"API_LOOKS_A_SECOND": "0"}, "api.looks_a_second is 0.0, expected 0.1 to"),
         ({"API_ASKS_A_SECOND": "-1"}, "api.asks_a_second is -1.0, expected 0.1 to"),
         ({"API_TRADES_A_SECOND": "inf"}, "api.trades_a_second is inf, expected 0.1 to"),

@@ -109,7 +109,7 @@ def test_a_handshake_that_is_none_is_refused(front: Front, said: dict[str, str])
 
 
 def test_connections_are_bounded_in_all_and_for_each_token(front: Front) -> None:
-    with planted(sockets, "SOCKETS_A_TOKEN_MAX", 2), planted(sockets, "SOCKETS_MAX", 3):
+    with planted(front.sockets, "_a_token_max", 2), planted(sockets, "SOCKETS_MAX", 3):
         first, second = joined(front), joined(front)
         with Raw(front) as raw:
             assert raw.ask() == 429
