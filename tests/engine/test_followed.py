@@ -31,13 +31,18 @@ def followed(engine: Engine) -> dict[str, Any]:
     """What is followed; nothing while the stream can't say."""
     answer = engine.get("/v1/follow")
     assert answer.status_code in (200, 503), answer.text
-    return dict(answer.json()) if answer.status_code == 200 else {}
+    return what(answer.json()) if answer.status_code == 200 else {}
+
+
+def what(said: dict[str, Any]) -> dict[str, Any]:
+    """An answer without its moment."""
+    return {name: value for name, value in said.items() if name not in ("as_of", "age_ms")}
 
 
 def change(engine: Engine, **wanted: list[str]) -> dict[str, Any]:
     answer = engine.post("/v1/follow", wanted)
     assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    return what(answer.json())
 
 
 def until_followed(engine: Engine, wishes: list[str], markets: int) -> None:
