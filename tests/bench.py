@@ -17,6 +17,7 @@ from protocol.messages import BookDelta, Trade
 from tests import (
     bench_brakes,
     bench_budget,
+    bench_front,
     bench_ledger,
     bench_limiter,
     bench_orders,
@@ -120,6 +121,7 @@ def main() -> None:
         bench_limiter,
         bench_brakes,
         bench_ledger,
+        bench_front,
     ):
         rows += part.measure()
     show(rows)

@@ -1,6 +1,6 @@
 """make test: all tests, in parts, some of them at a time; at the end, what has failed.
 
-Four parts start engines and mostly wait for what they do (one for little else), one kills writers
+Five parts start engines and mostly wait for what they do (one for little else), one kills writers
 and waits for the disk, the other two compute. The lanes are so that never more than one computes,
 and that they end at about the same time on two processors; with more at a time, what is tested
 begins to miss its times. Each line says which part it is of. The names of tests that failed come
@@ -20,6 +20,9 @@ CROWD: Final = [f"{ENGINE}/test_ten_thousand.py"]
 WAITS: Final = [  # for what comes each minute, for a hold to end, for a doubt to be settled
     f"{ENGINE}/test_{name}.py" for name in ("book_audits", "halt", "money", "offline", "outcomes")
 ]
+FRONT: Final = [  # what is done to the front from outside
+    f"{ENGINE}/test_{name}.py" for name in ("browser", "front_survival", "schemathesis")
+]
 WRITER: Final = "tests/actors/writer"
 SIMULATION: Final = "tests/simulation"
 
@@ -32,13 +35,14 @@ def without(*paths: str) -> list[str]:
 PARTS: Final = {
     "days": [SIMULATION],
     "rest": ["tests", *without(ENGINE, WRITER, SIMULATION)],
-    "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS)],
+    "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS, *FRONT)],
     "writer": [WRITER],
     "stream": STREAMS,
     "crowd": CROWD,
     "waits": WAITS,
+    "front": FRONT,
 }
-LANES: Final = (("days", "rest"), ("engine", "writer"), ("crowd", "stream"), ("waits",))
+LANES: Final = (("days", "rest"), ("engine", "writer"), ("crowd", "stream"), ("waits", "front"))
 INTERRUPTED: Final = 130
 CACHE: Final = "cache_dir=.pytest_cache/{}"
 SUMMARY: Final = " short test summary info "  # what pytest writes above the names

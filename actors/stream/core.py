@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from actors.stream.answers import BookAnswers
 from actors.stream.audit import Audit
 from actors.stream.books import Books
@@ -228,7 +230,13 @@ class Stream:
     # Books
 
     def _book(self, ticker: str) -> BookAnswer:
-        return self.books.answer(ticker, self.lines.as_of(ticker))
+        """One book. Whether one is followed is not known before the gateway has said what is."""
+        found = self.books.answer(ticker, self.lines.as_of(ticker))
+        if found.state == "not followed" and self.follows.may_mean(ticker):
+            return replace(
+                found, state="lost", reason="waiting for gateway: which markets to follow"
+            )
+        return found
 
     def _heal(self, now: int, at: int) -> list[Effect]:
         """What an audit found wrong is lost, and got anew."""

@@ -65,6 +65,10 @@ class Follows:
         found = [*self._listed, *(t for t in self._newborn if t not in self._listed)]
         return [ticker for ticker in found if ticker not in self._ended][:MARKETS_MAX]
 
+    def may_mean(self, ticker: str) -> bool:
+        """Whether this market may turn out to be wished for, once the gateway says which are."""
+        return not self.known and self._wished(ticker, False)
+
     def beside_settings(
         self, add: Iterable[str], remove: Iterable[str]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:

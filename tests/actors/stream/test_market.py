@@ -71,6 +71,19 @@ def test_from_join_to_delta() -> None:
     assert scene.ask_book(B).state == "not followed"
 
 
+def test_nobody_is_told_that_a_market_is_not_followed_before_that_is_known() -> None:
+    """As after each restart: whoever asks then would take a followed market for one that is not."""
+    scene = Scene(("*",))
+    for ticker in (A, B):
+        answer = scene.ask_book(ticker)
+        assert (answer.state, answer.reason) == (
+            "lost", "waiting for gateway: which markets to follow",
+        )  # fmt: skip
+    scene.markets(A)
+    assert [scene.ask_book(ticker).state for ticker in (A, B)] == ["lost", "not followed"]
+    assert Scene(("series:KXOTHER",)).ask_book(A).state == "not followed"  # that is known at once
+
+
 def test_a_letter_that_has_no_place_here_is_refused() -> None:
     scene = Scene()
     letter = Letter("api", 1, "x", 0, Halt("please"))
