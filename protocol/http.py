@@ -31,29 +31,33 @@ class Refusal(Struct, frozen=True):
     status: int
     code: str
     detail: str
+    retry_after_ms: int = 0
 
-    def answer(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+    def answer(
+        self, headers: list[tuple[bytes, bytes]], close: bool = True, head_only: bool = False
+    ) -> bytes:
         """As it goes over the wire, application/problem+json."""
-        body = msgspec.json.encode(
-            {
-                "type": "about:blank",
-                "title": self.code.replace("_", " "),
-                "status": self.status,
-                "code": self.code,
-                "detail": self.detail,
-            }
-        )
+        problem: dict[str, str | int] = {
+            "type": "about:blank",
+            "title": self.code.replace("_", " "),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if self.retry_after_ms:
+            problem["retry_after_ms"] = self.retry_after_ms
+        body = msgspec.json.encode(problem)
         said = [
             *headers,
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
-            (b"connection", b"close"),
         ]
+        if close:
+            said.append((b"connection", b"close"))
         lines = [name + b": " + value + b"\r\n" for name, value in said]
-        return b"".join(
-            [f"HTTP/1.1 {self.status} {PHRASES[self.status]}\r\n".encode(), *lines, b"\r\n", body]
-        )
+        first = f"HTTP/1.1 {self.status} {PHRASES[self.status]}\r\n".encode()
+        return b"".join([first, *lines, b"\r\n", b"" if head_only else body])
 
 
 def malformed(detail: str) -> Refusal:
@@ -67,6 +71,7 @@ TOO_LARGE: Final = Refusal(
 TOO_LONG: Final = Refusal(414, "target_too_long", f"at most {TARGET_BYTES_MAX} bytes")
 TOO_SLOW: Final = Refusal(408, "request_timeout", "the request was not finished in time")
 TOO_MANY: Final = Refusal(503, "too_many_connections", "all connections are in use")
+BUSY: Final = Refusal(503, "busy", "more is asked at once than can be answered in time", 100)
 TOO_DEEP: Final = Refusal(429, "too_many_pipelined", f"at most {PIPELINED_MAX} wait for answers")
 
 

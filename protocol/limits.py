@@ -358,6 +358,9 @@ LINGER: Final = 1 * SECOND  # what a refused client still sends is let go for so
 PIPELINED_MAX: Final = 16  # requests that wait behind the one that is being answered
 FRONT_CONNECTIONS_MAX: Final = 10_000  # that settings may allow
 OVERFLOW_MAX: Final = 64  # connections above the bound that are told so; the rest are cut
+AT_ONCE_MAX: Final = 16  # requests that the front takes up in one turn of its loop
+HOT: Final = 100 * MS  # who asks again so soon after an answer is refused first when there are more
+REFUSED_AFTER: Final = 30 * MS  # when such a one is told: told at once, it would ask again at once
 FILES_BESIDE: Final = 256  # a process opens beside its connections
 
 # Secrets

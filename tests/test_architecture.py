@@ -87,7 +87,7 @@ HOMES = {
     },
     "uvicorn": {
         "protocol/runtime/http.py", "protocol/runtime/http_connection.py",
-        "actors/paper/shell.py",
+        "protocol/runtime/http_room.py", "actors/paper/shell.py",
     },
     "httptools": {"protocol/runtime/http_connection.py"},
 }  # fmt: skip

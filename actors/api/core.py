@@ -14,60 +14,42 @@ from actors.api import profits
 from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
-    AskMarkets,
-    Cancel,
-    CancelAll,
-    Confirm,
-    Decrease,
     GetBook,
-    GetBudget,
     GetEvidence,
-    GetFollow,
-    GetLedger,
     GetList,
     GetOpenApi,
     GetOrder,
     GetStatus,
     Place,
-    PressPanic,
-    SetBrakes,
-    SetFollow,
-    SetHalt,
 )
-from actors.api.batches import CancelMany, PlaceMany
+from actors.api.batches import PlaceMany
 from actors.api.bodies import Problem
 from actors.api.books import Books
 from actors.api.effects import Drained, Joined, Left, Said
 from actors.api.evidence import evidence_body, flaw, in_doubt
-from actors.api.exchange import AskExchange
 from actors.api.feeds import Feeds
-from actors.api.groups import AskGroup
 from actors.api.keyed import Begun, Kept, Keyed
 from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
+from actors.api.letters import (
+    AT_ANY_TIME,
+    STOPS,
+    URGENT,
+    Addressed,
+    letter_for,
+    patience,
+    silence,
+)
+from actors.api.listing import cut, held, look_up, one_order
 from actors.api.openapi import PAGE
 from actors.api.profits import Positions
-from actors.api.replies import (
-    AsOf,
-    Reply,
-    as_json,
-    cut,
-    dated,
-    held,
-    look_up,
-    one_order,
-    refuse,
-    translate,
-    unanswered,
-)
+from actors.api.replies import AsOf, Reply, as_json, dated, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
 from protocol.limits import (
     CANCELS_WAITING_A_TOKEN,
-    INQUIRY_MAX,
     KILLS_WAITING_A_TOKEN,
     MS,
-    REQUEST_MAX,
     REQUESTS_MAX,
     SECOND,
     TOKENS_MAX,
@@ -87,31 +69,15 @@ from protocol.machine import (
 from protocol.messages import (
     AnyMessage,
     BookRequest,
-    BudgetRequest,
-    CancelBatch,
-    CancelOpen,
-    CancelOrder,
-    ConfirmRestore,
-    DecreaseOrder,
     DoubtRequest,
-    EntriesRequest,
     EvidenceAnswer,
-    EvidenceRequest,
-    Follow,
-    GroupAnswer,
-    Halt,
-    Panic,
-    PlaceBatch,
     PlaceOrder,
-    Resume,
     System,
-    TightenBrakes,
 )
 from protocol.pulse import Identity, Pulse, Vitals
 from protocol.recall import recalled
 from protocol.telling import Outstanding
 
-BOOK_MAX = 2 * SECOND  # a look at what the stream has in its memory
 CANCELS_MAX = TOKENS_MAX * CANCELS_WAITING_A_TOKEN  # more in flight that only cancels may be
 STOPS_MAX = TOKENS_MAX * KILLS_WAITING_A_TOKEN  # and more that only halts, panics and cancel-alls
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
@@ -126,16 +92,6 @@ class Requested(Cause, frozen=True):
     id: int
     ask: Ask
     keyed: Keyed | None = None
-
-
-def _patience(ask: Ask) -> int:
-    """How long the engine has for an answer."""
-    match ask:
-        case GetBook() | GetFollow() | GetList():
-            return BOOK_MAX
-        case AskExchange() | AskMarkets():
-            return INQUIRY_MAX
-    return REQUEST_MAX
 
 
 class _Open(Struct):
@@ -225,7 +181,7 @@ class Api:
                 case Go(id=id, ask=ask, at=at):
                     effects += self._keys.hold(now, self._requested(now, at, id, ask))
                 case Unkept(id=id, ask=ask):
-                    found = self._timeout(0, _Open(id, ask, now, 0))
+                    found = silence(id, ask)
                     effects.append(refuse(id, UNKEPT) if found.unsure else found)
                 case _:
                     effects.append(step)
@@ -251,78 +207,34 @@ class Api:
 
     def _requested(self, now: int, at: int, id: int, ask: Ask) -> list[Effect]:
         match ask:
-            case Cancel(client_order_id=name):
-                return self._wait(now, at, id, ask, "gateway", f"cancel:{id}", CancelOrder(name))
-            case Decrease(wanted=wanted):
-                return self._wait(now, at, id, ask, "gateway", f"decrease:{id}", wanted)
-            case AskGroup(wanted=wanted):
-                return self._wait(now, at, id, ask, "gateway", f"group:{id}", wanted)
-            case CancelMany(client_order_ids=names):
-                letter = f"cancels:{id}"
-                return self._wait(now, at, id, ask, "gateway", letter, CancelBatch(names))
-            case CancelAll(ticker=ticker):
-                letter = f"cancel-all:{id}"
-                return self._wait(now, at, id, ask, "gateway", letter, CancelOpen(ticker))
-            case SetHalt(halted=halted, reason=reason):
-                body = Halt(reason) if halted else Resume(reason)
-                return self._wait(now, at, id, ask, "gateway", f"halt:{id}", body)
-            case PressPanic(reason=reason):
-                return self._wait(now, at, id, ask, "gateway", f"panic:{id}", Panic(reason))
-            case Confirm(confirmed_by=by):
-                return self._wait(now, at, id, ask, "gateway", f"restore:{id}", ConfirmRestore(by))
             case GetStatus():
                 return [self._status(id, at)]
             case GetOpenApi():
                 return [Reply(id, 200, PAGE)]
-        reasons = self._unready(now)
+        reasons = () if isinstance(ask, AT_ANY_TIME) else self._unready(now)
         if reasons:
             self._counters["refused"] += 1
             problem = Problem(503, "not_ready", "; ".join(reasons), retry_after_ms=1_000)
             return [refuse(id, problem)]
-        return self._served_now(now, at, id, ask)
-
-    def _served_now(self, now: int, at: int, id: int, ask: Ask) -> list[Effect]:
-        """What needs the account to be there, and it is."""
         match ask:
-            case Place(order=order):
-                order = self._grouped(order)
-                letter = f"place:{order.client_order_id}:{id}"
-                return self._wait(now, at, id, ask, "gateway", letter, order)
-            case PlaceMany(orders=orders):
-                letter = f"batch:{id}"
-                batch = PlaceBatch(tuple(self._grouped(order) for order in orders))
-                return self._wait(now, at, id, ask, "gateway", letter, batch)
-            case AmendIt():
-                return self._amend(now, at, id, ask)
             case GetBook():
-                return self._book(now, at, id, ask)
-            case AskExchange(inquire=inquire) | AskMarkets(inquire=inquire):
-                return self._wait(now, at, id, ask, "gateway", f"inquiry:{id}", inquire)
-            case SetBrakes(brakes=brakes):
-                letter = f"brakes:{id}"
-                return self._wait(now, at, id, ask, "gateway", letter, TightenBrakes(brakes))
-            case GetFollow():
-                return self._wait(now, at, id, ask, "stream", f"follow:{id}", Follow())
-            case SetFollow(add=add, remove=remove):
-                wish = Follow(add, remove)
-                return self._wait(now, at, id, ask, "stream", f"follow:{id}", wish)
-            case GetEvidence(client_order_id=name):
-                letter = f"evidence:{id}"
-                return self._wait(now, at, id, ask, "rehydrator", letter, EvidenceRequest(name))
-            case GetOrder(client_order_id=name) if self._forgotten(name):
-                request = EvidenceRequest(name)
-                return self._wait(now, at, id, ask, "rehydrator", f"evidence:{id}", request)
-            case GetLedger(since=since, limit=limit):
-                behind = EntriesRequest(since, limit)
-                return self._wait(now, at, id, ask, "writer", f"page:{id}", behind)
-            case GetBudget():
-                return self._wait(now, at, id, ask, "gateway", f"budget:{id}", BudgetRequest())
+                kept = self._books.read(now, at, ask.ticker, ask.depth)
+                if kept is not None:  # as good as the stream's word
+                    return [Reply(id, 200, kept)]
             case GetList(what="positions"):
                 return self._positions(now, at, id, ask)
+            case GetOrder(client_order_id=name) if self._forgotten(name):
+                pass  # the ledger's entries may speak of it
             case GetOrder() | GetList():
                 assert self._ledger.account is not None
                 return [look_up(id, ask, self._ledger.account, at, self._ledger.age(now) // MS)]
-        raise AssertionError(f"unexpected request: {ask}")
+            case AmendIt():
+                return self._amend(now, at, id, ask)
+            case Place(order=order):
+                ask = Place(self._grouped(order))
+            case PlaceMany(orders=orders):
+                ask = PlaceMany(tuple(self._grouped(order) for order in orders))
+        return self._wait(now, at, id, ask, letter_for(id, ask))
 
     def _positions(self, now: int, at: int, id: int, ask: GetList) -> list[Effect]:
         """A page of positions; the stream is asked for the books of those that are held."""
@@ -340,7 +252,7 @@ class Api:
         effects: list[Effect] = []
         for ticker in sorted(found.waits):
             letter = f"mark:{id}:{ticker}"
-            self._keep(letter, _Open(id, ask, now + _patience(ask), at))
+            self._keep(letter, _Open(id, ask, now + patience(ask), at))
             effects += self._tells.tell(now, at, "stream", letter, BookRequest(ticker))
         return effects
 
@@ -349,13 +261,6 @@ class Api:
         if not self._marking[id].took(letter.split(":", 2)[2], body):
             return []
         return [self._marking.pop(id).reply(at)]
-
-    def _book(self, now: int, at: int, id: int, ask: GetBook) -> list[Effect]:
-        """From memory, if that is as good as the stream's word."""
-        kept = self._books.read(now, at, ask.ticker, ask.depth)
-        if kept is not None:
-            return [Reply(id, 200, kept)]
-        return self._wait(now, at, id, ask, "stream", f"book:{id}", BookRequest(ask.ticker))
 
     def _grouped(self, order: PlaceOrder) -> PlaceOrder:
         """An order that names no group is in the one of the settings, if there is one."""
@@ -368,21 +273,15 @@ class Api:
         order = None if account is None else account.order(name)
         if order is None:
             return [refuse(id, Problem(404, "order_not_found", "no order has this id"))]
-        letter = f"amend:{name}:{ask.amend_id}:{id}"
-        return self._wait(now, at, id, ask, "gateway", letter, ask.letter(order))
+        told = Addressed("gateway", f"amend:{name}:{ask.amend_id}:{id}", ask.letter(order))
+        return self._wait(now, at, id, ask, told)
 
-    def _wait(
-        self, now: int, at: int, id: int, ask: Ask, peer: str, letter: str, body: AnyMessage
-    ) -> list[Effect]:
-        more = 0
-        if isinstance(ask, Cancel | CancelMany | CancelAll | Decrease | SetHalt | PressPanic):
-            more += CANCELS_MAX
-        if isinstance(ask, SetHalt | PressPanic | CancelAll):
-            more += STOPS_MAX
+    def _wait(self, now: int, at: int, id: int, ask: Ask, told: Addressed) -> list[Effect]:
+        more = CANCELS_MAX * isinstance(ask, URGENT) + STOPS_MAX * isinstance(ask, STOPS)
         if self._crowded(1, more):
             return [refuse(id, BUSY)]
-        self._keep(letter, _Open(id, ask, now + _patience(ask), at))
-        return self._tells.tell(now, at, peer, letter, body)
+        self._keep(told.id, _Open(id, ask, now + patience(ask), at))
+        return self._tells.tell(now, at, *told)
 
     def _crowded(self, letters: int, more: int = 0) -> bool:
         """Whether so many letters find no room; `more` is kept for what is urgent."""
@@ -465,43 +364,14 @@ class Api:
         return effects
 
     def _timeout(self, at: int, waiting: _Open) -> Reply:
-        match waiting.ask:
-            case Place(order=order):
-                name = order.client_order_id
-                text = "no answer in time: ask again with the same client_order_id"
-                body = {"client_order_id": name, "outcome": "unknown", "text": text}
-                return Reply(waiting.id, 202, as_json(body), f"/v1/orders/{name}")
-            case PlaceMany(orders=orders):
-                text = "no answer in time: ask again with the same client_order_id"
-                return unanswered(waiting.id, (order.client_order_id for order in orders), text)
-            case CancelMany(client_order_ids=names):
-                return unanswered(waiting.id, names, "no answer in time: ask again")
-            case AmendIt(client_order_id=name, amend_id=amend_id):
-                text = "no answer in time: ask again with the same amend_id"
-                body = {"client_order_id": name, "amend_id": amend_id, "outcome": "unknown"}
-                return Reply(waiting.id, 202, as_json(body | {"text": text}), f"/v1/orders/{name}")
-            case (
-                Cancel(client_order_id=name) | Decrease(wanted=DecreaseOrder(client_order_id=name))
-            ):
-                text = "no answer in time: ask again"
-                body = {"client_order_id": name, "outcome": "unknown", "text": text}
-                return Reply(waiting.id, 202, as_json(body))
-            case AskGroup(wanted=wanted):
-                text = "no answer in time: list the groups before you ask again"
-                unsure = GroupAnswer("unknown", wanted.order_group_id, "no_answer", text)
-                return Reply(waiting.id, 202, as_json(unsure))
-            case GetEvidence(client_order_id=name) if waiting.found is not None:
-                assert self._ledger.account is not None
-                known = self._ledger.account.order(name)
-                silent = "the gateway did not answer in time"
-                evidence = evidence_body(name, known, waiting.found, silent)
-                return self._proof(at, waiting, evidence)
-            case CancelAll():
-                text = "no answer in time: ask again, or say which orders, or panic"
-                late = Problem(503, "no_answer", text, retry_after_ms=500)
-                return replace(refuse(waiting.id, late), unsure=True)
-        problem = Problem(503, "no_answer", "the engine did not answer", retry_after_ms=1_000)
-        return replace(refuse(waiting.id, problem), unsure=True)
+        if waiting.found is None:
+            return silence(waiting.id, waiting.ask)
+        assert isinstance(waiting.ask, GetEvidence)
+        assert self._ledger.account is not None
+        name = waiting.ask.client_order_id
+        silent = "the gateway did not answer in time"
+        known = self._ledger.account.order(name)
+        return self._proof(at, waiting, evidence_body(name, known, waiting.found, silent))
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:

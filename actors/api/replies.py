@@ -13,15 +13,11 @@ from actors.api.asks import (
     AskMarkets,
     GetBook,
     GetLedger,
-    GetList,
-    GetOrder,
-    Page,
     SetHalt,
 )
 from actors.api.bodies import Problem
 from actors.api.books import best
 from actors.api.groups import AskGroup, done
-from protocol.account import Account
 from protocol.errors import RemoteProtocolError
 from protocol.machine import Effect
 from protocol.messages import (
@@ -29,7 +25,6 @@ from protocol.messages import (
     AnyMessage,
     BatchAnswer,
     BookAnswer,
-    BookedFill,
     BrakesAnswer,
     BudgetAnswer,
     CancelAnswer,
@@ -41,14 +36,12 @@ from protocol.messages import (
     GroupAnswer,
     HaltAnswer,
     InquiryAnswer,
-    Order,
     OrderAnswer,
     PanicAnswer,
-    Position,
     Refused,
     RestoreAnswer,
 )
-from protocol.units import encode_unit, format_money
+from protocol.units import encode_unit
 
 ORDER_STATUS = {"accepted": 201, "rejected": 422, "unknown": 202, "conflict": 409, "over": 409}
 NOT_OPEN = {"order_not_found": 404, "order_not_open": 409, "amend_under_way": 409}
@@ -281,77 +274,6 @@ def unanswered(id: int, names: Iterable[str], text: str) -> Reply:
 def _listed(id: int, rows: list[tuple[str, int, dict[str, Any]]]) -> Reply:
     orders = [{"status": status, "client_order_id": name} | body for name, status, body in rows]
     return Reply(id, 200, as_json({"orders": orders}))
-
-
-def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int, age_ms: int = 0) -> Reply:
-    """Orders, fills, balances or settlements as of the last entry folded; positions without what
-    they would bring. `age_ms`: how long ago the writer was heard."""
-    as_of = {"n": account.n} | AsOf(at - age_ms * 1_000).told(at)
-    if isinstance(ask, GetOrder):
-        return one_order(id, account.order(ask.client_order_id), as_of, account)
-    rows: dict[str, Any] = {
-        "orders": account.orders,
-        "fills": account.fills,
-        "positions": lambda: held(account),
-        "balance": account.balances,
-        "settlements": account.settlements,
-    }
-    page, cursor = cut(list(rows[ask.what]()), ask.page)
-    listed: dict[str, Any] = {ask.what: [shown(account, row) for row in page], "cursor": cursor}
-    if ask.what == "balance":
-        listed["total"] = format_money(sum(int(b.balance) for b in account.balances()))
-    return Reply(id, 200, as_json(listed | as_of))
-
-
-def one_order(id: int, order: Order | None, as_of: dict[str, int], account: Account) -> Reply:
-    """One order, as of the last entry folded; 404 for one that nobody knows."""
-    if order is None:
-        return refuse(id, Problem(404, "not_found", "no such order"))
-    return Reply(id, 200, as_json({"order": shown(account, order)} | as_of))
-
-
-def held(account: Account) -> list[Position]:
-    """Every market in which something is held or may still fill."""
-    found = {position.ticker: position for position in account.positions()}
-    for order in account.open_orders():
-        if order.ticker not in found:
-            found[order.ticker] = replace(account.position(order.ticker), n=order.n)
-    return list(found.values())
-
-
-def shown(account: Account, row: Any) -> Any:
-    """A row as people see it: of positions their `exposure`, of orders and fills whether they are
-    `external`.
-
-    Exposure is the most that a market can still cost, as if every resting, intended and unknown
-    order filled (`protocol/exposure.py`).
-
-    An order is ours if its intent is on record here; whatever else trades on the account (another
-    program, the exchange's own pages) is external.
-    """
-    order = account.order_by_id(row.order_id) if isinstance(row, BookedFill) else row
-    if isinstance(row, Position):
-        exposure = format_money(account.exposure(row.ticker))
-        return msgspec.to_builtins(row, enc_hook=encode_unit) | {"exposure": exposure}
-    if not isinstance(row, Order | BookedFill):
-        return row
-    external = not isinstance(order, Order) or not order.body_hash
-    return msgspec.to_builtins(row, enc_hook=encode_unit) | {"external": external}
-
-
-def cut(rows: list[Any], page: Page) -> tuple[list[Any], str]:
-    """A page, newest first, and the cursor of the next ("" at the end).
-
-    The cursor is the ledger number behind the last row, so rows that change meanwhile move to
-    the front and none is passed over.
-    """
-    rows.sort(key=lambda row: row.n, reverse=True)
-    if page.before:
-        rows = [row for row in rows if row.n < page.before]
-    found = rows[: page.limit]
-    while len(found) < len(rows) and found and rows[len(found)].n == found[-1].n:
-        found.append(rows[len(found)])  # rows of one entry stay together
-    return found, str(found[-1].n) if len(found) < len(rows) else ""
 
 
 def refuse(id: int, problem: Problem) -> Reply:

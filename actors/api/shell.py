@@ -15,7 +15,7 @@ from actors.api.replies import Reply
 from actors.api.sockets import Sockets
 from actors.api.web import Web
 from protocol.config import Settings
-from protocol.limits import SECOND, TOKENS_LOOK
+from protocol.limits import AT_ONCE_MAX, SECOND, TOKENS_LOOK
 from protocol.machine import Effect
 from protocol.pulse import Identity
 from protocol.runtime.bus import Bus
@@ -60,7 +60,7 @@ async def serve(settings: Settings) -> int:
     sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause), api.sockets_a_token)
     loop = Loop(Api(identity, api.order_group), bus, perform)
     answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
-    http = server(web.app(), api.connections, tls, sockets.protocol)
+    http = server(web.app(), api.connections, tls, sockets.protocol, at_once_max=AT_ONCE_MAX)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     running = asyncio.create_task(loop.run())
     watching = asyncio.create_task(_watch(watch, guard, sockets))

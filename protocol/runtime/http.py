@@ -14,7 +14,8 @@ import uvicorn
 
 from protocol.errors import ConfigError
 from protocol.limits import FILES_BESIDE, SECOND
-from protocol.runtime.http_connection import Connection, Patience, Room
+from protocol.runtime.http_connection import Connection
+from protocol.runtime.http_room import Patience, Room
 from protocol.runtime.process import read_private
 
 BACKLOG: Final = 1_024
@@ -115,13 +116,15 @@ def server(
     ping_interval_s: float = PING_INTERVAL_S,
     ping_timeout_s: float | None = PING_INTERVAL_S,
     patience: Patience = PATIENCE,
+    at_once_max: int | None = None,
 ) -> Server:
     """A server for one ASGI application, hardened, without an access log.
 
     `ws` is what uvicorn makes of a connection that is upgraded: a class of our own adds itself to
-    `server_state.connections`, so that it counts and is told to stop.
+    `server_state.connections`, so that it counts and is told to stop. `at_once_max`: of more
+    requests than these at once, reads of those who ask without a pause are refused.
     """
-    make = functools.partial(Connection, room=Room(connections, patience))
+    make = functools.partial(Connection, room=Room(connections, patience, at_once_max))
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         interface="asgi3",

@@ -10,12 +10,12 @@ import asyncio
 from typing import Any
 
 import httptools
-from msgspec import Struct
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from protocol.http import (
+    BUSY,
     HEADER_BYTES,
     TOO_DEEP,
     TOO_LARGE,
@@ -28,18 +28,16 @@ from protocol.http import (
     malformed,
 )
 from protocol.limits import (
-    ANSWER_TIME,
-    BODY_TIME,
     HEAD_BYTES_MAX,
-    HEAD_TIME,
     HEADERS_MAX,
-    KEEP_ALIVE,
-    LINGER,
+    HOT,
     OVERFLOW_MAX,
     PIPELINED_MAX,
+    REFUSED_AFTER,
     SECOND,
     TARGET_BYTES_MAX,
 )
+from protocol.runtime.http_room import Joined, Room
 
 
 class Refused(Exception):
@@ -48,56 +46,6 @@ class Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.detail)
         self.refusal = refusal
-
-
-class Patience(Struct, frozen=True):
-    """How long a client has, in nanoseconds."""
-
-    head: int = HEAD_TIME
-    body: int = BODY_TIME
-    answer: int = ANSWER_TIME
-    idle: int = KEEP_ALIVE
-    linger: int = LINGER
-
-
-class Room:
-    """How many connections a server has, how long it waits for each, and how many above that are
-    being told that there is no room."""
-
-    def __init__(self, connections_max: int, patience: Patience) -> None:
-        self.connections_max = connections_max
-        self.patience = patience
-        self.told = 0
-
-
-class _Joined:
-    """Where an answer is written: its head leaves with what follows it, in one call of the kernel,
-    which costs as much as all the rest of a small answer."""
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
-        self._transport = cycle.transport
-        self._begun = False
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        if self._cycle.response_started and not self._begun:
-            self._begun, self._head = True, data
-            return
-        self._transport.write(self._head + data if self._head else data)
-        self._head = b""
-
-    def flush(self) -> None:
-        """No body follows."""
-        if self._head:
-            self.write(b"")
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
 
 
 class Connection(HttpToolsProtocol):
@@ -123,7 +71,9 @@ class Connection(HttpToolsProtocol):
         self._wrong: Refusal | None = None  # found in a callback of the parser
         self._ended = False  # nothing more is read
         self._running: RequestResponseCycle | None = None
-        self._written: _Joined | None = None  # what it is answered with
+        self._written: Joined | None = None  # what it is answered with
+        self._answered_at = -HOT / SECOND  # the loop's seconds
+        self._shedding: asyncio.TimerHandle | None = None  # when it is told that there is too much
         self._timer: asyncio.TimerHandle | None = None
         self._timed: tuple[str, int] = ("", 0)  # what the timer is for
 
@@ -146,6 +96,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
         self._unwatch()
+        if self._shedding is not None:
+            self._shedding.cancel()
         self._unset_keepalive_if_required()
         self._room.told -= self._told
         self._told = False
@@ -238,11 +190,35 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        cycle.transport = self._written = _Joined(cycle)  # type: ignore[assignment]
-        super()._start_asgi_task(cycle, app)
+        cycle.transport = self._written = Joined(cycle)  # type: ignore[assignment]
+        if self._hurries(cycle):
+            self._shedding = self.loop.call_later(REFUSED_AFTER / SECOND, self._shed, cycle)
+        else:
+            super()._start_asgi_task(cycle, self._room.taken_up(app))
+
+    def _hurries(self, cycle: RequestResponseCycle) -> bool:
+        """Whether it is a read of somebody who makes no pause, while more was read than can be
+        answered in time. What changes something, and who asks now and then, goes on."""
+        most = self._room.at_once_max
+        if most is None or self._room.read < most or cycle.scope["method"] not in ("GET", "HEAD"):
+            return False
+        return self.loop.time() - self._answered_at < HOT / SECOND
+
+    def _shed(self, cycle: RequestResponseCycle) -> None:
+        """Refuse it, and stay connected."""
+        self._shedding = None
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        cycle.response_started = cycle.response_complete = True
+        headers, head_only = self.server_state.default_headers, cycle.scope["method"] == "HEAD"
+        self.transport.write(BUSY.answer(headers, not cycle.keep_alive, head_only))
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         answered = self._running
+        self._answered_at = self.loop.time()
         if self._written is not None:
             self._written.flush()
         super().on_response_complete()

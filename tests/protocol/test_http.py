@@ -24,7 +24,7 @@ from protocol.limits import (
     TARGET_BYTES_MAX,
 )
 from protocol.runtime.http import listen, server, tls_context
-from protocol.runtime.http_connection import Patience
+from protocol.runtime.http_room import Patience
 from tests.protocol.certificates import certificate
 
 HURRY = Patience(head=300 * MS, body=300 * MS, answer=300 * MS, idle=300 * MS, linger=200 * MS)
@@ -48,12 +48,20 @@ CHUNKED = "Transfer-Encoding: chunked"
 class Site:
     """A server in a thread of its own, whose application says what it was asked."""
 
-    def __init__(self, connections: int = 64, tls: Any = None) -> None:
+    def __init__(
+        self,
+        connections: int = 64,
+        tls: Any = None,
+        patience: Patience = HURRY,
+        at_once_max: int | None = None,
+    ) -> None:
         self.asked: list[str] = []
         self.let_go = threading.Event()
+        self.held = threading.Event()
         listener = listen("test", "127.0.0.1", 0)
         self.port: int = listener.getsockname()[1]
-        self.server = server(self._app, connections, tls, patience=HURRY)
+        bounds: Any = {"patience": patience, "at_once_max": at_once_max}
+        self.server = server(self._app, connections, tls, **bounds)
         serve = self.server.serve(sockets=[listener])
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)  # as the processes do
         self._thread = threading.Thread(target=lambda: self._run(runner, serve), daemon=True)
@@ -74,6 +82,9 @@ class Site:
                 return
             size += len(message["body"])
             more = message["more_body"]
+        if scope["path"] == "/hold":  # the loop does not turn meanwhile
+            self.held.set()
+            self.let_go.wait(10)
         while scope["path"] == "/wait" and not self.let_go.is_set():
             await asyncio.sleep(0.005)
         body = b"x" * LARGE if scope["path"] == "/large" else f"{scope['path']} {size}".encode()

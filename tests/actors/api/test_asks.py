@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.api.asks import Cancel, GetBook, GetList, Page, Place, Problem, SetHalt, read, scope_of
-from actors.api.replies import cut, placed
+from actors.api.listing import cut
+from actors.api.replies import placed
 from actors.gateway.terms import answer_from
 from protocol.messages import Balance, Order, OrderAnswer, PlaceOrder
 from protocol.units import Count, Money, Price

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from actors.api.asks import GetList, GetOrder, Page
-from actors.api.replies import look_up
+from actors.api.listing import look_up
 from protocol.account import Account
 from protocol.facts import AnyFact, Fill, OrderIntended, OrderSeen, OrderUnknown
 from protocol.messages import Entry

@@ -50,6 +50,9 @@ def test_every_bound_has_its_number() -> None:
         f"knows, {Api().looks_a_second:.0f})",
         f"`asks_a_second` (`/v1/exchange/...` and `/v1/markets...`, {Api().asks_a_second:.0f})",
         f"or `admin`, {Api().trades_a_second:.0f};",
+        f"more than {limits.AT_ONCE_MAX} requests come at once",
+        f"less than {limits.HOT // limits.MS} ms ago",
+        f"`busy` after {limits.REFUSED_AFTER // limits.MS} ms",
     ):
         assert words in SECTION, words
     assert limits.CANCELS_A_TRADE == 5
