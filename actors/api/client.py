@@ -119,21 +119,23 @@ class Connection(asyncio.Protocol):
         address = str((self._transport.get_extra_info("peername") or ("",))[0])
         found = self._sockets.admit(request.path, head, address, stranger)
         if isinstance(found, Problem):
-            self._refuse(found)
+            self._refuse(self._protocol.reject(found.status, ""), found)
             return
         response = self._protocol.accept(request)
-        self._protocol.send_response(response)
         if response.status_code != 101:
-            self._end()
-        elif found:
+            text = response.body.decode().partition("\n")[0][:300]
+            self._refuse(response, Problem(response.status_code, "malformed_handshake", text))
+            return
+        self._protocol.send_response(response)
+        if found:
             self.token = found
             self._sockets.joined(self)
         else:
             self._sockets.waits(self)
             self._timer = self._loop.call_later(TICKET_MAX / SECOND, self._unknown)
 
-    def _refuse(self, problem: Problem) -> None:
-        response: Response = self._protocol.reject(problem.status, "")
+    def _refuse(self, response: Response, problem: Problem) -> None:
+        """`response` is the library's refusal, which gets our body."""
         response.body = problem_body(problem)
         for name in ("Content-Type", "Content-Length"):
             del response.headers[name]

@@ -105,6 +105,8 @@ def test_a_handshake_is_refused_with_a_problem(
 def test_a_handshake_that_is_none_is_refused(front: Front, said: dict[str, str]) -> None:
     with Raw(front) as raw:
         assert 400 <= raw.ask(**said) < 500
+        assert b"application/problem+json" in raw.head
+        assert json.loads(raw.rest())["code"] == "malformed_handshake"
     assert not front.causes
 
 
