@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-SEEDS_DEFAULT = 25
+SEEDS_DEFAULT = 16
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from actors.api.asks import GetFollow, Problem, SetFollow, read, scope_of
-from actors.api.core import BOOK_MAX, Reply, Requested
+from actors.api.core import Reply, Requested
+from actors.api.letters import BOOK_MAX
 from protocol.limits import REQUEST_MAX, WISHES_MAX
 from protocol.machine import Effect, Elapsed, Tell
 from protocol.messages import AnyMessage, Follow, FollowAnswer, Refused

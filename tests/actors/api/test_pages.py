@@ -21,7 +21,8 @@ from actors.api.asks import (
     Problem,
     read,
 )
-from actors.api.core import BOOK_MAX, Api, Requested
+from actors.api.core import Api, Requested
+from actors.api.letters import BOOK_MAX
 from actors.api.openapi import PAGE
 from actors.api.replies import Reply
 from protocol.facts import AnyFact, Settled

@@ -4,7 +4,8 @@ import itertools
 import json
 
 from actors.api.asks import Ask, Cancel, GetBook, PressPanic, SetHalt
-from actors.api.core import BOOK_MAX, CANCELS_MAX, STOPS_MAX, Reply, Requested
+from actors.api.core import CANCELS_MAX, STOPS_MAX, Reply, Requested
+from actors.api.letters import BOOK_MAX
 from protocol.limits import MINUTE, REQUEST_MAX, REQUESTS_MAX, SECOND
 from protocol.machine import Effect, Elapsed
 from tests.actors.api.test_evidence import AT, Host
