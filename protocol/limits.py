@@ -176,6 +176,7 @@ RECONCILE_ASKERS_MAX: Final = 64  # who waits for one round
 SLEPT_MIN: Final = 5 * SECOND  # the wall clock ahead of the monotonic one: the host slept
 PAUSE_LOOK: Final = 15 * SECOND  # between two looks at the exchange's status while it pauses
 PAUSE_WORD: Final = 2 * SECOND  # an older word about it is read again for whoever asks
+PAUSE_AGAIN: Final = 6 * SECOND  # between two questions whether it does: sooner, an old word comes
 PAUSE_ANSWER: Final = 3 * SECOND  # whoever asks whether it pauses waits so long for a look
 PAUSE_ASKERS_MAX: Final = 16  # who waits for one look
 AUDIT_TICKERS_MAX: Final = 100  # books in one listing (FACTS.md section 5)
@@ -404,6 +405,7 @@ assert SILENCE_MAX < QUIET_PROBE + PROBE_MAX < 5 * SECOND, "a dead subscription,
 assert LATE_CALM < LATE_MAX < LATE_CURE
 assert FRAMES_WAITING_BYTES_MAX > FRAME_BYTES_MAX
 assert PAUSE_ANSWER < PAUSE_LOOK
+assert PAUSE_WORD + PAUSE_ANSWER < PAUSE_AGAIN < PAUSE_LOOK, "who asks again gets a new word"
 assert BOOK_GLANCE + MARK_INTERVAL < BOOK_GLANCE_MAX
 assert CLIENT_LOOK < CLIENT_PING < CLIENT_SILENCE_MAX // 2, "two pings may be lost"
 assert CLIENT_WRITE_BYTES_LOW < CLIENT_WRITE_BYTES_HIGH < SNAPSHOT_BYTES_A_TURN

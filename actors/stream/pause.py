@@ -2,7 +2,7 @@
 
 from protocol.envelope import Outbox
 from protocol.kalshi import hours
-from protocol.limits import PAUSE_LOOK, PAUSE_WORD
+from protocol.limits import PAUSE_AGAIN, PAUSE_LOOK
 from protocol.machine import Effect, Tell
 from protocol.messages import ExchangeAnswer, ExchangeRequest
 
@@ -38,7 +38,7 @@ class Pause:
         if not self._answered:
             self._said = ""
         self._answered = False
-        self._next_at, self._soonest = now + PAUSE_LOOK, now + PAUSE_WORD
+        self._next_at, self._soonest = now + PAUSE_LOOK, now + PAUSE_AGAIN
         self._asked += 1
         id = f"exchange:{self._outbox.epoch}:{self._asked}"
         return [Tell("gateway", self._outbox.letter(id, ExchangeRequest(), at))]

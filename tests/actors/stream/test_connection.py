@@ -15,8 +15,11 @@ from protocol.limits import (
     AUTH_RETRY,
     CONNECT_MAX,
     MINUTE,
+    PAUSE_AGAIN,
+    PAUSE_ANSWER,
     PAUSE_LOOK,
     PAUSE_RETRY,
+    PAUSE_WORD,
     RECONNECT_MAX,
     RECONNECT_MIN,
     REFUSED_RETRY,
@@ -285,6 +288,26 @@ def test_the_exchange_says_itself_that_it_pauses() -> None:
     venue.paused = ""
     scene.wait(2 * PAUSE_RETRY)
     assert scene.core.lines.pause == "" and scene.ask_book(A).state == "live"
+
+
+def test_a_second_loss_is_asked_about_when_the_gateway_would_look_anew() -> None:
+    """Sooner, it would pass on its last word, from before the pause, and that would stand."""
+    scene, venue = live(A)
+    scene.wait(PAUSE_AGAIN)  # since the start's
+    venue.asked.clear()
+
+    def asked() -> int:
+        return sum(isinstance(m, ExchangeRequest) for m in venue.asked)
+
+    scene.feed(SocketClosed(scene.at, MARKET, "closed 1006"))
+    scene.wait(SECOND)
+    assert (asked(), scene.ask_book(A).state) == (1, "live"), "it is back"
+    venue.shut = {MARKET}
+    scene.feed(SocketClosed(scene.at, MARKET, "closed 1006"))
+    scene.wait(PAUSE_WORD + PAUSE_ANSWER - 2 * SECOND)
+    assert asked() == 1
+    scene.wait(3 * SECOND)
+    assert asked() == 2
 
 
 def test_asked_to_stop_it_closes_its_sockets_and_ends() -> None:
