@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import TypeVar, get_args, get_type_hints
+from typing import Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,9 @@ class Problem(Struct, frozen=True):
     limit: str = ""  # the most that a brake lets pass, and what it found
     value: str = ""
     allow: str = ""  # the methods that there are
+
+
+BUSY: Final = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
 
 
 def decoded(decoder: msgspec.json.Decoder[T], body: bytes, code: str) -> T | Problem:

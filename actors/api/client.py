@@ -16,7 +16,8 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from actors.api.bodies import Problem
-from actors.api.commands import Bucket, read_ticket
+from actors.api.commands import read_ticket
+from actors.api.quota import Meter
 from actors.api.replies import problem_body
 from protocol.limits import (
     CLIENT_CLOSE_MAX,
@@ -59,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._protocol = ServerProtocol(max_size=COMMAND_FRAME_BYTES_MAX)
         self._transport: asyncio.Transport
         self._loop = asyncio.get_running_loop()
-        self._bucket = Bucket(COMMANDS_A_SECOND, COMMANDS_BURST)
+        self._commands = Meter(SECOND // COMMANDS_A_SECOND, COMMANDS_BURST, 1)
         self._text: list[bytes] = []  # of a message that comes in pieces
         self._heard_at = self._pinged_at = time.monotonic_ns()
         self._timer: asyncio.TimerHandle | None = None
@@ -154,7 +155,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, frame: Frame) -> None:
         now = self._heard_at = time.monotonic_ns()
-        if not self._bucket.take(now):
+        if self._commands.take(now, ""):
             self.close(NOT_ALLOWED, "too many commands")
         elif frame.opcode is Opcode.BINARY:
             self.close(NOT_TEXT, "JSON text is spoken here")

@@ -11,7 +11,7 @@ from msgspec import Struct
 from actors.api.bodies import Problem, decoded
 from actors.api.notices import Id
 from protocol import topics
-from protocol.limits import COMMAND_ID_CHARS_MAX, PREFIX_CHARS_MAX, PREFIXES_MAX, SECOND
+from protocol.limits import COMMAND_ID_CHARS_MAX, PREFIX_CHARS_MAX, PREFIXES_MAX
 
 BARE: Final = (topics.LEDGER, topics.MARK, topics.SYSTEM)
 KINDS: Final = tuple(kind for kind in topics.ALL if kind.endswith(".")) + ("raw.",)
@@ -97,17 +97,3 @@ def unfit(prefix: str) -> str:
     if prefix[-1] == " " and prefix[-2] == ".":
         return "there is no topic of that name"
     return ""
-
-
-class Bucket:
-    """Commands a second, and more at once. Time is what is handed in, nanoseconds."""
-
-    def __init__(self, a_second: int, burst: int) -> None:
-        self._each = SECOND // a_second
-        self._most = self._each * burst
-        self._full_at = 0  # when all that was taken has come back
-
-    def take(self, now: int) -> bool:
-        """True if there is room for one more."""
-        self._full_at = max(self._full_at, now) + self._each
-        return self._full_at - now <= self._most

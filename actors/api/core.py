@@ -23,7 +23,7 @@ from actors.api.asks import (
     Place,
 )
 from actors.api.batches import PlaceMany
-from actors.api.bodies import Problem
+from actors.api.bodies import BUSY, Problem
 from actors.api.books import Books
 from actors.api.effects import Drained, Joined, Left, Said
 from actors.api.evidence import evidence_body, flaw, in_doubt
@@ -81,9 +81,6 @@ from protocol.telling import Outstanding
 CANCELS_MAX = TOKENS_MAX * CANCELS_WAITING_A_TOKEN  # more in flight that only cancels may be
 STOPS_MAX = TOKENS_MAX * KILLS_WAITING_A_TOKEN  # and more that only halts, panics and cancel-alls
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
-
-
-BUSY = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
 
 
 class Requested(Cause, frozen=True):

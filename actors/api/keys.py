@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.api.asks import Ask, CancelAll, Confirm, PressPanic, SetHalt
-from actors.api.bodies import Problem
+from actors.api.bodies import BUSY, Problem
 from actors.api.groups import AskGroup
 from actors.api.keyed import HEADER, Begin, Begun, Drop, Keep, Kept, Keyed, Known
 from actors.api.replies import Reply, as_json, refuse
@@ -33,7 +33,6 @@ REUSED: Final = Problem(422, "key_reused", "this key was used to ask for somethi
 IN_FLIGHT: Final = Problem(
     409, "key_in_flight", "the first request with this key is not answered yet", HEADER, 250
 )
-BUSY: Final = Problem(503, "busy", "too many requests are waiting", retry_after_ms=500)
 FULL: Final = Problem(503, "busy", "", HEADER, 60_000)
 UNAVAILABLE: Final = Problem(503, "keys_unavailable", "", HEADER, 5_000)
 SLOW: Final = replace(UNAVAILABLE, detail=f"the disk is too slow: {WITHOUT}")
