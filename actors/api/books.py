@@ -39,6 +39,16 @@ class Listen(Effect, frozen=True):
     on: bool = True
 
 
+class Word(Struct, frozen=True):
+    """What the stream has said of its own live book: it goes for ours that is at least as far."""
+
+    epoch: int
+    seq: int
+    heard_at: int
+    as_of: int
+    audited_at: int
+
+
 class Kept(Struct):
     """One market's book, who wants it, and how far it can be trusted."""
 
@@ -52,7 +62,8 @@ class Kept(Struct):
     received_at: int = 0
     look_at: int = 0  # of a book that the stream does not follow
     glance_at: int = 0  # the stream is asked again
-    glanced_at: int = -BOOK_GLANCE_MAX  # it has answered that the book is live
+    word: Word | None = None  # the last one, if we are not there yet
+    glanced_at: int = -BOOK_GLANCE_MAX - 1  # when the one was heard that goes for our book
     as_of: int = 0
     audited_at: int = 0
     place: tuple[int, int] = (0, 0)  # what `texts` are of
@@ -66,6 +77,17 @@ class Kept(Struct):
     @property
     def here(self) -> tuple[int, int]:
         return self.follower.cursor.epoch, self.follower.cursor.seq
+
+    def heed(self) -> None:
+        """Whether the stream's word goes for our book by now: what came before it may have been
+        overtaken by it. Of another epoch's book it says nothing."""
+        word = self.word
+        if word is None or not self.follower.whole or self.here < (word.epoch, word.seq):
+            return
+        self.word = None
+        if self.here[0] == word.epoch:
+            self.glanced_at, self.as_of = word.heard_at, word.as_of
+            self.audited_at = word.audited_at
 
 
 class Books:
@@ -147,6 +169,7 @@ class Books:
             return
         before = kept.here
         kept.follower.hear(now, envelope)
+        kept.heed()
         match envelope.body:
             case BookDelta(received_at=received_at) | BookSnapshot(received_at=received_at):
                 if kept.here != before:
@@ -167,23 +190,27 @@ class Books:
         kept = self._kept.get(answer.ticker)
         if kept is None:
             return
-        live = answer.state == "live"
-        if letter.id.startswith("glance:"):
-            kept.glanced_at = now if live else now - BOOK_GLANCE_MAX - 1
-        else:
+        if not letter.id.startswith("glance:"):
             whole = kept.follower.whole
             kept.follower.adopt(answer, letter.id)
             if not whole and kept.follower.whole:
                 kept.received_at = max(kept.received_at, answer.received_at)
                 kept.place = (0, 0)
-        if live:
-            kept.as_of = answer.as_of or answer.received_at
-            kept.audited_at = answer.audited_at
+        self._take_word(now, kept, answer)
         known = answer.state in ("live", "stale") or kept.follower.whole  # the answer may be old
         kept.trouble, kept.reason = ("", "") if known else (answer.state, answer.reason)
         if answer.state == "not followed":
             kept.look_at = now + BOOK_MISSING_RETRY
         self._look_by(kept)
+
+    @staticmethod
+    def _take_word(now: int, kept: Kept, answer: BookAnswer) -> None:
+        if answer.state == "live" and answer.epoch >= kept.here[0]:
+            as_of = answer.as_of or answer.received_at
+            kept.word = Word(answer.epoch, answer.seq, now, as_of, answer.audited_at)
+            kept.heed()
+        if answer.state != "live" or answer.epoch != kept.here[0]:
+            kept.glanced_at = now - BOOK_GLANCE_MAX - 1
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Listen, ask for what is missing, let go of what nobody wants."""

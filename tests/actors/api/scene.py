@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from actors.api.asks import GetBook
 from actors.api.books import Listen
-from actors.api.core import Api
+from actors.api.core import Api, Requested
 from actors.api.effects import Drained, Joined, Left, Pace, Said, Say
+from actors.api.replies import Reply
 from actors.stream.books import Books as StreamBooks
 from actors.writer.meanings import topic_of
 from protocol import topics
@@ -41,13 +43,16 @@ ACCOUNT = ("order.", "fill.", "position.", "balance.")
 WITHOUT = ("trade.", "ticker.", "market.", "event.", "reported.", "group.", "raw.", "mark")
 
 
+Levels = dict[str, dict[str, int]]  # counts in hundredths by side and price
+
+
 class Reader:
     """What a program makes of what it is told. It fails if it was left in the dark."""
 
     def __init__(self) -> None:
         self.said: list[dict[str, Any]] = []
         self.at: dict[str, tuple[int, int | None]] = {}  # where it is, of topics in step
-        self.books: dict[str, dict[str, dict[str, int]]] = {}  # whole ones
+        self.books: dict[str, Levels] = {}  # whole ones
         self.rows: dict[str, dict[str, Any]] = {}
         self.entries: list[int] = []
         self.lost: list[str] = []
@@ -147,10 +152,18 @@ def _key(row: dict[str, Any]) -> str:
     return str(row.get("ticker", row.get("shard")))
 
 
-def levels_of(book: Book) -> dict[str, dict[str, int]]:
+def levels_of(book: Book) -> Levels:
     """A book as a reader has it."""
     sides: tuple[BookSide, ...] = ("yes", "no")
     return {side: {f"{int(p) / 1e6:.4f}": int(c) for p, c in book.levels(side)} for side in sides}
+
+
+def shown(state: Levels, levels: Levels) -> bool:
+    """Whether the levels are the best ones of a book in that state."""
+    return all(
+        [*state[side].items()][len(state[side]) - len(best) :] == [*best.items()]
+        for side, best in levels.items()
+    )
 
 
 class Scene:
@@ -164,6 +177,9 @@ class Scene:
         self.letters: deque[tuple[str, Letter]] = deque()  # to the others, not there yet
         self.heard: set[str] = {"mark", "ledger", "system", "health.", *ACCOUNT}
         self.truth: dict[tuple[str, int, int], Book | None] = {}
+        self.past: dict[str, list[tuple[int, Levels | None]]] = {}  # each book, since when
+        self.replies: dict[int, Reply] = {}
+        self.numbers = 0
         self.drained = True  # programs take what they are told at once
         self._waiting: list[int] = []
         self._last_id = 0
@@ -191,6 +207,9 @@ class Scene:
                     assert len(set(to)) == len(to), "twice to the same"
                     for id in to:
                         self.readers[id].take(text)
+                case Reply(id=id):
+                    self.replies[id] = effect
+                    self.check_reply(effect)
                 case Pace(client=id):
                     self._waiting.append(id)
                 case Listen(prefix=prefix, on=True):
@@ -229,6 +248,12 @@ class Scene:
         self.feed(Left(self.at, id))
         del self.readers[id]
 
+    def ask(self, ticker: str, depth: int = 0, stale: bool = False) -> int:
+        """For a book, over HTTP. Returns the question's number: it may be answered by and by."""
+        self.numbers += 1
+        self.feed(Requested(self.at, self.numbers, GetBook(ticker, stale, depth)))
+        return self.numbers
+
     # The others
 
     def publish(self, envelope: Envelope) -> None:
@@ -249,6 +274,8 @@ class Scene:
         whole = followed is not None and followed.live
         book = followed.book.copy() if followed is not None and whole else None
         self.truth[envelope.topic, envelope.epoch, envelope.seq] = book
+        levels = None if book is None else levels_of(book)
+        self.past.setdefault(envelope.topic, []).append((self.at, levels))
 
     def mark(self) -> None:
         for outbox in (self.stream, self.writer, self.supervisor):
@@ -286,6 +313,8 @@ class Scene:
 
     def restart_stream(self) -> None:
         """Its memory is gone, and its numbers begin anew."""
+        for states in self.past.values():
+            states.append((self.at, None))
         self.stream = Outbox("stream", self.stream.epoch + 1)
         self.books = StreamBooks(self.stream)
 
@@ -330,3 +359,14 @@ class Scene:
                 assert seq is not None
                 truth = self.truth[topic, epoch, seq]
                 assert truth is not None and book == levels_of(truth), f"{topic} {epoch, seq}"
+
+    def check_reply(self, reply: Reply) -> None:
+        """A whole book that was answered is none that was changed before `as_of`."""
+        found = json.loads(reply.body)
+        if reply.status != 200 or "generation" not in found:
+            return
+        levels = {side: _levels(found[side]) for side in ("yes", "no")}
+        states = self.past[topics.book(found["ticker"])]
+        ends = [at for at, _ in states[1:]] + [self.at]
+        last = max(e for (_, s), e in zip(states, ends, strict=True) if s and shown(s, levels))
+        assert last >= found["as_of"], f"changed {found['as_of'] - last} us before `as_of`"

@@ -7,8 +7,7 @@ import pytest
 
 from actors.api import books
 from actors.api.asks import GetBook, read
-from actors.api.core import Requested
-from actors.api.replies import Reply
+from protocol.envelope import Envelope
 from protocol.limits import (
     BOOK_GLANCE_MAX,
     BOOK_KEPT,
@@ -17,7 +16,6 @@ from protocol.limits import (
     MARK_SILENCE_MAX,
     SECOND,
 )
-from protocol.machine import Effect
 from tests.actors.api.scene import Scene
 from tests.simulation.planting import planted
 
@@ -28,26 +26,14 @@ class Asked(Scene):
     """A front that is asked over HTTP."""
 
     def __init__(self) -> None:
-        self.replies: dict[int, Reply] = {}
-        self.numbers = 0
         super().__init__()
         self.install(A, (470_000, 300), (460_000, 100), (450_000, 200))
 
-    def _perform(self, effects: list[Effect]) -> None:
-        self.replies |= {e.id: e for e in effects if isinstance(e, Reply)}
-        super()._perform(effects)
-
-    def ask(self, ticker: str = A, depth: int = 0, stale: bool = False) -> int:
-        """Returns the question's number: it may be answered by and by."""
-        self.numbers += 1
-        self.feed(Requested(self.at, self.numbers, GetBook(ticker, stale, depth)))
-        return self.numbers
-
     def kept(self) -> "Asked":
         """The book has been asked for, and is in memory now."""
-        self.ask()
+        self.ask(A)
         self.second()
-        self.ask()
+        self.ask(A)
         self.second()
         return self
 
@@ -58,21 +44,21 @@ class Asked(Scene):
 
 def test_the_first_request_asks_the_stream_and_later_ones_nobody() -> None:
     scene = Asked()
-    first = scene.ask()
+    first = scene.ask(A)
     assert first not in scene.replies
     scene.second()
-    scene.ask()
+    scene.ask(A)
     scene.second()
-    last = scene.ask()
+    last = scene.ask(A)
     assert scene.got(last)[0] == scene.got(first)[0] == 200
-    assert scene.api._books.served == 1
+    assert scene.api._books.served == 2
 
 
 def test_it_is_the_answer_that_the_stream_would_give() -> None:
     scene = Asked().kept()
     scene.change(A, 480_000, 100)
     scene.passes()
-    status, body = scene.got(scene.ask())
+    status, body = scene.got(scene.ask(A))
     truth = scene.books.answer(A, body["as_of"])
     assert status == 200
     theirs = json.loads(books._encode(truth)) | {"age_ms": (scene.at - body["as_of"]) // 1_000}
@@ -83,12 +69,12 @@ def test_it_is_the_answer_that_the_stream_would_give() -> None:
 
 def test_the_levels_next_to_the_middle_are_kept_when_a_depth_is_asked_for() -> None:
     scene = Asked()
-    first = scene.ask(depth=2)
+    first = scene.ask(A, depth=2)
     scene.second()
     scene.kept()
-    for number in (first, scene.ask(depth=2)):
+    for number in (first, scene.ask(A, depth=2)):
         assert scene.got(number)[1]["yes"] == [["0.4600", "1.00"], ["0.4700", "3.00"]]
-    assert len(scene.got(scene.ask())[1]["yes"]) == 3
+    assert len(scene.got(scene.ask(A))[1]["yes"]) == 3
     assert read("GET", f"/v1/books/{A}", {"depth": "2"}, b"", "") == ("read", GetBook(A, depth=2))
 
 
@@ -119,13 +105,49 @@ def test_whatever_is_wrong_with_a_book_the_stream_is_asked(trouble: str) -> None
             scene.change(A, 480_000, 100)
             scene.passes(SECOND)
             scene.mark()
-    number = scene.ask()
+    number = scene.ask(A)
     assert number not in scene.replies
     scene.letters_arrive()
     status, body = scene.got(number)
     assert (status, body.get("code")) == {
         "lost": (409, "book_lost"), "stale": (409, "book_stale"),
     }.get(trouble, (200, None))  # fmt: skip
+
+
+def test_what_the_stream_says_of_its_book_holds_for_ours_once_it_is_the_same() -> None:
+    """The answer overtakes what was published before it."""
+    scene = Asked().kept()
+    late: list[Envelope] = []
+    scene.passes(SECOND)
+    scene.drops = lambda e: late.append(e) or True
+    scene.change(A, 480_000, 100)
+    scene.passes(SECOND)
+    scene.ask(A)
+    scene.letters_arrive()
+    before = scene.got(scene.ask(A))[1]
+    assert before["age_ms"] >= 2_000
+    assert len(before["yes"]) == 3
+    scene.drops = lambda _: False
+    scene.publish(late[0])
+    after = scene.got(scene.ask(A))[1]
+    assert after["age_ms"] == 0
+    assert len(after["yes"]) == 4
+
+
+def test_a_new_stream_does_not_speak_for_the_book_of_the_one_before() -> None:
+    """It is there again, and has answered, before the bus has brought anything of it."""
+    scene = Asked().kept()
+    scene.drops = lambda e: e.source == "stream"
+    scene.passes(SECOND)
+    scene.restart_stream()
+    scene.install(A, (440_000, 100))
+    scene.passes(SECOND)
+    scene.ask(A)
+    scene.letters_arrive()
+    number = scene.ask(A)
+    assert number not in scene.replies
+    scene.letters_arrive()
+    assert scene.got(number)[1]["yes"] == [["0.4400", "1.00"]]
 
 
 def test_a_book_that_nobody_follows_is_404() -> None:
