@@ -1,7 +1,8 @@
 """What a request of HTTP/1.1 may look like before anybody reads it, and what it gets otherwise."""
 
 from collections.abc import Iterable
-from typing import Final
+from http import HTTPStatus
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -15,14 +16,26 @@ from protocol.limits import (
 )
 
 HEADER_BYTES: Final = 4  # of a header, beside name and value: colon, space and the line's end
-PHRASES: Final = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    414: "URI Too Long",
-    429: "Too Many Requests",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
+FIRST_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+Headers = list[tuple[bytes, bytes]]
+
+
+class Answer(NamedTuple):
+    """To a request: its headers say how long the body is."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def written(self, more: Headers, close: bool = False, head_only: bool = False) -> bytes:
+        """As it goes over the wire. `more` headers come first; `close`: it is the last one;
+        `head_only`: to a HEAD."""
+        said = [*more, *self.headers, (b"connection", b"close")] if close else more + self.headers
+        lines = b"".join([b"%b: %b\r\n" % header for header in said])
+        body = b"" if head_only else self.body
+        return b"%b%b\r\n%b" % (FIRST_LINES[self.status], lines, body)
 
 
 class Refusal(Struct, frozen=True):
@@ -33,10 +46,8 @@ class Refusal(Struct, frozen=True):
     detail: str
     retry_after_ms: int = 0
 
-    def answer(
-        self, headers: list[tuple[bytes, bytes]], close: bool = True, head_only: bool = False
-    ) -> bytes:
-        """As it goes over the wire, application/problem+json."""
+    def answer(self) -> Answer:
+        """As application/problem+json."""
         problem: dict[str, str | int] = {
             "type": "about:blank",
             "title": self.code.replace("_", " "),
@@ -47,17 +58,12 @@ class Refusal(Struct, frozen=True):
         if self.retry_after_ms:
             problem["retry_after_ms"] = self.retry_after_ms
         body = msgspec.json.encode(problem)
-        said = [
-            *headers,
+        headers = [
             (b"content-type", b"application/problem+json"),
-            (b"content-length", str(len(body)).encode()),
+            (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
         ]
-        if close:
-            said.append((b"connection", b"close"))
-        lines = [name + b": " + value + b"\r\n" for name, value in said]
-        first = f"HTTP/1.1 {self.status} {PHRASES[self.status]}\r\n".encode()
-        return b"".join([first, *lines, b"\r\n", b"" if head_only else body])
+        return Answer(self.status, headers, body)
 
 
 def malformed(detail: str) -> Refusal:

@@ -4,8 +4,6 @@ Pure: the web layer hands in what came over the wire and gets back either a requ
 with one stable code.
 """
 
-from collections.abc import Mapping
-
 from actors.api.amends import AmendIt
 from actors.api.batches import CancelMany, PlaceMany
 from actors.api.bodies import Problem
@@ -23,6 +21,7 @@ from actors.api.lists import (
 )
 from actors.api.markets import AskMarkets
 from actors.api.orders import Cancel, CancelAll, Decrease, GetEvidence, GetOrder, Place
+from actors.api.route import Route
 from actors.api.routes import TABLE
 from actors.api.stops import Confirm, PressPanic, SetBrakes, SetHalt
 from protocol.tokens import SCOPES, Scope
@@ -31,7 +30,7 @@ __all__ = [
     "SCOPES", "Ask", "AskExchange", "AskMarkets", "Cancel", "CancelAll", "Confirm", "Decrease",
     "GetBook", "GetBudget", "GetEvidence", "GetFollow", "GetLedger", "GetList", "GetOpenApi",
     "GetOrder", "GetStatus", "IssueTicket", "Page", "Place", "PressPanic", "Problem", "Scope",
-    "SetBrakes", "SetFollow", "SetHalt", "read", "scope_of",
+    "SetBrakes", "SetFollow", "SetHalt", "find",
 ]  # fmt: skip
 
 Ask = (
@@ -44,26 +43,17 @@ Ask = (
 SHOWN_MAX = 100  # characters of a path that is none
 
 
-def read(
-    method: str, path: str, query: Mapping[str, str], body: bytes, fresh_id: str
-) -> tuple[Scope, Ask] | Problem:
-    """The request and the scope it needs, or what is wrong with it.
+def find(method: str, path: str) -> Route | Problem:
+    """The route of a request, or that there is none.
 
-    `fresh_id` becomes the client_order_id of an order that names none. A HEAD is read as a GET;
-    OPTIONS is a method that there is not: no page of another origin may ask for anything.
+    A HEAD is read as a GET; OPTIONS is a method that there is not: no page of another origin may
+    ask for anything.
     """
     route = TABLE.find(method, path)
-    if route is None:
-        allowed = ", ".join(TABLE.allowed(path))
-        if not allowed:
-            return Problem(404, "not_found", f"there is nothing at {path[:SHOWN_MAX]}")
-        detail = f"{path[:SHOWN_MAX]} takes {allowed}"
-        return Problem(405, "method_not_allowed", detail, allow=allowed)
-    ask = route.read(path, query, body, fresh_id)
-    return ask if isinstance(ask, Problem) else (route.scope, ask)
-
-
-def scope_of(method: str, path: str) -> Scope | None:
-    """The scope a route needs; None where there is no such route."""
-    route = TABLE.find(method, path)
-    return None if route is None else route.scope
+    if route is not None:
+        return route
+    allowed = ", ".join(TABLE.allowed(path))
+    if not allowed:
+        return Problem(404, "not_found", f"there is nothing at {path[:SHOWN_MAX]}")
+    detail = f"{path[:SHOWN_MAX]} takes {allowed}"
+    return Problem(405, "method_not_allowed", detail, allow=allowed)

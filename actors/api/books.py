@@ -106,6 +106,11 @@ class Books:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def stirred(self) -> bool:
+        """Whether `due` has something to say, whatever the time is."""
+        return bool(self._effects)
+
     def get(self, ticker: str) -> Kept | None:
         return self._kept.get(ticker)
 

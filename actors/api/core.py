@@ -7,7 +7,6 @@ answer in time the word is 202, unknown.
 
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.api import profits
@@ -41,6 +40,7 @@ from actors.api.letters import (
 )
 from actors.api.listing import cut, held, look_up, one_order
 from actors.api.openapi import PAGE
+from actors.api.pending import Open, Pending
 from actors.api.profits import Positions
 from actors.api.replies import AsOf, Reply, as_json, dated, refuse, translate
 from protocol import topics
@@ -91,16 +91,6 @@ class Requested(Cause, frozen=True):
     keyed: Keyed | None = None
 
 
-class _Open(Struct):
-    """A request that waits for the engine."""
-
-    id: int
-    ask: Ask
-    deadline: int
-    at: int  # the wall clock when it was asked
-    found: EvidenceAnswer | None = None  # the first half of an answer
-
-
 class Api:
     """The core. Orders that name no group are in `order_group`, "" for none."""
 
@@ -116,13 +106,15 @@ class Api:
         self._system_at = 0  # microseconds: when the supervisor said so
         self._marking: dict[int, Positions] = {}  # pages that wait for books
         self._served = False
-        self._open: dict[str, list[_Open]] = {}  # by the id of the letter
-        self._late_at = 0  # none of them is late before this moment
+        self._pending = Pending()
+        self._due_at = 0  # nothing is to be done before this moment but what a cause leads to
         self._keys = Keys()
         self._counters = {"requests": 0, "refused": 0, "timeouts": 0}
 
     def step(self, now: int, cause: Cause) -> list[Effect]:
         effects = self._take(now, cause)
+        if now < self._due_at and self._is_all(cause, effects):
+            return effects
         effects += self._expire(now, cause.at)
         effects = self._keys.hold(now, effects)
         effects += self._go_on(now, self._keys.due(now))
@@ -135,11 +127,21 @@ class Api:
         if self._pulse.due(now, vitals):
             counters = self._counters | self._feeds.counters() | self._ledger.counters()
             effects += self._pulse.beat(now, cause.at, vitals, counters)
+        self._due_at = self._next_due()
         return effects
 
-    def deadline(self) -> int | None:
+    def _is_all(self, cause: Cause, effects: list[Effect]) -> bool:
+        """Whether a request was answered at once, and nothing has come of it but its answer."""
+        plain = isinstance(cause, Requested) and cause.keyed is None
+        at_once = len(effects) == 1 and isinstance(effects[0], Reply)
+        return plain and at_once and not self._books.stirred
+
+    def deadline(self) -> int:
+        return self._due_at
+
+    def _next_due(self) -> int:
         found = [self._pulse.deadline(), self._tells.deadline(), self._ledger.deadline()]
-        found += [self._late_at if self._open else None, self._keys.deadline()]
+        found += [self._pending.deadline(), self._keys.deadline()]
         found.append(self._feeds.deadline())
         return min(d for d in found if d is not None)
 
@@ -249,7 +251,7 @@ class Api:
         effects: list[Effect] = []
         for ticker in sorted(found.waits):
             letter = f"mark:{id}:{ticker}"
-            self._keep(letter, _Open(id, ask, now + patience(ask), at))
+            self._pending.keep(letter, Open(id, ask, now + patience(ask), at))
             effects += self._tells.tell(now, at, "stream", letter, BookRequest(ticker))
         return effects
 
@@ -277,42 +279,34 @@ class Api:
         more = CANCELS_MAX * isinstance(ask, URGENT) + STOPS_MAX * isinstance(ask, STOPS)
         if self._crowded(1, more):
             return [refuse(id, BUSY)]
-        self._keep(told.id, _Open(id, ask, now + patience(ask), at))
+        self._pending.keep(told.id, Open(id, ask, now + patience(ask), at))
         return self._tells.tell(now, at, *told)
 
     def _crowded(self, letters: int, more: int = 0) -> bool:
         """Whether so many letters find no room; `more` is kept for what is urgent."""
-        crowded = len(self._open) + letters > REQUESTS_MAX + more or self._tells.full
+        crowded = len(self._pending) + letters > REQUESTS_MAX + more or self._tells.full
         self._counters["refused"] += crowded
         return crowded
-
-    def _keep(self, letter: str, waiting: _Open) -> None:
-        earlier = self._open and self._late_at < waiting.deadline
-        self._late_at = self._late_at if earlier else waiting.deadline
-        self._open.setdefault(letter, []).append(waiting)
 
     def _answered(self, now: int, at: int, letter: Letter) -> list[Effect]:
         if self._tells.answered(letter.id) is None:
             self._ledger.answered(now, letter.body)
             return self._feeds.answered(now, at, letter)
-        if letter.id not in self._open:
+        waiting = self._pending.pop(letter.id)
+        if waiting is None:
             return self._feeds.answered(now, at, letter)
-        effects: list[Effect] = []
-        for waiting in self._open.pop(letter.id, []):
-            if isinstance(waiting.ask, GetList):
-                effects += self._marked(at, letter.id, waiting.id, letter.body)
-            elif waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
-                effects += self._evident(now, at, waiting, letter.body)
-            else:
-                effects.append(translate(waiting.id, waiting.ask, letter.body, at, waiting.at))
-        return effects
+        if isinstance(waiting.ask, GetList):
+            return self._marked(at, letter.id, waiting.id, letter.body)
+        if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
+            return self._evident(now, at, waiting, letter.body)
+        return [translate(waiting.id, waiting.ask, letter.body, at, waiting.at)]
 
     def _forgotten(self, name: str) -> bool:
         """Whether the ledger may know an order that memory does not have any more."""
         account = self._ledger.account
         return account is not None and account.forgets and account.order(name) is None
 
-    def _evident(self, now: int, at: int, waiting: _Open, body: AnyMessage) -> list[Effect]:
+    def _evident(self, now: int, at: int, waiting: Open, body: AnyMessage) -> list[Effect]:
         """The evidence is there; of an order in doubt, the gateway is asked how far it is."""
         assert isinstance(waiting.ask, GetEvidence | GetOrder)
         assert self._ledger.account is not None
@@ -334,33 +328,26 @@ class Api:
             late = "too many letters are waiting"
             return [self._proof(at, waiting, evidence_body(name, order, body, late))]
         letter = f"doubt:{id}"
-        self._keep(letter, _Open(id, waiting.ask, now + DOUBT_MAX, waiting.at, body))
+        self._pending.keep(letter, Open(id, waiting.ask, now + DOUBT_MAX, waiting.at, body))
         return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
 
     @staticmethod
-    def _proof(at: int, waiting: _Open, body: dict[str, Any]) -> Reply:
+    def _proof(at: int, waiting: Open, body: dict[str, Any]) -> Reply:
         """The evidence, as of when it was asked for."""
         return Reply(waiting.id, 200, as_json(body | AsOf(waiting.at).told(at)))
 
     def _expire(self, now: int, at: int) -> list[Effect]:
-        if not self._open or now < self._late_at:
-            return []
-        late = [
-            (letter, o) for letter, group in self._open.items() for o in group if o.deadline <= now
-        ]
         effects: list[Effect] = []
-        for letter, waiting in late:
+        for letter, waiting in self._pending.late(now):
             self._counters["timeouts"] += 1
             self._tells.answered(letter)  # told no more
-            self._open.pop(letter, None)
             if isinstance(waiting.ask, GetList):
                 effects += self._marked(at, letter, waiting.id, None)
             else:
                 effects.append(self._timeout(at, waiting))
-        self._late_at = min((o.deadline for group in self._open.values() for o in group), default=0)
         return effects
 
-    def _timeout(self, at: int, waiting: _Open) -> Reply:
+    def _timeout(self, at: int, waiting: Open) -> Reply:
         if waiting.found is None:
             return silence(waiting.id, waiting.ask)
         assert isinstance(waiting.ask, GetEvidence)

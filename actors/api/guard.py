@@ -85,7 +85,7 @@ class Guard:
         `needed` is what the route declares, None where there is no such route: only who has a
         token learns that. `now` is monotonic nanoseconds, `at` the wall clock in microseconds.
         """
-        said = {name: value.decode("latin-1") for name, value in head.headers}
+        said = _said(head)
         problem = self.knock(head, said)
         if problem is not None:
             return problem
@@ -105,11 +105,10 @@ class Guard:
 
         Alone it is for a WebSocket that says who it is in its first message.
         """
-        twice = _said_twice(head)
+        said = _said(head) if said is None else said
+        twice = _said_twice(head) if len(said) < len(head.headers) else ""
         if twice:
             return Problem(400, "repeated_header", f"{twice} is said twice", twice)
-        if said is None:
-            said = {name: value.decode("latin-1") for name, value in head.headers}
         return self._stranger(said) or _misshapen(head, said) or _oversized(head, said)
 
     def charge(self, now: int, caller: Caller, count: int) -> Problem | None:
@@ -157,6 +156,10 @@ class Guard:
             return Problem(401, "unauthorized", f"the token {token.name} has expired")
         text = "a bearer token is needed" if not said else "no token of ours, or withdrawn"
         return Problem(401, "unauthorized", text)
+
+
+def _said(head: Head) -> dict[bytes, str]:
+    return {name: value.decode("latin-1") for name, value in head.headers}
 
 
 def _said_twice(head: Head) -> str:

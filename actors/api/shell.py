@@ -60,7 +60,10 @@ async def serve(settings: Settings) -> int:
     sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause), api.sockets_a_token)
     loop = Loop(Api(identity, api.order_group), bus, perform)
     answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
-    http = server(web.app(), api.connections, tls, sockets.protocol, at_once_max=AT_ONCE_MAX)
+    http = server(
+        web.app(), api.connections, tls, sockets.protocol,
+        at_once_max=AT_ONCE_MAX, direct=web.direct,
+    )  # fmt: skip
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     running = asyncio.create_task(loop.run())
     watching = asyncio.create_task(_watch(watch, guard, sockets))

@@ -5,27 +5,48 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from actors.api.asks import Ask, IssueTicket, read, scope_of
+from actors.api.asks import Ask, IssueTicket, find
 from actors.api.bodies import Problem
 from actors.api.guard import Caller, Guard, Head
 from actors.api.keyed import HEADER, Keyed, said, unminted
 from actors.api.quota import weight_of
 from actors.api.replies import Reply, as_json, problem_body
+from actors.api.route import Route
 from actors.api.tickets import Tickets
+from protocol.http import Answer
 from protocol.limits import BODY_BYTES_MAX, SECOND, TICKET_KEPT
 from protocol.runtime.loop import wall
 
 Headers = Sequence[tuple[bytes, bytes]]
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, headers, body
 AskCore = Callable[[int, Ask, Keyed | None], None]
 
 HARDENED: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+KEY_HEADER: Final = HEADER.lower().encode()
+NOTHING_SAID: Final = QueryParams()
+TOO_LARGE: Final = Problem(413, "body_too_large", f"at most {BODY_BYTES_MAX} bytes")
+
+
+class Entry(NamedTuple):
+    """Who asks, of which route, and what the head says."""
+
+    caller: Caller
+    route: Route
+    head: Head
+    query_string: bytes
+
+
+class Waiting(NamedTuple):
+    """The core has not answered yet. `end` is called once nobody waits any more."""
+
+    reply: asyncio.Future[Reply]
+    end: Callable[[], None]
 
 
 class Web:
@@ -36,23 +57,40 @@ class Web:
         self._ask = ask
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._next_id = 0
+        self._asking = 0  # the core, in this very moment
+        self._said: Reply | None = None  # what it says to that
         self.tickets = Tickets()
 
     def app(self) -> ASGIApp:
-        """The ASGI application."""
+        """The ASGI application. Who may not come in is told so before the body has come."""
 
         async def app(scope: Connection, receive: Receive, send: Send) -> None:
+            entry = self._let_in(scope)
             try:
-                status, headers, body = await self._http(Request(scope, receive))
+                body = b"" if isinstance(entry, Problem) else await _body(scope, receive)
             except ClientDisconnect:  # in the middle of its body: nobody is left to answer
                 return
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await _give(self._found(entry, body), send)
 
         return app
 
+    def direct(self, scope: Connection, body: bytes) -> Answer | ASGIApp:
+        """The answer to a request that is there as a whole, or the application that waits for
+        it."""
+        found = self._found(self._let_in(scope), body)
+        if isinstance(found, Answer):
+            return found
+
+        async def waits(scope: Connection, receive: Receive, send: Send) -> None:
+            await _give(found, send)
+
+        return waits
+
     def reply(self, reply: Reply) -> None:
         """The core has answered."""
+        if reply.id == self._asking:
+            self._said = reply
+            return
         waiting = self._waiting.pop(reply.id, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
@@ -75,42 +113,44 @@ class Web:
 
     # HTTP
 
-    async def _http(self, request: Request) -> Answer:
-        head = _head(request, request.method)
-        needed = scope_of(head.method, head.path)
+    def _let_in(self, scope: Connection) -> Entry | Problem:
+        """Whoever may ask this. That there is no such route learns only who has a token."""
+        client, method, path = scope["client"], scope["method"], scope["path"]
+        head = Head(method, path, scope["headers"], client[0] if client else "")
+        route = find(method, path)
+        needed = None if isinstance(route, Problem) else route.scope
         caller = self._guard.admit(time.monotonic_ns(), wall(), head, needed)
         if isinstance(caller, Problem):
-            return _problem(caller)
-        body = await self._body(request)
-        if isinstance(body, Problem):
-            return _problem(body)
-        twice = _said_twice(request)
-        if twice:
-            text = f"{twice} is said twice: a list is one parameter, parted by commas"
-            return _problem(Problem(422, "repeated_parameter", text, twice))
-        keyed = _keyed(request, caller, body)
+            return caller
+        if isinstance(route, Problem):
+            return route
+        return Entry(caller, route, head, scope["query_string"])
+
+    def _found(self, entry: Entry | Problem, body: bytes) -> Answer | Waiting:
+        """The answer, unless the core has to be waited for."""
+        if isinstance(entry, Problem):
+            return _problem(entry)
+        if len(body) > BODY_BYTES_MAX:
+            return _problem(TOO_LARGE)
+        keyed = _keyed(entry, body)
         if isinstance(keyed, Problem):
             return _problem(keyed)
-        fresh_id = "" if keyed is None else keyed.fresh_id
-        if head.method == "POST" and keyed is None:  # nothing else makes anything
-            fresh_id = str(uuid.uuid4())
-        found = read(head.method, head.path, request.query_params, body, fresh_id)
-        if isinstance(found, Problem):
-            return _problem(found)
-        assert found[0] == needed, f"{head.method} {head.path}: let in for another scope"
-        if isinstance(found[1], IssueTicket):
-            return self._ticket(caller)
-        many = self._guard.charge(time.monotonic_ns(), caller, weight_of(found[1]) - 1)
+        asked = _read(entry, body, keyed)
+        if isinstance(asked, Problem):
+            return _problem(asked)
+        if isinstance(asked, IssueTicket):
+            return self._ticket(entry.caller)
+        many = self._guard.charge(time.monotonic_ns(), entry.caller, weight_of(asked) - 1)
         if many is not None:
             return _problem(many)
-        end = self._guard.begin(caller)
+        end = self._guard.begin(entry.caller)
         if isinstance(end, Problem):
             return _problem(end)
-        try:
-            ask = found[1] if keyed is None else unminted(found[1])
-            return _response(await self._core(ask, keyed))
-        finally:
-            end()
+        found = self._core(asked if keyed is None else unminted(asked), keyed)
+        if isinstance(found, asyncio.Future):
+            return Waiting(found, end)
+        end()
+        return _response(found)
 
     def _ticket(self, caller: Caller) -> Answer:
         ticket = secrets.token_urlsafe(32)
@@ -120,58 +160,81 @@ class Web:
         body = as_json({"ticket": ticket, "expires_in_ms": TICKET_KEPT * 1_000 // SECOND})
         return _response(Reply(0, 201, body))
 
-    async def _core(self, ask: Ask, keyed: Keyed | None) -> Reply:
+    def _core(self, ask: Ask, keyed: Keyed | None) -> Reply | asyncio.Future[Reply]:
         self._next_id += 1
+        self._asking, self._said = self._next_id, None
+        self._ask(self._next_id, ask, keyed)
+        self._asking = 0
+        if self._said is not None:
+            return self._said
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[self._next_id] = waiting
-        self._ask(self._next_id, ask, keyed)
-        return await waiting
-
-    async def _body(self, request: Request) -> bytes | Problem:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                return Problem(413, "body_too_large", f"at most {BODY_BYTES_MAX} bytes")
-        return bytes(body)
+        return waiting
 
 
-def _head(connection: HTTPConnection, method: str) -> Head:
-    """What the gate looks at."""
-    scope = connection.scope
-    client = scope["client"]
-    return Head(method, scope["path"], scope["headers"], client[0] if client else "")
+async def _give(found: Answer | Waiting, send: Send) -> None:
+    """Send the answer, once it is there."""
+    if isinstance(found, Waiting):
+        reply, end = found
+        try:
+            found = _response(await reply)
+        finally:
+            end()
+    status, headers, body = found
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
-def _keyed(request: Request, caller: Caller, body: bytes) -> Keyed | Problem | None:
+async def _body(scope: Connection, receive: Receive) -> bytes:
+    """All of it, or enough to see that it is too large. Raises ClientDisconnect."""
+    body = bytearray()
+    async for chunk in Request(scope, receive).stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            break
+    return bytes(body)
+
+
+def _read(entry: Entry, body: bytes, keyed: Keyed | None) -> Ask | Problem:
+    """What is asked."""
+    query = QueryParams(entry.query_string) if entry.query_string else NOTHING_SAID
+    twice = _said_twice(query)
+    if twice:
+        text = f"{twice} is said twice: a list is one parameter, parted by commas"
+        return Problem(422, "repeated_parameter", text, twice)
+    fresh_id = "" if keyed is None else keyed.fresh_id
+    if entry.head.method == "POST" and keyed is None:  # nothing else makes anything
+        fresh_id = str(uuid.uuid4())
+    found: Ask | Problem = entry.route.read(entry.head.path, query, body, fresh_id)
+    return found
+
+
+def _keyed(entry: Entry, body: bytes) -> Keyed | Problem | None:
     """The key that a request says, if any. It is the caller's by name: a token that took another's
     place goes on with its keys, and does not do again what was done."""
-    values = request.headers.getlist(HEADER)
-    if not values:
-        return None
-    url = request.url
-    return said(caller.token.name, values, request.method, f"{url.path}?{url.query}", body)
+    head = entry.head
+    values = [value.decode("latin-1") for name, value in head.headers if name == KEY_HEADER]
+    target = f"{head.path}?{entry.query_string.decode('latin-1')}"
+    return said(entry.caller.token.name, values, head.method, target, body)
+
+
+def _said_twice(query: QueryParams) -> str:
+    """A parameter that is named more than once: which of them counts is not ours to guess."""
+    names = [name for name, _ in query.multi_items()]
+    return next((name[:50] for name in names if names.count(name) > 1), "")
 
 
 def _response(reply: Reply) -> Answer:
     headers = _headers(reply.body, reply.status)
     if reply.location:
         headers.append((b"location", reply.location.encode()))
-    return reply.status, headers, reply.body
+    return Answer(reply.status, headers, reply.body)
 
 
 def _headers(body: bytes, status: int) -> list[tuple[bytes, bytes]]:
     kind = b"application/problem+json" if status >= 400 else b"application/json"
     length = b"%d" % len(body)
     return [*HARDENED, (b"content-type", kind), (b"content-length", length)]
-
-
-def _said_twice(request: Request) -> str:
-    """A parameter that is named more than once: which of them counts is not ours to guess."""
-    if not request.scope["query_string"]:
-        return ""
-    names = [name for name, _ in request.query_params.multi_items()]
-    return next((name[:50] for name in names if names.count(name) > 1), "")
 
 
 def _problem(problem: Problem) -> Answer:
@@ -183,4 +246,4 @@ def _problem(problem: Problem) -> Answer:
         headers.append((b"allow", problem.allow.encode()))
     if problem.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    return problem.status, headers, body
+    return Answer(problem.status, headers, body)

@@ -15,7 +15,7 @@ import uvicorn
 from protocol.errors import ConfigError
 from protocol.limits import FILES_BESIDE, SECOND
 from protocol.runtime.http_connection import Connection
-from protocol.runtime.http_room import Patience, Room
+from protocol.runtime.http_room import Direct, Patience, Room
 from protocol.runtime.process import read_private
 
 BACKLOG: Final = 1_024
@@ -117,14 +117,16 @@ def server(
     ping_timeout_s: float | None = PING_INTERVAL_S,
     patience: Patience = PATIENCE,
     at_once_max: int | None = None,
+    direct: Direct | None = None,
 ) -> Server:
     """A server for one ASGI application, hardened, without an access log.
 
     `ws` is what uvicorn makes of a connection that is upgraded: a class of our own adds itself to
     `server_state.connections`, so that it counts and is told to stop. `at_once_max`: of more
-    requests than these at once, reads of those who ask without a pause are refused.
+    requests than these at once, reads of those who ask without a pause are refused. `direct` is
+    asked instead of the application where the whole request is there.
     """
-    make = functools.partial(Connection, room=Room(connections, patience, at_once_max))
+    make = functools.partial(Connection, room=Room(connections, patience, at_once_max, direct))
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         interface="asgi3",

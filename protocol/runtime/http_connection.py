@@ -11,11 +11,9 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from protocol.http import (
-    BUSY,
     HEADER_BYTES,
     TOO_DEEP,
     TOO_LARGE,
@@ -30,14 +28,13 @@ from protocol.http import (
 from protocol.limits import (
     HEAD_BYTES_MAX,
     HEADERS_MAX,
-    HOT,
     OVERFLOW_MAX,
     PIPELINED_MAX,
-    REFUSED_AFTER,
     SECOND,
     TARGET_BYTES_MAX,
 )
-from protocol.runtime.http_room import Joined, Room
+from protocol.runtime.http_answers import Answering
+from protocol.runtime.http_room import Room
 
 
 class Refused(Exception):
@@ -48,7 +45,7 @@ class Refused(Exception):
         self.refusal = refusal
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Answering):
     """From its first byte to its last."""
 
     def __init__(
@@ -60,8 +57,7 @@ class Connection(HttpToolsProtocol):
         *,
         room: Room,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._room = room
+        super().__init__(config, server_state, app_state, _loop, room=room)
         self._told = False  # that there is no room
         self._part = "idle"  # of a message that is being read: idle, head or body
         self._message = 0  # which one
@@ -70,10 +66,6 @@ class Connection(HttpToolsProtocol):
         self._header_count = 0
         self._wrong: Refusal | None = None  # found in a callback of the parser
         self._ended = False  # nothing more is read
-        self._running: RequestResponseCycle | None = None
-        self._written: Joined | None = None  # what it is answered with
-        self._answered_at = -HOT / SECOND  # the loop's seconds
-        self._shedding: asyncio.TimerHandle | None = None  # when it is told that there is too much
         self._timer: asyncio.TimerHandle | None = None
         self._timed: tuple[str, int] = ("", 0)  # what the timer is for
 
@@ -96,8 +88,6 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
         self._unwatch()
-        if self._shedding is not None:
-            self._shedding.cancel()
         self._unset_keepalive_if_required()
         self._room.told -= self._told
         self._told = False
@@ -188,39 +178,8 @@ class Connection(HttpToolsProtocol):
 
     # What the answers tell
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = cycle
-        cycle.transport = self._written = Joined(cycle)  # type: ignore[assignment]
-        if self._hurries(cycle):
-            self._shedding = self.loop.call_later(REFUSED_AFTER / SECOND, self._shed, cycle)
-        else:
-            super()._start_asgi_task(cycle, self._room.taken_up(app))
-
-    def _hurries(self, cycle: RequestResponseCycle) -> bool:
-        """Whether it is a read of somebody who makes no pause, while more was read than can be
-        answered in time. What changes something, and who asks now and then, goes on."""
-        most = self._room.at_once_max
-        if most is None or self._room.read < most or cycle.scope["method"] not in ("GET", "HEAD"):
-            return False
-        return self.loop.time() - self._answered_at < HOT / SECOND
-
-    def _shed(self, cycle: RequestResponseCycle) -> None:
-        """Refuse it, and stay connected."""
-        self._shedding = None
-        if cycle.disconnected or self.transport.is_closing():
-            return
-        cycle.response_started = cycle.response_complete = True
-        headers, head_only = self.server_state.default_headers, cycle.scope["method"] == "HEAD"
-        self.transport.write(BUSY.answer(headers, not cycle.keep_alive, head_only))
-        if not cycle.keep_alive:
-            self.transport.close()
-        self.on_response_complete()
-
     def on_response_complete(self) -> None:
         answered = self._running
-        self._answered_at = self.loop.time()
-        if self._written is not None:
-            self._written.flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_end(self._room.patience.answer)
@@ -263,7 +222,7 @@ class Connection(HttpToolsProtocol):
                 self._last_word(wrong)
 
     def _last_word(self, wrong: Refusal) -> None:
-        self.transport.write(wrong.answer(self.server_state.default_headers))
+        self.transport.write(wrong.answer().written(self.server_state.default_headers, close=True))
         self._end()
 
     def _end(self) -> None:

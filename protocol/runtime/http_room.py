@@ -1,11 +1,18 @@
 """What the connections of a server share, and where the answers of one are written."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from protocol.http import Answer
 from protocol.limits import ANSWER_TIME, BODY_TIME, HEAD_TIME, KEEP_ALIVE, LINGER
+
+App = Callable[[Any, Any, Any], Awaitable[None]]  # an ASGI application
+# What answers a request whose body is there: with the answer, or with what will give it. It is
+# called in the loop's own turn and must not wait.
+Direct = Callable[[Any, bytes], Answer | App]
 
 
 class Patience(Struct, frozen=True):
@@ -24,23 +31,27 @@ class Room:
     `at_once_max` on, reads of those who ask without a pause are refused (None: never)."""
 
     def __init__(
-        self, connections_max: int, patience: Patience, at_once_max: int | None = None
+        self,
+        connections_max: int,
+        patience: Patience,
+        at_once_max: int | None = None,
+        direct: Direct | None = None,
     ) -> None:
         self.connections_max = connections_max
         self.patience = patience
         self.at_once_max = at_once_max
+        self.direct = direct
         self.told = 0
         self.read = 0
 
-    def taken_up(self, app: Any) -> Any:
-        """The application, for one request that was read now."""
-        self.read += 1
 
-        async def begun(scope: Any, receive: Any, send: Any) -> None:
-            self.read -= 1
-            await app(scope, receive, send)
+def failing(error: Exception) -> App:
+    """An application that fails like this: the server says so, in its log and to the client."""
 
-        return begun
+    async def fail(*_: Any) -> None:
+        raise error
+
+    return fail
 
 
 class Joined:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from protocol.limits import SECOND
-from protocol.runtime import http_connection
+from protocol.runtime import http_answers
 from protocol.runtime.http_room import Patience
 from tests.protocol.test_http import Site, get, post
 
@@ -15,10 +15,10 @@ OK = b"HTTP/1.1 200"
 BUSY = b"HTTP/1.1 503"
 
 
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(http_connection, "HOT", 60 * SECOND)  # however slow this machine is
-    site = Site(patience=Patience(), at_once_max=AT_ONCE)
+@pytest.fixture(params=[False, True], ids=["task", "direct"])
+def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(http_answers, "HOT", 60 * SECOND)  # however slow this machine is
+    site = Site(patience=Patience(), at_once_max=AT_ONCE, direct=request.param)
     try:
         yield site
     finally:

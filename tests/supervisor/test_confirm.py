@@ -50,7 +50,7 @@ class Front:
         self.port: int = self._listener.getsockname()[1]
         may: dict[bytes, tuple[Scope, ...]] = {b"secret": ("read", "admin"), b"trader": ("trade",)}
         self._web = Web(guard(self.port, may), self._ask)
-        self._http = server(self._web.app())
+        self._http = server(self._web.app(), direct=self._web.direct)
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._http.serve(sockets=[self._listener]))
         )

@@ -9,7 +9,7 @@ import collections
 import json
 from typing import Any
 
-from actors.api.asks import Problem, read
+from actors.api.asks import Problem
 from actors.api.core import Api, Requested
 from actors.api.keyed import Begin, Begun, Drop, Keep, Kept, Keyed, Known, said, unminted
 from actors.api.replies import Reply
@@ -41,6 +41,7 @@ from protocol.messages import (
     System,
 )
 from protocol.pulse import Identity
+from tests.actors.api.reading import read
 
 AT = 1_782_873_388_379_000
 ORDER = {"ticker": "KXA-1", "side": "bid", "price": "0.5600", "count": "10.00"}

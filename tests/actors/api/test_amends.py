@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actors.api.amends import AmendIt
-from actors.api.asks import Problem, read, scope_of
+from actors.api.asks import Problem
 from actors.api.core import Api, Requested
 from actors.api.replies import Reply, placed
 from protocol.account import Account
@@ -24,6 +24,7 @@ from protocol.messages import (
 )
 from protocol.pulse import Identity
 from protocol.units import Count, Price
+from tests.actors.api.reading import read, scope_of
 
 PATH = "/v1/orders/c1/amend"
 TERMS = OrderIntended(

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.api.asks import Cancel, GetBook, GetList, Page, Place, Problem, SetHalt, read, scope_of
+from actors.api.asks import Cancel, GetBook, GetList, Page, Place, Problem, SetHalt
 from actors.api.listing import cut
 from actors.api.replies import placed
 from actors.gateway.terms import answer_from
 from protocol.messages import Balance, Order, OrderAnswer, PlaceOrder
 from protocol.units import Count, Money, Price
+from tests.actors.api.reading import read, scope_of
 
 GOOD = (
     b'{"ticker":"KXA-1","side":"bid","price":"0.5600","count":"10.00",'

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.api.asks import Problem, read, scope_of
+from actors.api.asks import Problem
 from actors.api.batches import CancelMany, PlaceMany
 from actors.api.core import Api, Requested
 from actors.api.replies import placed
@@ -25,6 +25,7 @@ from protocol.messages import (
 )
 from protocol.pulse import Identity
 from protocol.units import Count, Price
+from tests.actors.api.reading import read, scope_of
 from tests.actors.api.test_amends import letters, replies, served
 
 PATH = "/v1/orders/batch"

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from actors.api.asks import GetBook, Problem, read
+from actors.api.asks import GetBook, Problem
 from actors.api.core import Reply, Requested
 from protocol.machine import Tell
 from protocol.messages import BookAnswer, BookRequest
 from protocol.units import Count, Price
+from tests.actors.api.reading import read
 from tests.actors.api.test_evidence import AT, Host
 
 YES = ((Price(470_000), Count(300)),)

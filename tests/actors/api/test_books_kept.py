@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actors.api import books
-from actors.api.asks import GetBook, read
+from actors.api.asks import GetBook
 from protocol.envelope import Envelope
 from protocol.limits import (
     BOOK_GLANCE_MAX,
@@ -16,6 +16,7 @@ from protocol.limits import (
     MARK_SILENCE_MAX,
     SECOND,
 )
+from tests.actors.api.reading import read
 from tests.actors.api.scene import Scene
 from tests.simulation.planting import planted
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from actors.api.asks import Decrease, Problem, read, scope_of
+from actors.api.asks import Decrease, Problem
 from actors.api.core import Api, Requested
 from actors.api.replies import translate
 from protocol.limits import REQUEST_MAX
@@ -12,6 +12,7 @@ from protocol.machine import Elapsed, Tell
 from protocol.messages import DecreaseAnswer, DecreaseOrder
 from protocol.pulse import Identity
 from protocol.units import Count
+from tests.actors.api.reading import read, scope_of
 
 PATH = "/v1/orders/c1/decrease"
 THREE = Decrease(DecreaseOrder("c1", Count(300)))

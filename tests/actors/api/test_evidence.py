@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.api.asks import GetEvidence, GetOrder, Problem, read, scope_of
+from actors.api.asks import GetEvidence, GetOrder, Problem
 from actors.api.core import DOUBT_MAX, Api, Requested
 from actors.api.replies import Reply
 from protocol import topics
@@ -29,6 +29,7 @@ from protocol.messages import (
     System,
 )
 from protocol.pulse import Identity
+from tests.actors.api.reading import read, scope_of
 from tests.actors.writer.samples import accepted, fill, intended
 
 WHERE = "/v1/orders/c1/evidence"

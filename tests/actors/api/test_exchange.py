@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from actors.api.asks import AskExchange, Problem, read, scope_of
+from actors.api.asks import AskExchange, Problem
 from actors.api.core import Requested
 from actors.api.replies import Reply
 from protocol.kalshi.inquiries import INQUIRIES
 from protocol.limits import INQUIRY_MAX
 from protocol.machine import Effect, Elapsed, Tell
 from protocol.messages import Inquire, InquiryAnswer, Refused
+from tests.actors.api.reading import read, scope_of
 from tests.actors.api.test_evidence import AT, Host
 
 PAGE = Path(__file__).parents[3] / "docs" / "API.md"

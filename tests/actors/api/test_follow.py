@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from actors.api.asks import GetFollow, Problem, SetFollow, read, scope_of
+from actors.api.asks import GetFollow, Problem, SetFollow
 from actors.api.core import Reply, Requested
 from actors.api.letters import BOOK_MAX
 from protocol.limits import REQUEST_MAX, WISHES_MAX
 from protocol.machine import Effect, Elapsed, Tell
 from protocol.messages import AnyMessage, Follow, FollowAnswer, Refused
+from tests.actors.api.reading import read, scope_of
 from tests.actors.api.test_evidence import AT, Host
 
 SERIES = ("series:KXBTCD", "*")

@@ -52,7 +52,8 @@ class Front:
         self.web = Web(self.guard, self._ask)
         self._core = Core(Identity("api", 1))
         self.sockets = Sockets(self.web, self.web.tickets, self._feed)
-        self._http = server(self.web.app(), api.connections, tls, self.sockets.protocol)
+        bounds: Any = {"direct": self.web.direct}
+        self._http = server(self.web.app(), api.connections, tls, self.sockets.protocol, **bounds)
         self.address = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._loop = asyncio.new_event_loop()
         serve = self._http.serve(sockets=[listener])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.api.asks import Place, Problem, read, scope_of
+from actors.api.asks import Place, Problem
 from actors.api.core import Api, Requested
 from actors.api.groups import AskGroup
 from actors.api.replies import translate
@@ -16,6 +16,7 @@ from protocol.machine import Elapsed, Tell
 from protocol.messages import GroupAnswer, ManageGroup, PlaceOrder
 from protocol.pulse import Identity
 from protocol.units import Count, Price
+from tests.actors.api.reading import read, scope_of
 from tests.actors.api.test_asks import GOOD
 from tests.actors.api.test_evidence import AT, Host
 

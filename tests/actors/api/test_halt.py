@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from actors.api.asks import Ask, PressPanic, Problem, SetHalt, read, scope_of
+from actors.api.asks import Ask, PressPanic, Problem, SetHalt
 from actors.api.core import Api, Requested
 from actors.api.replies import Reply, placed
 from protocol.envelope import Letter
 from protocol.machine import Answered, Started, Tell
 from protocol.messages import Halt, HaltAnswer, OrderAnswer, Panic, PanicAnswer, Refused, Resume
 from protocol.pulse import Identity
+from tests.actors.api.reading import read, scope_of
 
 SCOPES = {"/v1/halt": "kill", "/v1/resume": "admin", "/v1/panic": "kill"}
 ASKS: dict[str, Ask] = {

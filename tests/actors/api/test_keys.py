@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from actors.api.asks import Place, Problem, read
+from actors.api.asks import Place, Problem
 from actors.api.keyed import HEADER, Begin, Drop, Keep, Keyed, said
 from protocol.limits import (
     IDEMPOTENCY_ANSWER_BYTES_MAX,
@@ -16,6 +16,7 @@ from protocol.limits import (
 )
 from protocol.messages import PlaceOrder
 from tests.actors.api.keyed_world import ASKED, World
+from tests.actors.api.reading import read
 
 SAFE = sorted(set(ASKED) - {"group", "reset", "confirm", "halt"})
 

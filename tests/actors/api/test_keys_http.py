@@ -37,7 +37,7 @@ class Front(World):
         port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self._web = Web(guard(port, {b"secret": SCOPES, b"reader": ("read",)}), self._asked)
-        self._http = server(self._web.app())
+        self._http = server(self._web.app(), direct=self._web.direct)
         self._path = path
         self._ready = threading.Event()
         super().__init__(life=life)

@@ -7,10 +7,11 @@ import pytest
 from msgspec import Raw
 
 from actors.api import forms
-from actors.api.asks import AskMarkets, Problem, read
+from actors.api.asks import AskMarkets, Problem
 from actors.api.core import Requested
 from actors.api.replies import translate
 from protocol.messages import Inquire, InquiryAnswer
+from tests.actors.api.reading import read
 from tests.actors.api.test_evidence import AT, Host
 from tests.actors.api.test_pages import fits, replied, told
 from tests.protocol.inquiry_samples import CANDLE, MARKET, OLD_CANDLE

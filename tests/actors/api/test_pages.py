@@ -19,7 +19,6 @@ from actors.api.asks import (
     GetStatus,
     Page,
     Problem,
-    read,
 )
 from actors.api.core import Api, Requested
 from actors.api.letters import BOOK_MAX
@@ -45,6 +44,7 @@ from protocol.messages import (
 )
 from protocol.pulse import Identity
 from protocol.units import Count, Money, Price, decode_unit, format_money
+from tests.actors.api.reading import read
 from tests.actors.api.test_evidence import AT, Host, entries
 from tests.actors.writer.samples import accepted, fill, intended
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.api.asks import Confirm, Place, Problem, read, scope_of
+from actors.api.asks import Confirm, Place, Problem
 from actors.api.core import Api, Requested
 from actors.api.replies import Reply, placed
 from protocol.envelope import Letter
@@ -13,6 +13,7 @@ from protocol.limits import REQUEST_MAX, SECOND
 from protocol.machine import Answered, Elapsed, Started, Tell
 from protocol.messages import ConfirmRestore, OrderAnswer, RestoreAnswer
 from protocol.pulse import Identity
+from tests.actors.api.reading import read, scope_of
 
 WHERE = "/v1/restore/confirm"
 ORDER: dict[str, Any] = {"ticker": "KXA-1", "side": "bid", "price": "0.5600", "count": "10.00"}

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from actors.api.asks import Problem, read, scope_of
+from actors.api.asks import Problem
 from actors.api.openapi import PAGE, answers_of
 from actors.api.route import METHODS, Answer, Route, Table
 from actors.api.routes import EVERYWHERE, TABLE
 from protocol.kalshi.parameters import TICKER, Parameter
 from protocol.tokens import SCOPES
+from tests.actors.api.reading import read, scope_of
 
 DOCUMENT: dict[str, Any] = json.loads(PAGE)
 SAMPLES = {

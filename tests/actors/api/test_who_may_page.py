@@ -5,10 +5,10 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from actors.api.asks import scope_of
 from protocol import http, limits
 from protocol.serving import Api
 from protocol.tokens import SCOPES, USUAL
+from tests.actors.api.reading import scope_of
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "API.md").read_text()

@@ -4,13 +4,14 @@ answered as the front answers; and what the exchange and the ledger saw of it.""
 import json
 from typing import Any, Final
 
-from actors.api import asks, replies
+from actors.api import replies
 from actors.api.asks import Place
 from actors.api.bodies import Problem
 from protocol.envelope import Letter, decode_letter, encode_letter
 from protocol.limits import SECOND
 from protocol.machine import Asked
 from protocol.messages import OrderAnswer
+from tests.actors.api.reading import read
 from tests.actors.gateway.scene import Scene
 
 ID: Final = "client_order_id"
@@ -59,7 +60,7 @@ def answered(scene: Scene, letter: Letter) -> OrderAnswer:
 
 def over_http(scene: Scene, raw: bytes) -> Refusal:
     """Status, code and field of the one problem."""
-    asked = asks.read("POST", "/v1/orders", {}, raw, "fresh")
+    asked = read("POST", "/v1/orders", {}, raw, "fresh")
     if isinstance(asked, Problem):
         reply = replies.refuse(1, asked)
     else:
