@@ -94,10 +94,13 @@ def flaw(target: bytes, headers: list[tuple[bytes, bytes]], version: str) -> str
     nothing is. Names of headers in small letters."""
     if not target.startswith(b"/"):
         return "the target is not a path"
-    hosts, lengths, codings = (
-        [value for name, value in headers if name == wanted]
-        for wanted in (b"host", b"content-length", b"transfer-encoding")
-    )
+    hosts: list[bytes] = []
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    framing = {b"host": hosts, b"content-length": lengths, b"transfer-encoding": codings}
+    for name, value in headers:
+        if name in framing:
+            framing[name].append(value)
     if len(hosts) > 1 or (not hosts and version != "1.0"):
         return "one Host is needed, and not more"
     if codings and (lengths or version == "1.0" or [c.lower() for c in codings] != [b"chunked"]):

@@ -185,7 +185,7 @@ def _misshapen(head: Head, said: dict[bytes, str]) -> Problem | None:
 
 
 def _oversized(head: Head, said: dict[bytes, str]) -> Problem | None:
-    size = sum(len(name) + len(value) for name, value in head.headers)
+    size = sum([len(name) + len(value) for name, value in head.headers])
     if size > HEAD_BYTES_MAX or len(head.headers) > HEADERS_MAX:
         text = f"at most {HEAD_BYTES_MAX} bytes and {HEADERS_MAX} headers"
         return Problem(431, "headers_too_large", text)

@@ -1,6 +1,7 @@
 """The front's HTTP: bytes in and out, for whom the gate lets in."""
 
 import asyncio
+import functools
 import secrets
 import time
 import uuid
@@ -28,6 +29,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 AskCore = Callable[[int, Ask, Keyed | None], None]
 
 HARDENED: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+READS_KEPT: Final = 4_096  # requests that were read lately
+KEPT_CHARS: Final = 200  # of path and query: longer ones are not kept
 KEY_HEADER: Final = HEADER.lower().encode()
 NOTHING_SAID: Final = QueryParams()
 TOO_LARGE: Final = Problem(413, "body_too_large", f"at most {BODY_BYTES_MAX} bytes")
@@ -117,7 +120,7 @@ class Web:
         """Whoever may ask this. That there is no such route learns only who has a token."""
         client, method, path = scope["client"], scope["method"], scope["path"]
         head = Head(method, path, scope["headers"], client[0] if client else "")
-        route = find(method, path)
+        route = _route(method, path)
         needed = None if isinstance(route, Problem) else route.scope
         caller = self._guard.admit(time.monotonic_ns(), wall(), head, needed)
         if isinstance(caller, Problem):
@@ -195,17 +198,42 @@ async def _body(scope: Connection, receive: Receive) -> bytes:
     return bytes(body)
 
 
+def _route(method: str, path: str) -> Route | Problem:
+    return (_find if len(path) <= KEPT_CHARS else find)(method, path)
+
+
 def _read(entry: Entry, body: bytes, keyed: Keyed | None) -> Ask | Problem:
     """What is asked."""
-    query = QueryParams(entry.query_string) if entry.query_string else NOTHING_SAID
+    head, said = entry.head, entry.query_string
+    if not body and head.method in ("GET", "HEAD") and len(head.path) + len(said) <= KEPT_CHARS:
+        return _looked(head.method, head.path, said)
+    fresh_id = "" if keyed is None else keyed.fresh_id
+    if head.method == "POST" and keyed is None:  # nothing else makes anything
+        fresh_id = str(uuid.uuid4())
+    return _understood(entry.route, head.path, said, body, fresh_id)
+
+
+# Reads are asked for again and again: what they say is kept, and read no second time.
+_find: Final = functools.lru_cache(READS_KEPT)(find)
+
+
+@functools.lru_cache(READS_KEPT)
+def _looked(method: str, path: str, query_string: bytes) -> Ask | Problem:
+    """What a read asks for. It has a route: it was let in."""
+    route = find(method, path)
+    assert isinstance(route, Route)
+    return _understood(route, path, query_string, b"", "")
+
+
+def _understood(
+    route: Route, path: str, query_string: bytes, body: bytes, fresh_id: str
+) -> Ask | Problem:
+    query = QueryParams(query_string) if query_string else NOTHING_SAID
     twice = _said_twice(query)
     if twice:
         text = f"{twice} is said twice: a list is one parameter, parted by commas"
         return Problem(422, "repeated_parameter", text, twice)
-    fresh_id = "" if keyed is None else keyed.fresh_id
-    if entry.head.method == "POST" and keyed is None:  # nothing else makes anything
-        fresh_id = str(uuid.uuid4())
-    found: Ask | Problem = entry.route.read(entry.head.path, query, body, fresh_id)
+    found: Ask | Problem = route.read(path, query, body, fresh_id)
     return found
 
 
