@@ -62,8 +62,14 @@ class Refusal(Struct, frozen=True):
             (b"content-type", b"application/problem+json"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
+            *retry_after(self.retry_after_ms),
         ]
         return Answer(self.status, headers, body)
+
+
+def retry_after(milliseconds: int) -> Headers:
+    """The header that says so in seconds, rounded up; none for 0."""
+    return [(b"retry-after", b"%d" % -(-milliseconds // 1_000))] if milliseconds else []
 
 
 def malformed(detail: str) -> Refusal:

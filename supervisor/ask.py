@@ -9,6 +9,7 @@ from typing import Final
 from protocol.kalshi.inquiries import INQUIRIES
 from protocol.limits import INQUIRY_MAX, SECOND
 from protocol.messages import Inquire, InquiryAnswer
+from protocol.twice import repeated
 from supervisor import letters
 from supervisor.letters import DONE, REFUSED, UNREACHABLE
 
@@ -25,9 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     odd = next((name for name, sign, _ in pairs if not sign or not name), None)
     if odd is not None:
         return letters.say(COMMAND, f"{odd!r} is not NAME=VALUE", REFUSED)
-    named = [name for name, _, _ in pairs]
-    twice = next((name for name in named if named.count(name) > 1), None)
-    if twice is not None:
+    twice = repeated(name for name, _, _ in pairs)
+    if twice:
         return letters.say(
             COMMAND, f"{twice} is said twice: a list is one parameter, parted by commas", REFUSED
         )

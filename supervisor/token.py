@@ -21,7 +21,7 @@ from protocol.runtime.tokens import (
     new_token,
     store_tokens,
 )
-from protocol.tokens import Token, Tokens, read_scopes, unfit_name
+from protocol.tokens import USUAL, Token, Tokens, read_scopes, unfit_name
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -70,6 +70,8 @@ def _add(var_dir: str, tokens: Tokens, arguments: argparse.Namespace) -> None:
     wrong = unfit_name(name or "")
     if wrong:
         raise Unfit(wrong)
+    if name in USUAL:  # without its own file, setup would put another in its place
+        raise Unfit(f"{name} is one that sidecar setup makes: take another name")
     if tokens.named(name) is not None:
         raise Unfit(f"there is a token {name} already: remove it first, or take another name")
     if arguments.scopes is None:

@@ -19,6 +19,7 @@ from actors.api.bodies import Problem
 from actors.api.commands import read_ticket
 from actors.api.quota import Meter
 from actors.api.replies import problem_body
+from protocol.http import retry_after
 from protocol.limits import (
     CLIENT_CLOSE_MAX,
     CLIENT_KERNEL_BYTES,
@@ -143,6 +144,8 @@ class Connection(asyncio.Protocol):
         response.headers["Content-Type"] = "application/problem+json"
         response.headers["Content-Length"] = str(len(response.body))
         response.headers["Cache-Control"] = "no-store"
+        for header, value in retry_after(problem.retry_after_ms):
+            response.headers[header.decode()] = value.decode()
         if problem.status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         self._protocol.send_response(response)

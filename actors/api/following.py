@@ -70,7 +70,8 @@ def follow(said: Said) -> SetFollow | Problem:
         wrong = wishes.first_unfit(named)
         if wrong:
             return Problem(422, "invalid_wish", wrong, field)
-    both = next((wish for wish in found.remove if wish in found.add), None)
+    added = set(found.add)
+    both = next((wish for wish in found.remove if wish in added), None)
     if both is not None:
         return Problem(422, "invalid_follow", f"{both} is to be added as well", "remove")
     return SetFollow(found.add, found.remove)

@@ -24,6 +24,7 @@ from protocol.limits import (
 )
 from protocol.serving import Api, is_loopback
 from protocol.tokens import Scope, Token, Tokens
+from protocol.twice import repeated
 
 METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 ONCE: Final = frozenset(
@@ -106,7 +107,8 @@ class Guard:
         Alone it is for a WebSocket that says who it is in its first message.
         """
         said = _said(head) if said is None else said
-        twice = _said_twice(head) if len(said) < len(head.headers) else ""
+        once = (name.decode("latin-1") for name, _ in head.headers if name in ONCE)
+        twice = repeated(once) if len(said) < len(head.headers) else ""
         if twice:
             return Problem(400, "repeated_header", f"{twice} is said twice", twice)
         return self._stranger(said) or _misshapen(head, said) or _oversized(head, said)
@@ -160,17 +162,6 @@ class Guard:
 
 def _said(head: Head) -> dict[bytes, str]:
     return {name: value.decode("latin-1") for name, value in head.headers}
-
-
-def _said_twice(head: Head) -> str:
-    """A header of which there is one, and that is there more than once."""
-    seen = set()
-    for name, _ in head.headers:
-        if name in ONCE:
-            if name in seen:
-                return name.decode("latin-1")
-            seen.add(name)
-    return ""
 
 
 def _misshapen(head: Head, said: dict[bytes, str]) -> Problem | None:

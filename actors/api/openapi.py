@@ -126,7 +126,7 @@ def _operation(route: Route, shapes: dict[Any, Any]) -> dict[str, Any]:
         },
     }
     said["parameters"] = [_parameter(route, parameter) for parameter in route.parameters]
-    if route.method == "POST":
+    if route.keyed:
         said["parameters"].append(IDEMPOTENCY)
     if route.body is not None:
         shape = shapes[route.body.shown or route.body.kind]

@@ -88,6 +88,7 @@ class Reply(Effect, frozen=True):
     body: bytes
     location: str = ""
     unsure: bool = False
+    retry_after_ms: int = 0
 
 
 def translate(id: int, ask: Ask, body: AnyMessage, at: int, asked_at: int | None = None) -> Reply:
@@ -278,7 +279,8 @@ def _listed(id: int, rows: list[tuple[str, int, dict[str, Any]]]) -> Reply:
 
 def refuse(id: int, problem: Problem) -> Reply:
     """A problem as an answer."""
-    return Reply(id, problem.status, problem_body(problem))
+    body, again = problem_body(problem), problem.retry_after_ms
+    return Reply(id, problem.status, body, retry_after_ms=again)
 
 
 def problem_body(problem: Problem) -> bytes:

@@ -87,6 +87,7 @@ class Route(Struct, frozen=True):
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     own_words: bool = True
+    once: bool = True  # of a POST: it may say an idempotency key
 
     def __post_init__(self) -> None:
         """Raises ValueError for a route that does not say who may ask, or what it is."""
@@ -98,6 +99,11 @@ class Route(Struct, frozen=True):
         named = {part[1:-1] for part in self.path.split("/") if part.startswith("{")}
         if not named <= {p.name for p in self.parameters}:
             raise ValueError(f"{where}: a part of the path is no parameter")
+
+    @property
+    def keyed(self) -> bool:
+        """Whether an idempotency key means something here."""
+        return self.method == "POST" and self.once
 
     def in_path(self, name: str) -> bool:
         return f"{{{name}}}" in self.path

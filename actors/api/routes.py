@@ -150,7 +150,7 @@ _ENGINE: Final = (
     _get("/openapi.json", lists.page, "This API, described (OpenAPI 3.1)", dict[str, Any]),
     _post("/v1/ws/ticket", "read", lists.ticket, "A one-time ticket for a browser's WebSocket",
           Body(lists.NothingBody, "invalid_body", b"{}"),
-          Answer(201, forms.Ticket, "to be said within its time")),
+          Answer(201, forms.Ticket, "to be said within its time"), once=False),
     _get("/v1/status", lists.status, "How the engine is", forms.Status),
     _get("/v1/budget", lists.budget, "The rate budget, and who spends it", forms.BudgetNow),
     _get("/v1/ledger", lists.ledger, "The ledger behind a number, oldest first", forms.Ledger,

@@ -21,18 +21,18 @@ from actors.api.quota import weight_of
 from actors.api.replies import Reply, as_json, problem_body
 from actors.api.route import Route
 from actors.api.tickets import Tickets
-from protocol.http import Answer
-from protocol.limits import BODY_BYTES_MAX, SECOND, TICKET_KEPT
+from protocol.http import Answer, retry_after
+from protocol.limits import BODY_BYTES_MAX, READ_CHARS_KEPT, READS_KEPT, SECOND, TICKET_KEPT
 from protocol.runtime.loop import wall
+from protocol.twice import repeated
 
 Headers = Sequence[tuple[bytes, bytes]]
 AskCore = Callable[[int, Ask, Keyed | None], None]
 
 HARDENED: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-READS_KEPT: Final = 4_096  # requests that were read lately
-KEPT_CHARS: Final = 200  # of path and query: longer ones are not kept
 KEY_HEADER: Final = HEADER.lower().encode()
 NOTHING_SAID: Final = QueryParams()
+WITHDRAWN: Final = Problem(401, "unauthorized", "the token does not count any more")
 TOO_LARGE: Final = Problem(413, "body_too_large", f"at most {BODY_BYTES_MAX} bytes")
 
 
@@ -68,11 +68,14 @@ class Web:
         """The ASGI application. Who may not come in is told so before the body has come."""
 
         async def app(scope: Connection, receive: Receive, send: Send) -> None:
-            entry = self._let_in(scope)
-            try:
-                body = b"" if isinstance(entry, Problem) else await _body(scope, receive)
-            except ClientDisconnect:  # in the middle of its body: nobody is left to answer
-                return
+            entry, body = self._let_in(scope), b""
+            if isinstance(entry, Entry):
+                try:
+                    body = await _body(scope, receive)
+                except ClientDisconnect:  # in the middle of its body: nobody is left to answer
+                    return
+                if not self.holds(entry.caller.token.id):
+                    entry = WITHDRAWN
             await _give(self._found(entry, body), send)
 
         return app
@@ -199,13 +202,17 @@ async def _body(scope: Connection, receive: Receive) -> bytes:
 
 
 def _route(method: str, path: str) -> Route | Problem:
-    return (_find if len(path) <= KEPT_CHARS else find)(method, path)
+    return (_find if len(path) <= READ_CHARS_KEPT else find)(method, path)
 
 
 def _read(entry: Entry, body: bytes, keyed: Keyed | None) -> Ask | Problem:
     """What is asked."""
     head, said = entry.head, entry.query_string
-    if not body and head.method in ("GET", "HEAD") and len(head.path) + len(said) <= KEPT_CHARS:
+    if (
+        not body
+        and head.method in ("GET", "HEAD")
+        and len(head.path) + len(said) <= READ_CHARS_KEPT
+    ):
         return _looked(head.method, head.path, said)
     fresh_id = "" if keyed is None else keyed.fresh_id
     if head.method == "POST" and keyed is None:  # nothing else makes anything
@@ -229,7 +236,7 @@ def _understood(
     route: Route, path: str, query_string: bytes, body: bytes, fresh_id: str
 ) -> Ask | Problem:
     query = QueryParams(query_string) if query_string else NOTHING_SAID
-    twice = _said_twice(query)
+    twice = repeated(name for name, _ in query.multi_items())  # which counts is not ours to guess
     if twice:
         text = f"{twice} is said twice: a list is one parameter, parted by commas"
         return Problem(422, "repeated_parameter", text, twice)
@@ -241,19 +248,15 @@ def _keyed(entry: Entry, body: bytes) -> Keyed | Problem | None:
     """The key that a request says, if any. It is the caller's by name: a token that took another's
     place goes on with its keys, and does not do again what was done."""
     head = entry.head
+    if not entry.route.keyed:
+        return None
     values = [value.decode("latin-1") for name, value in head.headers if name == KEY_HEADER]
     target = f"{head.path}?{entry.query_string.decode('latin-1')}"
     return said(entry.caller.token.name, values, head.method, target, body)
 
 
-def _said_twice(query: QueryParams) -> str:
-    """A parameter that is named more than once: which of them counts is not ours to guess."""
-    names = [name for name, _ in query.multi_items()]
-    return next((name[:50] for name in names if names.count(name) > 1), "")
-
-
 def _response(reply: Reply) -> Answer:
-    headers = _headers(reply.body, reply.status)
+    headers = _headers(reply.body, reply.status) + retry_after(reply.retry_after_ms)
     if reply.location:
         headers.append((b"location", reply.location.encode()))
     return Answer(reply.status, headers, reply.body)
@@ -267,9 +270,7 @@ def _headers(body: bytes, status: int) -> list[tuple[bytes, bytes]]:
 
 def _problem(problem: Problem) -> Answer:
     body = problem_body(problem)
-    headers = _headers(body, problem.status)
-    if problem.retry_after_ms:
-        headers.append((b"retry-after", b"%d" % -(-problem.retry_after_ms // 1_000)))
+    headers = _headers(body, problem.status) + retry_after(problem.retry_after_ms)
     if problem.allow:
         headers.append((b"allow", problem.allow.encode()))
     if problem.status == 401:

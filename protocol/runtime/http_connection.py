@@ -31,6 +31,7 @@ from protocol.limits import (
     OVERFLOW_MAX,
     PIPELINED_MAX,
     SECOND,
+    TAKEN_BYTES_MIN,
     TARGET_BYTES_MAX,
 )
 from protocol.runtime.http_answers import Answering
@@ -68,6 +69,7 @@ class Connection(Answering):
         self._ended = False  # nothing more is read
         self._timer: asyncio.TimerHandle | None = None
         self._timed: tuple[str, int] = ("", 0)  # what the timer is for
+        self._unsent = 0  # bytes that waited for the client when it was set
 
     # What the transport tells
 
@@ -92,6 +94,22 @@ class Connection(Answering):
         self._room.told -= self._told
         self._told = False
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More waits to be taken by the client than we keep for it."""
+        super().pause_writing()
+        if not self._ends:
+            self._watch_end(self._room.patience.answer)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self._ends:
+            self._unwatch()
+            self._watch()
+
+    @property
+    def _ends(self) -> bool:
+        return self._ended or self.transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         if self._ended:
@@ -239,6 +257,8 @@ class Connection(Answering):
 
     def _watch(self) -> None:
         """The client has so long for what it has begun."""
+        if self.flow.write_paused:
+            return  # it has to take what is there first, and has so long for that
         answering = self._running is not None and not self._running.response_complete
         if self._part == "idle" and (answering or self.timeout_keep_alive_task is not None):
             self._unwatch()
@@ -261,11 +281,17 @@ class Connection(Answering):
         self._unwatch()
         if self.transport is not None:
             self._timed = ("end", self._message)
+            self._unsent = self.transport.get_write_buffer_size()
             self._timer = self.loop.call_later(time / SECOND, self._cut)
 
     def _cut(self) -> None:
+        """It had its time. Whoever takes its answer, if slowly, has as much again."""
         self._timer = None
-        self.transport.abort()
+        unsent = self.transport.get_write_buffer_size()
+        if 0 < unsent <= self._unsent - TAKEN_BYTES_MIN:
+            self._watch_end(self._room.patience.answer)
+        else:
+            self.transport.abort()
 
     def _unwatch(self) -> None:
         if self._timer is not None:

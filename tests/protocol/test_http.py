@@ -378,6 +378,28 @@ def test_whoever_does_not_take_its_answer_is_cut(site: Site, header: str) -> Non
         until(lambda: site.connections == 0)
 
 
+@pytest.mark.parametrize(
+    "behind", [get("/ok"), get("/ok") * 5, post(b"", "Content-Length: 5"), b"GE"]
+)
+def test_nor_does_it_help_to_ask_for_more_meanwhile(site: Site, behind: bytes) -> None:
+    with site.connect() as connection:
+        connection.sendall(get("/large") + behind)
+        until(lambda: site.asked[:1] == ["/large"])
+        until(lambda: site.connections == 0)
+
+
+@pytest.mark.parametrize("header", ["X-Kept: yes", LAST])
+def test_whoever_takes_its_answer_slowly_gets_all_of_it(site: Site, header: str) -> None:
+    """It takes several times as long as one may that takes nothing."""
+    with site.connect() as connection:
+        connection.sendall(get("/large", header) + get("/ok", LAST))
+        taken = 0
+        while piece := connection.recv(LARGE // 40):
+            taken += len(piece)
+            threading.Event().wait(0.02)
+    assert taken > LARGE + (0 if header == LAST else 100)
+
+
 def test_what_hostile_clients_send_is_nowhere_kept() -> None:
     """5 MB of header from 40 clients at once, five times over."""
     site = Site()

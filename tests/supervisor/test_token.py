@@ -46,6 +46,8 @@ def test_a_secret_is_shown_once(
         "admin",
         "bot",
     ]
+    assert sidecar(monkeypatch, *add) == 1
+    assert "there is a token bot already" in capsys.readouterr().err
     assert secret.strip() not in listed + (folder / "tokens.json").read_text()
     assert token.hash not in listed
 
@@ -74,6 +76,10 @@ def test_what_is_withdrawn_is_gone_with_its_file(
     assert load_tokens(str(folder)).find(old) is None
     assert sidecar(monkeypatch, "token", "remove", "trade") == 1
     assert "there is no token 'trade'" in capsys.readouterr().err
+    assert sidecar(monkeypatch, "token", "add", "trade", "--scopes", "read") == 1, (
+        "it would not last"
+    )
+    assert load_tokens(str(folder)).named("trade") is None
     assert sidecar(monkeypatch, "setup") == 0
     assert load_tokens(str(folder)).find(old) is None
     new = load_tokens(str(folder)).find((folder / "token.trade").read_bytes().strip())
@@ -91,7 +97,7 @@ def test_what_is_withdrawn_is_gone_with_its_file(
         (("add", "bot", "--scopes", "read", "--days", "0"), "--days is 0, expected 1 to 3650"),
         (("add", "a b", "--scopes", "read"), "'a b' is no name"),
         (("add", "--scopes", "read"), "'' is no name"),
-        (("add", "read", "--scopes", "admin"), "there is a token read already"),
+        (("add", "read", "--scopes", "admin"), "read is one that sidecar setup makes"),
         (("add", "b", "--scopes", "read", "--file", "/nowhere/at/all"), "/nowhere/at/all: No such"),
         (("remove",), "there is no token ''"),
     ],

@@ -84,8 +84,8 @@ class Front:
     def get(self, path: str = "/v1/orders", **more: Any) -> requests.Response:
         return requests.get(f"{self.address}{path}", timeout=10, **more)
 
-    def post(self, body: Any, **more: Any) -> requests.Response:
-        return requests.post(f"{self.address}/v1/orders", data=body, timeout=10, **more)
+    def post(self, body: Any, path: str = "/v1/orders", **more: Any) -> requests.Response:
+        return requests.post(f"{self.address}{path}", data=body, timeout=10, **more)
 
     def close(self) -> None:
         self._http.should_exit = True
@@ -129,6 +129,35 @@ def test_a_body_is_counted_as_it_comes(front: Front) -> None:
     assert problem(front.post(endless, headers=headers)) == (413, "body_too_large")
     assert problem(front.post(b"a" * 65_537, headers=headers)) == (413, "body_too_large")
     assert front.asked == []
+
+
+def test_a_token_that_is_withdrawn_while_the_body_comes_does_nothing_more(front: Front) -> None:
+    lines = (
+        "POST /v1/halt HTTP/1.1", f"Host: 127.0.0.1:{front.port}", "Authorization: Bearer boss",
+        "Content-Type: application/json", "Content-Length: 2", "Connection: close",
+        "Expect: 100-continue",
+    )  # fmt: skip
+    with socket.create_connection(("127.0.0.1", front.port), timeout=10) as line:
+        line.sendall("".join(f"{part}\r\n" for part in lines).encode() + b"\r\n")
+        assert line.recv(1_000).startswith(b"HTTP/1.1 100 "), "it was let in"
+        front.take_over(TOKENS.without("boss"))
+        line.sendall(b"{}")
+        assert line.recv(1_000).startswith(b"HTTP/1.1 401 ")
+    assert front.asked == []
+
+
+def test_a_ticket_is_a_new_one_each_time_whatever_key_is_said(front: Front) -> None:
+    headers = BOSS | {"Content-Type": "application/json", "Idempotency-Key": "the same"}
+    tickets = {front.post(b"{}", "/v1/ws/ticket", headers=headers).json()["ticket"] for _ in "ab"}
+    assert len(tickets) == 2
+
+
+def test_whoever_may_come_back_is_told_when_in_both_words(front: Front) -> None:
+    """By the core, as by the gate."""
+    answer = front.get(headers=BOSS)
+    assert problem(answer) == (503, "not_ready")
+    assert answer.json()["retry_after_ms"] == 1_000
+    assert answer.headers["Retry-After"] == "1"
 
 
 def test_who_asks_too_fast_is_told_when_to_come_back() -> None:

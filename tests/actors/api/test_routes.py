@@ -136,7 +136,7 @@ def test_all_that_a_route_takes_and_answers_is_on_the_page(route: Route) -> None
     assert route.method in METHODS
     assert said["summary"] == route.summary
     parameters = {p["name"]: p for p in said.get("parameters", ())}
-    header = {"Idempotency-Key"} if route.method == "POST" else set()
+    header = {"Idempotency-Key"} if route.keyed else set()
     assert set(parameters) == {p.name for p in route.parameters} | header
     for parameter in route.parameters:
         shown = parameters[parameter.name]

@@ -43,7 +43,8 @@ def test_every_bound_has_its_number() -> None:
         f"more than {limits.PIPELINED_MAX} requests wait",
         f"`[api] connections`, {Api().connections}",
         f"idle for {limits.KEEP_ALIVE // limits.SECOND} s",
-        f"for {limits.ANSWER_TIME // limits.SECOND} s, is closed",
+        f"less than {limits.TAKEN_BYTES_MIN // 1024} kB of what waits for it in "
+        f"{limits.ANSWER_TIME // limits.SECOND} s, is closed",
         f"{limits.KILLS_A_SECOND} halts, panics and cancel-alls",
         f"At most {limits.WAITING_A_TOKEN} of its requests of one kind",
         f"{limits.CANCELS_WAITING_A_TOKEN} cancels, {limits.KILLS_WAITING_A_TOKEN} halts",
