@@ -16,7 +16,7 @@ Id = str | int | None  # of a client's command
 _encode: Final = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
 # Why something was not heard, and what the stream says of a book.
-Why = continuity.Why | Literal["missed", "book_lost", "not_followed", "too_many"]
+Why = Literal[continuity.Why, "missed", "book_lost", "not_followed", "too_many"]
 
 
 def passed_on(envelope: Envelope, frame: bytes) -> bytes:
