@@ -30,6 +30,11 @@ def is_ticker(text: str) -> bool:
     return _TICKER.fullmatch(text) is not None
 
 
+def is_exact(prefix: str) -> bool:
+    """Whether a prefix is one topic, and no other that begins like it."""
+    return prefix.endswith(" ")
+
+
 def under(names: Sequence[str], prefix: str) -> list[str]:
     """The topics that a prefix fits. `names` are sorted, each with its space at the end."""
     start = bisect.bisect_left(names, prefix)

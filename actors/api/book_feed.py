@@ -115,7 +115,7 @@ class BookFeed:
         gone = kept.trouble == "not followed"
         why: Why = "not_followed" if gone else "book_lost"
         fitting = self._audience.fitting(topic.name)
-        by_name = any(prefix.endswith(" ") for prefix in fitting)
+        by_name = any(topics.is_exact(prefix) for prefix in fitting)
         effects: list[Effect] = []
         if topic.why is None or topic.why[0] != why:
             topic.why = why, kept.reason or kept.trouble
@@ -150,7 +150,7 @@ class BookFeed:
         self._name_at = now + BOOKS_NAMED_EVERY
         effects: list[Effect] = []
         for prefix in self._audience.prefixes:
-            if kind_of(prefix) == BOOK and not prefix.endswith(" "):
+            if kind_of(prefix) == BOOK and not topics.is_exact(prefix):
                 effects += self.prefixed(now, at, prefix)
         return effects
 

@@ -142,7 +142,7 @@ class Feeds:
         self, now: int, at: int, client: Client, prefix: str, since: int | None
     ) -> list[Effect]:
         effects: list[Effect] = []
-        kind, by_name = kind_of(prefix), prefix.endswith(" ")
+        kind, by_name = kind_of(prefix), topics.is_exact(prefix)
         client.prefixes[prefix] = None
         if self._audience.add(client.id, prefix):
             self._since[prefix] = now
@@ -192,7 +192,7 @@ class Feeds:
     def _listen(self, prefix: str, on: bool) -> list[Effect]:
         """What is not heard anyway. A book that is followed by its name is listened for as such."""
         kind = kind_of(prefix)
-        by_name = kind == BOOK and prefix.endswith(" ")
+        by_name = kind == BOOK and topics.is_exact(prefix)
         return [] if kind in HEARD_ANYWAY or by_name else [Listen(prefix, on)]
 
     def _under(self, prefix: str) -> list[str]:
@@ -200,7 +200,7 @@ class Feeds:
         kind = kind_of(prefix)
         if kind not in WITH_SNAPSHOTS:
             return []
-        if prefix.endswith(" "):
+        if topics.is_exact(prefix):
             return [prefix[:-1]]
         known = self._steps.under(prefix)
         return [*dict.fromkeys(known + (self._rows.under(prefix) if kind in ACCOUNT else []))]
@@ -302,7 +302,7 @@ class Feeds:
             if kind != BOOK:
                 to, why = self._audience.follow(prefix), (missed.why, MISSED)
                 effects += self._steps.tell_lost(to, prefix, why, False)
-            elif not prefix.endswith(" "):
+            elif not topics.is_exact(prefix):
                 effects += self._book.prefixed(now, missed.until, prefix)
         return effects
 
