@@ -16,13 +16,15 @@ from msgspec import Struct
 from protocol.errors import RemoteProtocolError
 from protocol.limits import TOKEN_NAME_CHARS_MAX, TOKEN_SECRET_BYTES_MAX, TOKENS_MAX
 
-Scope = Literal["read", "trade", "kill", "admin"]
+Scope = Literal["read", "trade", "kill", "admin", "page"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 USUAL: Final[dict[str, tuple[Scope, ...]]] = {  # that every profile has, in `token.<name>`
     "read": ("read",),
     "trade": ("read", "trade", "kill"),
     "admin": ("read", "trade", "kill", "admin"),
 }
+CODE: Final[tuple[Scope, ...]] = ("page",)  # what a code for signing in may
+PAGE: Final = USUAL["trade"]  # what a page may that has signed in
 VERSION: Final = 1
 
 _NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{TOKEN_NAME_CHARS_MAX}}}", re.ASCII)
@@ -103,6 +105,12 @@ class Tokens:
 def hash_of(secret: bytes) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret).hexdigest()
+
+
+def is_page(name: str) -> bool:
+    """Whether a token of this name is a page's, or the code for one: those are made by `sidecar
+    page` and the front, and go by themselves."""
+    return name.startswith(("code-", "page-"))
 
 
 def unfit_name(name: str) -> str:

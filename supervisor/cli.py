@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     confirm.add_argument("--by", default="", help="who says so (default: your login name)")
     _add_token(add("token", _token, "say who may ask the front for what, let in more, or fewer"))
+    add("page", _page, "print the address of the page, with a code that signs in once")
     for name, text in STOP_COMMANDS.items():
         stop = add(name, _stop, text)
         stop.set_defaults(name=name)
@@ -193,6 +194,12 @@ def _preflight(arguments: argparse.Namespace) -> int:
         print(f"sidecar: {e}", file=sys.stderr)
         return LOCKED
     return 0
+
+
+def _page(arguments: argparse.Namespace) -> int:
+    from supervisor.sign_in import run
+
+    return run(arguments)
 
 
 def _tap(arguments: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from protocol.runtime.tokens import (
     new_token,
     store_tokens,
 )
-from protocol.tokens import USUAL, Token, Tokens, read_scopes, unfit_name
+from protocol.tokens import USUAL, Token, Tokens, is_page, read_scopes, unfit_name
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -70,6 +70,8 @@ def _add(var_dir: str, tokens: Tokens, arguments: argparse.Namespace) -> None:
     wrong = unfit_name(name or "")
     if wrong:
         raise Unfit(wrong)
+    if is_page(name):
+        raise Unfit(f"{name} is a name for pages, which come and go: take another")
     if name in USUAL:  # without its own file, setup would put another in its place
         raise Unfit(f"{name} is one that sidecar setup makes: take another name")
     if tokens.named(name) is not None:

@@ -18,6 +18,7 @@ from actors.api.lists import (
     GetStatus,
     IssueTicket,
     Page,
+    SignIn,
 )
 from actors.api.markets import AskMarkets
 from actors.api.orders import Cancel, CancelAll, Decrease, GetEvidence, GetOrder, Place
@@ -30,14 +31,14 @@ __all__ = [
     "SCOPES", "Ask", "AskExchange", "AskMarkets", "Cancel", "CancelAll", "Confirm", "Decrease",
     "GetBook", "GetBudget", "GetEvidence", "GetFollow", "GetLedger", "GetList", "GetOpenApi",
     "GetOrder", "GetStatus", "IssueTicket", "Page", "Place", "PressPanic", "Problem", "Scope",
-    "SetBrakes", "SetFollow", "SetHalt", "find",
+    "SetBrakes", "SetFollow", "SetHalt", "SignIn", "find",
 ]  # fmt: skip
 
 Ask = (
     GetBook | GetList | GetOrder | GetEvidence | GetStatus | GetFollow | SetFollow | Place | Cancel
     | AmendIt | Decrease | AskGroup | PlaceMany | CancelMany | CancelAll | SetHalt | PressPanic
     | Confirm | AskExchange | AskMarkets | SetBrakes | GetLedger | GetBudget | GetOpenApi
-    | IssueTicket
+    | IssueTicket | SignIn
 )  # fmt: skip
 
 SHOWN_MAX = 100  # characters of a path that is none

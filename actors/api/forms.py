@@ -26,6 +26,7 @@ from protocol.messages import (
     System,
 )
 from protocol.profit import Marked
+from protocol.tokens import Scope
 from protocol.units import Money
 
 
@@ -193,6 +194,14 @@ class Ticket(Struct, frozen=True):
 
     ticket: str
     expires_in_ms: int
+
+
+class SignedIn(Struct, frozen=True):
+    """A page's token, and when it ends (microseconds). It is shown this once."""
+
+    token: str
+    scopes: tuple[Scope, ...]
+    expires_at: int
 
 
 class Member(Struct, frozen=True):

@@ -38,6 +38,10 @@ class GetStatus(Struct, frozen=True):
     pass
 
 
+class SignIn(Struct, frozen=True):
+    """A token for a page, in the place of its code."""
+
+
 class IssueTicket(Struct, frozen=True):
     """A one-time ticket for a WebSocket; not a matter for the engine."""
 
@@ -67,6 +71,11 @@ def ledger(said: Said) -> GetLedger:
 def budget(said: Said) -> GetBudget:
     """What may be spent."""
     return GetBudget()
+
+
+def sign_in(said: Said) -> SignIn:
+    """A page says its code, and wants a token."""
+    return SignIn()
 
 
 def ticket(said: Said) -> IssueTicket:

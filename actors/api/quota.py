@@ -39,7 +39,7 @@ WAITING: Final[dict[Kind, int]] = {
 def kind_of(needed: Scope | None, method: str, path: str) -> Kind:
     """What a request counts as. One that there is no route for counts as a look."""
     match needed:
-        case None:
+        case None | "page":
             return "look"
         case "read":
             return "ask" if path.startswith((EXCHANGE, MARKETS)) else "look"

@@ -14,6 +14,7 @@ from actors.api.quota import Quota
 from actors.api.replies import Reply
 from actors.api.row_feed import SAID
 from actors.api.rows import ACCOUNT
+from actors.api.sign_in import SignIn
 from actors.api.sockets import Sockets
 from actors.api.web import Web
 from protocol import topics
@@ -58,7 +59,7 @@ async def serve(settings: Settings) -> int:
                 raise AssertionError(effect)
 
     guard = Guard(names_of(api, api.port), watch.tokens, Quota(api))
-    web = Web(guard, ask)
+    web = Web(guard, ask, SignIn(settings.var_dir, guard.take_over).begin)
     sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause), api.sockets_a_token)
     loop = Loop(Api(identity, api.order_group), bus, perform)
     answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)

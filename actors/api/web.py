@@ -13,8 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from actors.api.asks import Ask, IssueTicket, find
+from actors.api.asks import Ask, IssueTicket, SignIn, find
 from actors.api.bodies import Problem
+from actors.api.files import PAGE
 from actors.api.guard import Caller, Guard, Head
 from actors.api.keyed import HEADER, Keyed, said, unminted
 from actors.api.quota import weight_of
@@ -28,6 +29,7 @@ from protocol.twice import repeated
 
 Headers = Sequence[tuple[bytes, bytes]]
 AskCore = Callable[[int, Ask, Keyed | None], None]
+BeginSignIn = Callable[[str], asyncio.Future[Reply]]  # with the id of the code
 
 HARDENED: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 KEY_HEADER: Final = HEADER.lower().encode()
@@ -55,9 +57,10 @@ class Waiting(NamedTuple):
 class Web:
     """Turns HTTP into requests for the core, and the core's replies into HTTP."""
 
-    def __init__(self, guard: Guard, ask: AskCore):
+    def __init__(self, guard: Guard, ask: AskCore, sign_in: BeginSignIn):
         self._guard = guard
         self._ask = ask
+        self._sign_in = sign_in
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._next_id = 0
         self._asking = 0  # the core, in this very moment
@@ -119,10 +122,14 @@ class Web:
 
     # HTTP
 
-    def _let_in(self, scope: Connection) -> Entry | Problem:
-        """Whoever may ask this. That there is no such route learns only who has a token."""
+    def _let_in(self, scope: Connection) -> Entry | Problem | Answer:
+        """Whoever may ask this. That there is no such route learns only who has a token; the page
+        itself is for everybody who knocks at the right door."""
         client, method, path = scope["client"], scope["method"], scope["path"]
         head = Head(method, path, scope["headers"], client[0] if client else "")
+        file = PAGE.get(path)
+        if file is not None and method in ("GET", "HEAD"):
+            return self._guard.knock(head) or file
         route = _route(method, path)
         needed = None if isinstance(route, Problem) else route.scope
         caller = self._guard.admit(time.monotonic_ns(), wall(), head, needed)
@@ -132,10 +139,12 @@ class Web:
             return route
         return Entry(caller, route, head, scope["query_string"])
 
-    def _found(self, entry: Entry | Problem, body: bytes) -> Answer | Waiting:
+    def _found(self, entry: Entry | Problem | Answer, body: bytes) -> Answer | Waiting:
         """The answer, unless the core has to be waited for."""
         if isinstance(entry, Problem):
             return _problem(entry)
+        if isinstance(entry, Answer):
+            return entry
         if len(body) > BODY_BYTES_MAX:
             return _problem(TOO_LARGE)
         keyed = _keyed(entry, body)
@@ -146,6 +155,8 @@ class Web:
             return _problem(asked)
         if isinstance(asked, IssueTicket):
             return self._ticket(entry.caller)
+        if isinstance(asked, SignIn):
+            return Waiting(self._sign_in(entry.caller.token.id), lambda: None)
         many = self._guard.charge(time.monotonic_ns(), entry.caller, weight_of(asked) - 1)
         if many is not None:
             return _problem(many)

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from protocol.errors import ConfigError, RemoteProtocolError
+from protocol.limits import CODE_TIME, SIGNED_IN_MAX, SIGNED_IN_TIME, US
 from protocol.runtime.process import read_private, replace_file, write_private
 from protocol.tokens import (
+    CODE,
+    PAGE,
     USUAL,
     Scope,
     Token,
@@ -19,6 +22,7 @@ from protocol.tokens import (
     decode_tokens,
     encode_tokens,
     hash_of,
+    is_page,
 )
 
 SECRET_BYTES: Final = 32
@@ -88,6 +92,38 @@ def new_token(
     """A token under an id of its own; `at` is now, in microseconds since the Unix epoch."""
     id = secrets.token_hex(ID_BYTES)
     return Token(id, name, hash_of(secret), scopes, at, expires_at)
+
+
+def new_code(var_dir: str, at: int) -> bytes:
+    """A code by which a page signs in: good once, for CODE_TIME. Raises ConfigError."""
+    with changing(var_dir):
+        return _for_pages(var_dir, load_tokens(var_dir), "code", CODE, at, CODE_TIME)[1]
+
+
+def trade_code(var_dir: str, id: str, at: int) -> tuple[Tokens, bytes] | None:
+    """What counts from now on, and the secret of a page's token, in the place of the code of this
+    id; None if it was used meanwhile. Raises ConfigError."""
+    with changing(var_dir):
+        tokens = load_tokens(var_dir)
+        code = tokens.holds(id, at)
+        if code is None:
+            return None
+        return _for_pages(var_dir, tokens.without(code.name), "page", PAGE, at, SIGNED_IN_TIME)
+
+
+def _for_pages(
+    var_dir: str, tokens: Tokens, kind: str, scopes: tuple[Scope, ...], at: int, time: int
+) -> tuple[Tokens, bytes]:
+    """One more code or page; those that are over go, and with too many the oldest."""
+    pages = [token for token in tokens if is_page(token.name)]
+    counting = [token for token in pages if not token.expired(at)]
+    gone = {token.id for token in pages} - {token.id for token in counting[1 - SIGNED_IN_MAX :]}
+    secret = new_secret()
+    name = f"{kind}-{secrets.token_hex(4)}"
+    token = new_token(name, secret, scopes, at, at + time // US)
+    more = _having(Tokens(t for t in tokens if t.id not in gone), token)
+    store_tokens(var_dir, more)
+    return more, secret
 
 
 def make_usual(var_dir: str, at: int) -> list[str]:
