@@ -1,0 +1,111 @@
+// Signing in, and what is always there: the gate, the connection, the money, halt and panic.
+
+import { ask, paste, trade } from "./api.js";
+import { showLine, showSystem } from "./health.js";
+import { Live } from "./live.js";
+
+const $ = (id) => document.getElementById(id);
+const TOLD_MS = 8000;
+const MONEY_MS = 2000;
+const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+
+let halted = false;
+let telling = 0;
+
+function tell(text) {
+  $("told").textContent = text;
+  $("told").hidden = false;
+  clearTimeout(telling);
+  telling = setTimeout(() => { $("told").hidden = true; }, TOLD_MS);
+}
+
+function sure(title, text, yes) {
+  $("ask-title").textContent = title;
+  $("ask-text").textContent = text;
+  $("ask-yes").textContent = yes;
+  const dialog = $("ask");
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+async function signIn(how, given) {
+  try {
+    await how(given);
+  } catch (error) {
+    $("sign-in-text").textContent = error.status === 401
+      ? "That does not count any more. Run sidecar page and open the address that it prints."
+      : `That did not work: ${error.message}`;
+    return;
+  }
+  $("token").value = "";
+  begin();
+}
+
+function begin() {
+  $("sign-in").hidden = true;
+  for (const id of ["health", "stops"]) $(id).hidden = false;
+  const live = new Live();
+  live.addEventListener("state", ({ detail }) => {
+    showLine(detail);
+    if (detail === "out") out();
+  });
+  live.addEventListener("said", ({ detail: said }) => {
+    const body = said.topic === "system" ? said.body : null;
+    if (body) system(body);
+  });
+  live.follow("system");
+  showLine(live.state);
+  money();
+  setInterval(money, MONEY_MS);
+  $("main").focus();
+}
+
+function out() {
+  $("sign-in").hidden = false;
+  $("stops").hidden = true;
+  $("sign-in-text").textContent = "Your token does not count any more. Run sidecar page again.";
+}
+
+function system(body) {
+  halted = body.reasons.some((reason) => reason.includes("halted"));
+  $("halt").textContent = halted ? "Halted" : "Halt";
+  $("halt").disabled = halted;
+  showSystem(body);
+}
+
+async function money() {
+  try {
+    const { total } = await ask("GET", "/v1/balance");
+    $("total").textContent = dollars.format(Number(total));
+    $("total").hidden = false;
+  } catch {
+    $("total").hidden = true; // the line says what is wrong
+  }
+}
+
+async function stop(what, reason) {
+  try {
+    await ask("POST", `/v1/${what}`, { reason });
+  } catch (error) {
+    tell(`${what}: ${error.message}`);
+  }
+}
+
+$("halt").addEventListener("click", () => stop("halt", "halted on the page"));
+$("panic").addEventListener("click", async () => {
+  const text = "Trading halts, every order is canceled, and it is looked until nothing rests.";
+  if (await sure("Panic?", text, "Halt and cancel everything")) stop("panic", "panic on the page");
+});
+$("sign-in-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  signIn(paste, $("token").value.trim());
+});
+
+const code = location.hash.slice(1);
+if (code.length > 20) {
+  history.replaceState(null, "", location.pathname); // it is of no use to anybody any more
+  signIn(trade, code);
+}

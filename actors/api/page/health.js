@@ -1,0 +1,44 @@
+// How the engine is: the gate, why it is closed, and each process.
+
+const $ = (id) => document.getElementById(id);
+
+export function showLine(state) {
+  const words = {
+    connecting: ["connecting", "warn"],
+    live: ["live", "good"],
+    silent: ["stale: nothing is heard", "bad"],
+    gone: ["connection lost, trying again", "bad"],
+    out: ["signed out", "bad"],
+  };
+  const [text, mood] = words[state];
+  const pill = $("line");
+  pill.hidden = false;
+  pill.textContent = text;
+  pill.className = `pill ${mood}`;
+  document.body.classList.toggle("stale", state !== "live");
+}
+
+export function showSystem(system) {
+  const open = system.gate === "open";
+  $("gate").textContent = open ? "gate open" : "gate closed";
+  $("gate").className = `pill ${open ? "good" : "bad"}`;
+  $("why").hidden = open && system.healthy;
+  $("why").textContent = system.reasons.join(" · ");
+  const rows = Object.entries(system.processes).map(([name, process]) => row(name, process));
+  $("processes").replaceChildren(...rows);
+}
+
+function row(name, process) {
+  const line = document.createElement("tr");
+  const well = process.state === "ready";
+  const cells = [
+    [name], [process.state, well ? "good" : "bad"], [process.reason || "", "soft"],
+    [`${(process.heartbeat_age_ms / 1000).toFixed(1)} s`, "n"], [String(process.restarts), "n"],
+  ];
+  for (const [text, kind] of cells) {
+    const cell = line.insertCell();
+    cell.textContent = text; // what the engine says is data, never markup
+    cell.className = kind || "";
+  }
+  return line;
+}
