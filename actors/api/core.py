@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.api import profits
 from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
@@ -31,30 +30,20 @@ from actors.api.keyed import Begun, Kept, Keyed
 from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
 from actors.api.letters import (
     AT_ANY_TIME,
-    STOPS,
-    URGENT,
     Addressed,
     letter_for,
     patience,
     silence,
 )
-from actors.api.listing import cut, held, look_up, one_order
+from actors.api.listing import look_up, one_order
 from actors.api.openapi import PAGE
 from actors.api.pending import Open, Pending
-from actors.api.profits import Positions
+from actors.api.profits import LETTER, Marks
 from actors.api.replies import AsOf, Reply, as_json, dated, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import (
-    CANCELS_WAITING_A_TOKEN,
-    KILLS_WAITING_A_TOKEN,
-    MS,
-    REQUESTS_MAX,
-    SECOND,
-    TOKENS_MAX,
-    US,
-)
+from protocol.limits import MS, SECOND, US
 from protocol.machine import (
     Answered,
     Asked,
@@ -68,7 +57,6 @@ from protocol.machine import (
 )
 from protocol.messages import (
     AnyMessage,
-    BookRequest,
     DoubtRequest,
     EvidenceAnswer,
     PlaceOrder,
@@ -78,8 +66,6 @@ from protocol.pulse import Identity, Pulse, Vitals
 from protocol.recall import recalled
 from protocol.telling import Outstanding
 
-CANCELS_MAX = TOKENS_MAX * CANCELS_WAITING_A_TOKEN  # more in flight that only cancels may be
-STOPS_MAX = TOKENS_MAX * KILLS_WAITING_A_TOKEN  # and more that only halts, panics and cancel-alls
 DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 
 
@@ -104,9 +90,9 @@ class Api:
         self._feeds = Feeds(self._books, self._ledger, self._tells)
         self._system: System | None = None
         self._system_at = 0  # microseconds: when the supervisor said so
-        self._marking: dict[int, Positions] = {}  # pages that wait for books
         self._served = False
         self._pending = Pending()
+        self._marks = Marks(self._tells, self._pending)
         self._due_at = 0  # nothing is to be done before this moment but what a cause leads to
         self._keys = Keys()
         self._counters = {"requests": 0, "refused": 0, "timeouts": 0}
@@ -237,29 +223,11 @@ class Api:
 
     def _positions(self, now: int, at: int, id: int, ask: GetList) -> list[Effect]:
         """A page of positions; the stream is asked for the books of those that are held."""
-        account = self._ledger.account
-        assert account is not None
-        page, cursor = cut(held(account), ask.page)
-        exposures = [account.exposure(position.ticker) for position in page]
-        as_of = at - self._ledger.age(now) // US
-        found = profits.begun(id, page, exposures, cursor, account.n, as_of)
-        if self._crowded(len(found.waits)):
+        assert self._ledger.account is not None
+        if self._crowded(ask):
             return [refuse(id, BUSY)]
-        if not found.waits:
-            return [found.reply(at)]
-        self._marking[id] = found
-        effects: list[Effect] = []
-        for ticker in sorted(found.waits):
-            letter = f"mark:{id}:{ticker}"
-            self._pending.keep(letter, Open(id, ask, now + patience(ask), at))
-            effects += self._tells.tell(now, at, "stream", letter, BookRequest(ticker))
-        return effects
-
-    def _marked(self, at: int, letter: str, id: int, body: AnyMessage | None) -> list[Effect]:
-        """The book of a position has come, or is late."""
-        if not self._marking[id].took(letter.split(":", 2)[2], body):
-            return []
-        return [self._marking.pop(id).reply(at)]
+        as_of = at - self._ledger.age(now) // US
+        return self._marks.page(now, at, id, ask, self._ledger.account, as_of)
 
     def _grouped(self, order: PlaceOrder) -> PlaceOrder:
         """An order that names no group is in the one of the settings, if there is one."""
@@ -276,15 +244,14 @@ class Api:
         return self._wait(now, at, id, ask, told)
 
     def _wait(self, now: int, at: int, id: int, ask: Ask, told: Addressed) -> list[Effect]:
-        more = CANCELS_MAX * isinstance(ask, URGENT) + STOPS_MAX * isinstance(ask, STOPS)
-        if self._crowded(1, more):
+        if self._crowded(ask):
             return [refuse(id, BUSY)]
         self._pending.keep(told.id, Open(id, ask, now + patience(ask), at))
         return self._tells.tell(now, at, *told)
 
-    def _crowded(self, letters: int, more: int = 0) -> bool:
-        """Whether so many letters find no room; `more` is kept for what is urgent."""
-        crowded = len(self._pending) + letters > REQUESTS_MAX + more or self._tells.full
+    def _crowded(self, ask: Ask) -> bool:
+        """Whether there is no room for one more of its kind."""
+        crowded = self._pending.crowded(ask) or self._tells.full
         self._counters["refused"] += crowded
         return crowded
 
@@ -292,11 +259,11 @@ class Api:
         if self._tells.answered(letter.id) is None:
             self._ledger.answered(now, letter.body)
             return self._feeds.answered(now, at, letter)
+        if letter.id.startswith(LETTER):
+            return self._marks.answered(at, letter.id, letter.body)
         waiting = self._pending.pop(letter.id)
         if waiting is None:
             return self._feeds.answered(now, at, letter)
-        if isinstance(waiting.ask, GetList):
-            return self._marked(at, letter.id, waiting.id, letter.body)
         if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
             return self._evident(now, at, waiting, letter.body)
         return [translate(waiting.id, waiting.ask, letter.body, at, waiting.at)]
@@ -342,7 +309,7 @@ class Api:
             self._counters["timeouts"] += 1
             self._tells.answered(letter)  # told no more
             if isinstance(waiting.ask, GetList):
-                effects += self._marked(at, letter, waiting.id, None)
+                effects += self._marks.late(at, waiting.id)
             else:
                 effects.append(self._timeout(at, waiting))
         return effects
