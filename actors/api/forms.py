@@ -82,26 +82,27 @@ class ShownPosition(Position, frozen=True, tag="Position", kw_only=True):
 
 
 class Listed(Dated, frozen=True, kw_only=True):
-    """A page, newest first, as of ledger number `n`. `cursor` is the next page's, "" at the end."""
+    """A page, as of ledger number `n`. `cursor` is the next page's, "" at the end. A row that is
+    there all the while is on exactly one page of a walk, whatever changes meanwhile."""
 
     cursor: str
     n: int
 
 
 class Orders(Listed, frozen=True, kw_only=True):
-    """Orders."""
+    """Orders, by when they were made, the newest first."""
 
     orders: tuple[ShownOrder, ...]
 
 
 class Fills(Listed, frozen=True, kw_only=True):
-    """Fills."""
+    """Fills, the newest first."""
 
     fills: tuple[ShownFill, ...]
 
 
 class Positions(Listed, frozen=True, kw_only=True):
-    """Positions."""
+    """Positions, by ticker."""
 
     positions: tuple[ShownPosition, ...]
 
@@ -114,7 +115,7 @@ class Balances(Listed, frozen=True, kw_only=True):
 
 
 class Settlements(Listed, frozen=True, kw_only=True):
-    """Settlements, by what they changed."""
+    """Settlements, the newest first."""
 
     settlements: tuple[Settlement, ...]
 

@@ -1,5 +1,6 @@
 """Orders, fills, positions, balances and settlements as people see them, a page at a time."""
 
+import bisect
 from typing import Any
 
 import msgspec
@@ -7,9 +8,11 @@ from msgspec.structs import replace
 
 from actors.api.asks import GetList, GetOrder, Page
 from actors.api.bodies import Problem
+from actors.api.cursors import Bookmark, bookmark_of, cursor_at
 from actors.api.replies import AsOf, Reply, as_json, refuse
-from protocol.account import Account
-from protocol.messages import BookedFill, Order, Position
+from protocol.account import Account, key_of
+from protocol.holdings import Settlement
+from protocol.messages import Balance, BookedFill, Order, Position
 from protocol.units import encode_unit, format_money
 
 
@@ -69,16 +72,32 @@ def shown(account: Account, row: Any) -> Any:
     return msgspec.to_builtins(row, enc_hook=encode_unit) | {"external": external}
 
 
-def cut(rows: list[Any], page: Page) -> tuple[list[Any], str]:
-    """A page, newest first, and the cursor of the next ("" at the end).
+def bookmark(row: Any) -> Bookmark:
+    """Where a row stands in its list, for as long as it is listed: what happened to it last, and
+    so its `n`, may change between two pages.
 
-    The cursor is the ledger number behind the last row, so rows that change meanwhile move to
-    the front and none is passed over.
+    Orders, fills and settlements: by when they came, the newest first. Positions: by ticker.
     """
-    rows.sort(key=lambda row: row.n, reverse=True)
-    if page.before:
-        rows = [row for row in rows if row.n < page.before]
-    found = rows[: page.limit]
-    while len(found) < len(rows) and found and rows[len(found)].n == found[-1].n:
-        found.append(rows[len(found)])  # rows of one entry stay together
-    return found, str(found[-1].n) if len(found) < len(rows) else ""
+    match row:
+        case Order():
+            return Bookmark(-row.created_at, key_of(row))
+        case BookedFill():
+            return Bookmark(-row.n, row.trade_id)
+        case Settlement():
+            return Bookmark(-row.settled_at, row.ticker)
+        case Position():
+            return Bookmark(0, row.ticker)
+        case Balance():
+            return Bookmark(row.shard, "")
+    raise AssertionError(f"unexpected row: {row}")
+
+
+def cut(rows: list[Any], page: Page) -> tuple[list[Any], str]:
+    """A page, and the cursor of the next ("" at the end)."""
+    begin = bookmark_of(page.cursor) if page.cursor else None
+    placed = sorted((bookmark(row), at) for at, row in enumerate(rows))
+    if begin is not None:
+        placed = placed[bisect.bisect_right(placed, begin, key=lambda one: one[0]) :]
+    found = placed[: page.limit]
+    cursor = cursor_at(found[-1][0]) if len(found) < len(placed) else ""
+    return [rows[at] for _, at in found], cursor

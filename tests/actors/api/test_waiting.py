@@ -23,6 +23,7 @@ from actors.api.asks import (
     find,
 )
 from actors.api.core import Reply, Requested
+from actors.api.cursors import Bookmark, cursor_at
 from actors.api.letters import BOOK_MAX
 from actors.api.profits import CROWDED
 from actors.api.quota import Kind, kind_of
@@ -161,12 +162,12 @@ def test_a_book_is_asked_for_once_for_all_pages_that_wait_for_it() -> None:
 
 
 def test_all_pages_together_wait_for_so_many_books() -> None:
-    host, asked = holds(MARKS_ASKED_MAX + MARKS_MAX), 0
-    cursor: int | str = Page().before
-    for id in range(3):
+    host, asked, pages = holds(MARKS_ASKED_MAX + MARKS_MAX), 0, MARKS_ASKED_MAX // MARKS_MAX + 1
+    tickers = sorted(f"KXA-{n}" for n in range(MARKS_ASKED_MAX + MARKS_MAX))
+    for id in range(pages):
+        cursor = cursor_at(Bookmark(0, tickers[id * MARKS_MAX - 1])) if id else ""
         effects = host.step(Requested(AT, id, GetList("positions", Page(MARKS_MAX, cursor))))
         asked += len(books(effects))
-        cursor = MARKS_ASKED_MAX + MARKS_MAX - (id + 1) * MARKS_MAX + 1
     assert asked == MARKS_ASKED_MAX
     [reply] = [e for e in effects if isinstance(e, Reply)]
     rows = json.loads(reply.body)["positions"]
