@@ -237,10 +237,14 @@ class Api:
 
     def _amend(self, now: int, at: int, id: int, ask: AmendIt) -> list[Effect]:
         account, name = self._ledger.account, ask.client_order_id
-        order = None if account is None else account.order(name)
-        if order is None:
-            return [refuse(id, Problem(404, "order_not_found", "no order has this id"))]
-        told = Addressed("gateway", f"amend:{name}:{ask.amend_id}:{id}", ask.letter(order))
+        assert account is not None
+        order, text = account.order(name), "no order has this id"
+        letter = ask.letter(order)
+        if order is None and account.forgets and letter is None:
+            text += ", or it ended long ago: say price and count to hear of an amend of it"
+        if letter is None or (order is None and not account.forgets):
+            return [refuse(id, Problem(404, "order_not_found", text))]
+        told = Addressed("gateway", f"amend:{name}:{ask.amend_id}:{id}", letter)
         return self._wait(now, at, id, ask, told)
 
     def _wait(self, now: int, at: int, id: int, ask: Ask, told: Addressed) -> list[Effect]:
