@@ -74,7 +74,8 @@ class ShownFill(BookedFill, frozen=True, tag="BookedFill", kw_only=True):
 
 class ShownPosition(Position, frozen=True, tag="Position", kw_only=True):
     """What is held. `exposure`: the most that the market can still cost. `unrealized`: what closing
-    at `mark.price` would bring, less `cost`; null where there is no price."""
+    at `mark.price` would bring, less `cost`; null where there is no price. Where nothing is held,
+    but may be, it is 0 and `mark` null."""
 
     exposure: Money
     unrealized: Money | None

@@ -2,6 +2,7 @@
 before the account is there."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -122,6 +123,19 @@ def test_who_holds_nothing_waits_for_no_book() -> None:
     status, found = replied(Host().step(Requested(AT, 1, POSITIONS)))
     assert (status, found["positions"], found["cursor"]) == (200, [], "")
     fits(forms.Positions, found)
+
+
+def test_where_nothing_is_held_there_is_nothing_to_mark() -> None:
+    """Only an order is open there. The page says it, and the form of the answer."""
+    host = Host(intended(), accepted())
+    asked = host.step(Requested(AT, 1, POSITIONS))
+    assert told(asked) == []
+    [row] = replied(asked)[1]["positions"]
+    assert (row["position"], row["unrealized"], row["mark"]) == ("0.00", "0.0000", None)
+    page = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
+    section = page.partition("\n## A position\n")[2].partition("\n## ")[0]
+    assert "Where nothing is held" in section and '`unrealized` is `"0.0000"`' in section
+    assert "nothing is held" in str(forms.ShownPosition.__doc__)
 
 
 def test_so_many_books_and_no_more_are_asked_for() -> None:
