@@ -190,6 +190,7 @@ CANCEL_OPEN_MAX: Final = 500  # orders that one request cancels; half of a lane
 BATCHES_MAX: Final = 200  # batches that are not answered yet
 GATHER_MAX: Final = MARKET_LOOK_MAX + INTENT_ACK_MAX  # a recorded order waits for its batch so long
 MARKET_FRESH: Final = 5 * SECOND  # an order is refused by rules read at most so long ago
+LISTING_CACHED: Final = 15 * SECOND  # the exchange's own, of its markets (FACTS.md section 1)
 MARKET_KEPT: Final = 10 * MINUTE  # rules older than this are read again before an order
 BOOKS_FOLLOWED_MAX: Final = 500  # by the gateway, of the markets that orders are for
 BOOK_LAG_MAX: Final = 1 * SECOND  # what the stream says comes later: the book is not of now

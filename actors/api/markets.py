@@ -3,7 +3,8 @@ answer becomes.
 
 Nothing here keeps markets: the exchange's own listing is the one that is complete and says what it
 has. So these are reads of the exchange (`Inquire`), through the gateway and the account's one read
-budget, with its paging; only the words, units and times are ours. `as_of` is when it was asked.
+budget, with its paging; only the words, units and times are ours. `as_of` is when it was asked,
+less what the exchange may keep an answer for.
 """
 
 from typing import Any, Final, Literal
@@ -19,6 +20,7 @@ from protocol.kalshi.candles import Candle, CandlesOfMarkets, Prints, Quotes
 from protocol.kalshi.inquiries import UnfitInquiry
 from protocol.kalshi.market_data import Market, Trade, TradePage
 from protocol.kalshi.parameters import SECONDS_MAX
+from protocol.limits import LISTING_CACHED, US
 from protocol.messages import BookSide, Inquire
 from protocol.units import Count, Price
 
@@ -168,6 +170,12 @@ def _asked(
         field = OURS.get(e.field, e.field)
         return Problem(422, f"invalid_{field}", e.text, field)
     return AskMarkets(what, Inquire(name, parameters), text)
+
+
+def cached(ask: AskMarkets) -> int:
+    """How old the exchange's answer may have been when it gave it, microseconds: of its listing of
+    markets there is a copy before it (FACTS.md section 1)."""
+    return LISTING_CACHED // US if ask.what == "markets" else 0
 
 
 def told(ask: AskMarkets, body: bytes) -> dict[str, Any]:

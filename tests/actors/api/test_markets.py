@@ -11,6 +11,7 @@ from actors.api.asks import AskMarkets, Problem
 from actors.api.core import Requested
 from actors.api.replies import translate
 from protocol.kalshi.parameters import SECONDS_MAX
+from protocol.limits import LISTING_CACHED, MS
 from protocol.messages import Inquire, InquiryAnswer
 from tests.actors.api.reading import read
 from tests.actors.api.test_evidence import AT, Host
@@ -35,7 +36,9 @@ def shown(ask: AskMarkets, body: Any) -> dict[str, Any]:
     reply = translate(1, ask, InquiryAnswer("answered", 200, raw), AT + 3_000, AT)
     assert reply.status == 200, reply.body
     found: dict[str, Any] = json.loads(reply.body)
-    assert (found["as_of"], found["age_ms"]) == (AT, 3), "it is as of when it was asked"
+    kept_ms = LISTING_CACHED // MS if ask.what == "markets" else 0  # by the exchange, before that
+    asked = AT - 1_000 * kept_ms
+    assert (found["as_of"], found["age_ms"]) == (asked, 3 + kept_ms), "as of when it was asked"
     return found
 
 
