@@ -284,28 +284,36 @@ class Api:
         id, name = waiting.id, waiting.ask.client_order_id
         order = self._ledger.account.order(name)
         if waiting.found is not None:
-            return [self._proof(at, waiting, evidence_body(name, order, waiting.found, body))]
+            return [self._proof(now, at, waiting, evidence_body(name, order, waiting.found, body))]
         assert isinstance(body, EvidenceAnswer)
         problem = flaw(body, order)
         if problem is not None:
             return [refuse(id, problem)]
         if isinstance(waiting.ask, GetOrder):
             order = order or recalled(name, body)
-            as_of = {"n": self._ledger.account.n} | AsOf(waiting.at).told(at)
+            as_of = {"n": self._ledger.account.n} | self._since(now, at, waiting).told(at)
             return [one_order(id, order, as_of, self._ledger.account)]
         if not in_doubt(order):
-            return [self._proof(at, waiting, evidence_body(name, order, body, ""))]
+            return [self._proof(now, at, waiting, evidence_body(name, order, body, ""))]
         if self._tells.full:
             late = "too many letters are waiting"
-            return [self._proof(at, waiting, evidence_body(name, order, body, late))]
+            return [self._proof(now, at, waiting, evidence_body(name, order, body, late))]
         letter = f"doubt:{id}"
         self._pending.keep(letter, Open(id, waiting.ask, now + DOUBT_MAX, waiting.at, body))
         return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
 
-    @staticmethod
-    def _proof(at: int, waiting: Open, body: dict[str, Any]) -> Reply:
-        """The evidence, as of when it was asked for."""
-        return Reply(waiting.id, 200, as_json(body | AsOf(waiting.at).told(at)))
+    def _proof(self, now: int, at: int, waiting: Open, body: dict[str, Any]) -> Reply:
+        """The evidence, and the order as the account shows it."""
+        as_of = self._since(now, at, waiting)
+        return Reply(waiting.id, 200, as_json(body | as_of.told(at)))
+
+    def _since(self, now: int, at: int, waiting: Open) -> AsOf:
+        """Of when an answer is that comes from the ledger and from the account in memory."""
+        return AsOf(min(waiting.at, self._folded(now, at).at))
+
+    def _folded(self, now: int, at: int) -> AsOf:
+        """Of when the account in memory is."""
+        return AsOf(at - self._ledger.age(now) // US)
 
     def _expire(self, now: int, at: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -315,10 +323,10 @@ class Api:
             if isinstance(waiting.ask, GetList):
                 effects += self._marks.late(at, waiting.id)
             else:
-                effects.append(self._timeout(at, waiting))
+                effects.append(self._timeout(now, at, waiting))
         return effects
 
-    def _timeout(self, at: int, waiting: Open) -> Reply:
+    def _timeout(self, now: int, at: int, waiting: Open) -> Reply:
         if waiting.found is None:
             return silence(waiting.id, waiting.ask)
         assert isinstance(waiting.ask, GetEvidence)
@@ -326,7 +334,7 @@ class Api:
         name = waiting.ask.client_order_id
         silent = "the gateway did not answer in time"
         known = self._ledger.account.order(name)
-        return self._proof(at, waiting, evidence_body(name, known, waiting.found, silent))
+        return self._proof(now, at, waiting, evidence_body(name, known, waiting.found, silent))
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:
