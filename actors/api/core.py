@@ -43,7 +43,7 @@ from actors.api.replies import AsOf, Reply, as_json, dated, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import MS, SECOND, US
+from protocol.limits import SECOND, US
 from protocol.machine import (
     Answered,
     Asked,
@@ -212,7 +212,8 @@ class Api:
                 pass  # the ledger's entries may speak of it
             case GetOrder() | GetList():
                 assert self._ledger.account is not None
-                return [look_up(id, ask, self._ledger.account, at, self._ledger.age(now) // MS)]
+                as_of = self._folded(now, at)
+                return [look_up(id, ask, self._ledger.account, as_of, at)]
             case AmendIt():
                 return self._amend(now, at, id, ask)
             case Place(order=order):
@@ -226,7 +227,7 @@ class Api:
         assert self._ledger.account is not None
         if self._crowded(ask):
             return [refuse(id, BUSY)]
-        as_of = at - self._ledger.age(now) // US
+        as_of = self._folded(now, at)
         return self._marks.page(now, at, id, ask, self._ledger.account, as_of)
 
     def _grouped(self, order: PlaceOrder) -> PlaceOrder:

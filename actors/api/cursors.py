@@ -5,7 +5,6 @@ between two pages, a row that is there all the while is on exactly one of them.
 """
 
 import base64
-import binascii
 import re
 from typing import Final, NamedTuple
 
@@ -32,7 +31,7 @@ def bookmark_of(cursor: str) -> Bookmark | None:
     """The bookmark that a cursor stands for; None if it is none."""
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError):  # of letters, and of what they stand for
+    except ValueError:  # no such letters, or they stand for none
         return None
     found = _TEXT.fullmatch(text)
     bookmark = None if found is None else Bookmark(int(found[1]), found[2])

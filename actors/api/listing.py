@@ -1,4 +1,4 @@
-"""Orders, fills, positions, balances and settlements as people see them, a page at a time."""
+"""Orders, fills, balances and settlements as people see them, and which rows are on a page."""
 
 import bisect
 from typing import Any
@@ -16,16 +16,15 @@ from protocol.messages import Balance, BookedFill, Order, Position
 from protocol.units import encode_unit, format_money
 
 
-def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int, age_ms: int = 0) -> Reply:
-    """Orders, fills, balances or settlements as of the last entry folded; positions without what
-    they would bring. `age_ms`: how long ago the writer was heard."""
-    as_of = {"n": account.n} | AsOf(at - age_ms * 1_000).told(at)
+def look_up(id: int, ask: GetOrder | GetList, account: Account, as_of: AsOf, at: int) -> Reply:
+    """One order, or a page of orders, fills, balances or settlements, as of the last entry folded.
+    Positions wait for books (`profits.py`)."""
+    told = {"n": account.n} | as_of.told(at)
     if isinstance(ask, GetOrder):
-        return one_order(id, account.order(ask.client_order_id), as_of, account)
+        return one_order(id, account.order(ask.client_order_id), told, account)
     rows: dict[str, Any] = {
         "orders": account.orders,
         "fills": account.fills,
-        "positions": lambda: held(account),
         "balance": account.balances,
         "settlements": account.settlements,
     }
@@ -33,7 +32,7 @@ def look_up(id: int, ask: GetOrder | GetList, account: Account, at: int, age_ms:
     listed: dict[str, Any] = {ask.what: [shown(account, row) for row in page], "cursor": cursor}
     if ask.what == "balance":
         listed["total"] = format_money(sum(int(b.balance) for b in account.balances()))
-    return Reply(id, 200, as_json(listed | as_of))
+    return Reply(id, 200, as_json(listed | told))
 
 
 def one_order(id: int, order: Order | None, as_of: dict[str, int], account: Account) -> Reply:
@@ -53,19 +52,12 @@ def held(account: Account) -> list[Position]:
 
 
 def shown(account: Account, row: Any) -> Any:
-    """A row as people see it: of positions their `exposure`, of orders and fills whether they are
-    `external`.
-
-    Exposure is the most that a market can still cost, as if every resting, intended and unknown
-    order filled (`protocol/exposure.py`).
+    """A row as people see it: of orders and fills whether they are `external`.
 
     An order is ours if its intent is on record here; whatever else trades on the account (another
     program, the exchange's own pages) is external.
     """
     order = account.order_by_id(row.order_id) if isinstance(row, BookedFill) else row
-    if isinstance(row, Position):
-        exposure = format_money(account.exposure(row.ticker))
-        return msgspec.to_builtins(row, enc_hook=encode_unit) | {"exposure": exposure}
     if not isinstance(row, Order | BookedFill):
         return row
     external = not isinstance(order, Order) or not order.body_hash

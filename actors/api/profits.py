@@ -37,7 +37,7 @@ class Positions(Struct):
     exposures: list[Money]
     cursor: str
     n: int
-    as_of: int
+    as_of: AsOf
     marks: dict[str, Marked]  # by ticker, as far as they are known
     waits: set[str]
 
@@ -53,11 +53,11 @@ class Positions(Struct):
         pairs = zip(self.held.values(), self.exposures, strict=True)
         rows = [self._row(position, exposure) for position, exposure in pairs]
         told = {"positions": rows, "cursor": self.cursor, "n": self.n}
-        return Reply(self.id, 200, as_json(told | AsOf(self.as_of).told(at)))
+        return Reply(self.id, 200, as_json(told | self.as_of.told(at)))
 
     def _row(self, position: Position, exposure: Money) -> dict[str, Any]:
         row: dict[str, Any] = msgspec.to_builtins(position, enc_hook=encode_unit)
-        row["exposure"] = format_money(exposure)
+        row["exposure"] = format_money(exposure)  # `protocol/exposure.py`
         if not position.position:
             return row | {"unrealized": format_money(0), "mark": None}
         found = self.marks.get(position.ticker, MANY)
@@ -83,7 +83,7 @@ class Marks:
         self._number = 0  # of letters: each is new, so that no late answer goes for a later one
 
     def page(
-        self, now: int, at: int, id: int, ask: GetList, account: Account, as_of: int
+        self, now: int, at: int, id: int, ask: GetList, account: Account, as_of: AsOf
     ) -> list[Effect]:
         """A page of positions: its answer, or what has to be asked for it first. The caller has
         looked whether there is room for it."""

@@ -166,11 +166,11 @@ def booked(id: int, ask: Ask, book: BookAnswer, at: int) -> Reply:
             return refuse(id, Problem(404, "not_followed", f"{book.ticker} is not followed"))
         case "stale" if not allowed:
             return refuse(id, Problem(409, "book_stale", book.reason, retry_after_ms=1_000))
-    as_of = book.as_of or book.received_at
+    as_of = AsOf(book.as_of or book.received_at)
     depth = ask.depth if isinstance(ask, GetBook) else 0
     book = replace(book, yes=best(book.yes, depth), no=best(book.no, depth))
     fields = msgspec.to_builtins(book, enc_hook=encode_unit)
-    return Reply(id, 200, as_json(fields | {"as_of": as_of, "age_ms": max(at - as_of, 0) // 1_000}))
+    return Reply(id, 200, as_json(fields | as_of.told(at)))
 
 
 def looked(id: int, answer: InquiryAnswer) -> Reply:

@@ -1,4 +1,4 @@
-"""A walk over the pages of a list, while what is listed changes."""
+"""A walk over the pages of a list, while what is listed changes; what a row says."""
 
 import json
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from actors.api.asks import GetList, Page
 from actors.api.core import Requested
 from actors.api.replies import Reply
 from protocol.envelope import Envelope
-from protocol.facts import AnyFact, OrderCanceled, Settled, natural_id
+from protocol.facts import AnyFact, OrderCanceled, OrderIntended, OrderUnknown, Settled, natural_id
 from protocol.limits import SECOND
 from protocol.machine import Heard
 from protocol.messages import BookAnswer, BookRequest, Entry
-from protocol.units import Count, Money
+from protocol.units import Count, Money, Price
 from tests.actors.api.test_evidence import AT, Host
 from tests.actors.api.test_pages import told
 from tests.actors.writer.samples import accepted, fill, intended
@@ -100,3 +100,13 @@ def test_fills_and_settlements_come_the_newest_first_and_each_once(what: Any) ->
     walk = Walk(what, facts)
     seen = walk.walk(lambda turn: held(3, f"late{turn}-"))
     assert [row["ticker"] for row in seen] == [f"KXA-{n}" for n in reversed(range(ROWS))]
+
+
+def test_what_may_still_fill_is_exposure_with_or_without_a_position() -> None:
+    worse = ("ask", Price(900_000), Count(1_000), "good_till_canceled", "hash")
+    unknown = OrderUnknown("c1", "no answer")
+    facts = [intended(), unknown, OrderIntended("c2", "KXB-2", *worse), fill(order_id="o9")]
+    walk = Walk("positions", facts)
+    assert walk.page("") == ""
+    rows = {row["ticker"]: (row["position"], row["exposure"]) for row in walk.seen}
+    assert rows == {"KXA-1": ("1.00", "6.1600"), "KXB-2": ("0.00", "1.0000")}
