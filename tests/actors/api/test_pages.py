@@ -26,7 +26,16 @@ from actors.api.letters import BOOK_MAX
 from actors.api.openapi import PAGE
 from actors.api.replies import Reply
 from protocol.facts import AnyFact, Settled
-from protocol.limits import ENTRIES_MAX, MARKS_MAX, MS, PAGE_MAX, SECOND
+from protocol.limits import (
+    ENTRIES_MAX,
+    FILLS_KEPT,
+    MARKS_MAX,
+    MS,
+    ORDERS_KEPT,
+    PAGE_MAX,
+    SECOND,
+    SETTLEMENTS_KEPT,
+)
 from protocol.machine import Effect, Elapsed, Tell
 from protocol.messages import (
     AnyMessage,
@@ -49,6 +58,7 @@ from tests.actors.api.reading import read
 from tests.actors.api.test_evidence import AT, Host, entries
 from tests.actors.writer.samples import accepted, fill, intended
 
+DOCS = Path(__file__).parents[3] / "docs" / "API.md"
 POSITIONS = GetList("positions", Page())
 
 
@@ -132,7 +142,7 @@ def test_where_nothing_is_held_there_is_nothing_to_mark() -> None:
     assert told(asked) == []
     [row] = replied(asked)[1]["positions"]
     assert (row["position"], row["unrealized"], row["mark"]) == ("0.00", "0.0000", None)
-    page = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
+    page = DOCS.read_text()
     section = page.partition("\n## A position\n")[2].partition("\n## ")[0]
     assert "Where nothing is held" in section and '`unrealized` is `"0.0000"`' in section
     assert "nothing is held" in str(forms.ShownPosition.__doc__)
@@ -183,6 +193,21 @@ def test_the_status_says_when_the_supervisor_spoke() -> None:
     status, found = replied(host.step(Requested(AT + 2_000_000, 1, GetStatus())))
     assert (status, found["as_of"], found["age_ms"]) == (200, AT, 2_000)
     fits(forms.Status, found)
+
+
+def test_the_page_says_what_the_lists_end_with() -> None:
+    kept = {ORDERS_KEPT, FILLS_KEPT, SETTLEMENTS_KEPT}
+    assert len(kept) == 1
+    most = kept.pop()
+    assert f"{most * 9 // 10:,} to {most:,} of each" in DOCS.read_text()
+    many = FILLS_KEPT + 1
+    host = Host(*(msgspec.structs.replace(fill(), trade_id=f"t{n}") for n in range(many)))
+    cursor, seen = "", 0
+    while cursor or not seen:
+        page = GetList("fills", Page(PAGE_MAX, cursor))
+        _, found = replied(host.step(Requested(AT, 1, page)))
+        cursor, seen = found["cursor"], seen + len(found["fills"])
+    assert seen == many - FILLS_KEPT // 10, "the oldest tenth is gone at once"
 
 
 # The ledger, the budget
