@@ -61,7 +61,8 @@ class Followed(Dated, frozen=True, kw_only=True):
 
 
 class ShownOrder(Order, frozen=True, tag="Order", kw_only=True):
-    """An order. `external`: no intent of ours is on record for it."""
+    """An order. `external`: no intent of ours is on record for it. `updated_at` and `amended_at`
+    are the exchange's milliseconds, `created_at` microseconds."""
 
     external: bool
 

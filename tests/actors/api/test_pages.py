@@ -2,6 +2,7 @@
 before the account is there."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from actors.api.core import Api, Requested
 from actors.api.letters import BOOK_MAX
 from actors.api.openapi import PAGE
 from actors.api.replies import Reply
-from protocol.facts import AnyFact, Settled
+from protocol.facts import AnyFact, OrderSeen, Settled
 from protocol.limits import (
     ENTRIES_MAX,
     FILLS_KEPT,
@@ -208,6 +209,22 @@ def test_the_page_says_what_the_lists_end_with() -> None:
         _, found = replied(host.step(Requested(AT, 1, page)))
         cursor, seen = found["cursor"], seen + len(found["fills"])
     assert seen == many - FILLS_KEPT // 10, "the oldest tenth is gone at once"
+
+
+def test_times_are_microseconds_but_those_two_of_orders_that_the_page_names() -> None:
+    page = DOCS.read_text()
+    digits: dict[int, set[str]] = {}
+    for name, text in re.findall(r'"(\w+_at|at|as_of)": ([1-9][0-9]*)', page):
+        digits.setdefault(len(text), set()).add(name)
+    assert digits.pop(13) == {"updated_at"}
+    assert set(digits) == {16}, "an example has a time of another kind"
+    assert "but `updated_at` and `amended_at` of orders" in page
+    moment = AT // 1_000
+    sighting = OrderSeen("o1", "c1", "KXA-1", "bid", Price(560_000), "resting",
+                       Count(100), Count(0), Count(100), moment)  # fmt: skip
+    _, found = replied(Host(sighting).step(Requested(AT, 1, GetList("orders", Page()))))
+    [row] = found["orders"]
+    assert (row["updated_at"], row["created_at"]) == (moment, AT + 1), "as the ledger has them"
 
 
 # The ledger, the budget
