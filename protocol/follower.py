@@ -62,6 +62,10 @@ class BookFollower:
         self._asked = 0
         self._doubted = 0  # of those asked for: answers up to here may be too old
 
+    def attached(self, epoch: int, seq: int) -> None:
+        """It is heard from now on without a hole: this was the stream's last mark."""
+        self._marks = Cursor(epoch, seq)
+
     @property
     def live(self) -> bool:
         return self.whole and not self.late

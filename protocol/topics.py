@@ -4,7 +4,9 @@ A space ends the topic in a frame, so `book.KXA-1 ` matches one market exactly a
 a whole series.
 """
 
+import bisect
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from protocol.limits import TICKER_CHARS_MAX
@@ -26,6 +28,18 @@ _TICKER = re.compile(rf"[A-Z0-9.\-]{{1,{TICKER_CHARS_MAX}}}", re.ASCII)
 def is_ticker(text: str) -> bool:
     """Whether the exchange could have a market of that name."""
     return _TICKER.fullmatch(text) is not None
+
+
+def is_exact(prefix: str) -> bool:
+    """Whether a prefix is one topic, and no other that begins like it."""
+    return prefix.endswith(" ")
+
+
+def under(names: Sequence[str], prefix: str) -> list[str]:
+    """The topics that a prefix fits. `names` are sorted, each with its space at the end."""
+    start = bisect.bisect_left(names, prefix)
+    end = bisect.bisect_left(names, f"{prefix}\x7f", start)  # no topic has a letter above that
+    return [name[:-1] for name in names[start:end]]
 
 
 def book(ticker: str) -> str:

@@ -1,10 +1,10 @@
 """make test: all tests, in parts, some of them at a time; at the end, what has failed.
 
 Five parts start engines and mostly wait for what they do (one for little else), one kills writers
-and waits for the disk, the other two compute. The lanes are so that never more than one computes,
-and that they end at about the same time on two processors; with more at a time, what is tested
-begins to miss its times. Each line says which part it is of. The names of tests that failed come
-once more, last and short: of a long log often only the end is kept.
+and waits for the disk, the others compute. The lanes are so that they end at about the same time
+on two processors, and that no two compute before the parts with engines have mostly ended; with
+more at a time, what is tested begins to miss its times. Each line says which part it is of. The
+names of tests that failed come once more, last and short: of a long log often only the end is kept.
 """
 
 import subprocess
@@ -24,6 +24,7 @@ FRONT: Final = [  # what is done to the front from outside
     f"{ENGINE}/test_{name}.py" for name in ("browser", "front_survival", "schemathesis")
 ]
 WRITER: Final = "tests/actors/writer"
+API: Final = "tests/actors/api"
 SIMULATION: Final = "tests/simulation"
 
 
@@ -34,15 +35,21 @@ def without(*paths: str) -> list[str]:
 
 PARTS: Final = {
     "days": [SIMULATION],
-    "rest": ["tests", *without(ENGINE, WRITER, SIMULATION)],
+    "rest": ["tests", *without(ENGINE, WRITER, API, SIMULATION)],
     "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS, *FRONT)],
     "writer": [WRITER],
     "stream": STREAMS,
     "crowd": CROWD,
     "waits": WAITS,
     "front": FRONT,
+    "api": [API],
 }
-LANES: Final = (("days", "rest"), ("engine", "writer"), ("crowd", "stream"), ("waits", "front"))
+LANES: Final = (
+    ("days", "rest"),
+    ("engine", "writer"),
+    ("crowd", "stream"),
+    ("waits", "front", "api"),
+)
 INTERRUPTED: Final = 130
 CACHE: Final = "cache_dir=.pytest_cache/{}"
 SUMMARY: Final = " short test summary info "  # what pytest writes above the names

@@ -15,6 +15,7 @@ from protocol.messages import BookLost, Follow, FollowAnswer
 from protocol.telling import Outstanding
 
 BOOK: Final = "book."
+NAMED: Final = "named:"  # letters that ask for books under a prefix
 MISSED: Final = "a message did not arrive, or may not have"
 FULL: Final = f"more than {BOOKS_KEPT_MAX} books are followed"
 
@@ -27,8 +28,6 @@ class BookFeed:
         self._audience = audience
         self._steps = steps
         self._tells = tells
-        self._naming: dict[str, str] = {}  # letters: the prefix whose books are asked for
-        self._named = 0
         self._name_at = 0
         self._gone: dict[str, tuple[int, int]] = {}  # books let go, and their last number
         self._full: set[str] = set()  # prefixes whose followers know that there is no room
@@ -116,7 +115,7 @@ class BookFeed:
         gone = kept.trouble == "not followed"
         why: Why = "not_followed" if gone else "book_lost"
         fitting = self._audience.fitting(topic.name)
-        by_name = any(prefix.endswith(" ") for prefix in fitting)
+        by_name = any(topics.is_exact(prefix) for prefix in fitting)
         effects: list[Effect] = []
         if topic.why is None or topic.why[0] != why:
             topic.why = why, kept.reason or kept.trouble
@@ -124,7 +123,7 @@ class BookFeed:
             effects = self._steps.tell_lost(to, topic.name, topic.why, again)
         if gone and not by_name:
             self._steps.release(topic, tuple(topic.out))
-            del self._steps.topics[topic.name]
+            self._steps.drop(topic.name)
             self._gone[topic.name] = kept.here
             if len(self._gone) > ENDED_KEPT:
                 del self._gone[next(iter(self._gone))]
@@ -136,15 +135,13 @@ class BookFeed:
         self._books.unfollow(now, topics.subject(name))
 
     def prefixed(self, now: int, at: int, prefix: str) -> list[Effect]:
-        """Somebody follows by a prefix: ask the stream which books it has there."""
-        if self._tells.full:
+        """Somebody follows by a prefix: ask the stream which books it has there, unless it is
+        being asked."""
+        if self._tells.crowded:
             return []  # those that change make themselves known
-        self._named += 1
-        letter = f"named:{self._named}"
-        self._naming[letter] = prefix
         self._full.discard(prefix)
         named = Follow(named=prefix.removeprefix(BOOK))
-        return self._tells.tell(now, at, "stream", letter, named)
+        return self._tells.tell(now, at, "stream", f"{NAMED}{prefix}", named)
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Ask again now and then: a quiet book of which nothing was heard is known by its name."""
@@ -153,14 +150,13 @@ class BookFeed:
         self._name_at = now + BOOKS_NAMED_EVERY
         effects: list[Effect] = []
         for prefix in self._audience.prefixes:
-            if kind_of(prefix) == BOOK and not prefix.endswith(" "):
+            if kind_of(prefix) == BOOK and not topics.is_exact(prefix):
                 effects += self.prefixed(now, at, prefix)
         return effects
 
     def named(self, now: int, letter: str, answer: object) -> list[Effect]:
         """The stream's answer to that."""
-        prefix = self._naming.pop(letter, None)
-        if prefix is None or not isinstance(answer, FollowAnswer):
+        if not letter.startswith(NAMED) or not isinstance(answer, FollowAnswer):
             return []
         effects: list[Effect] = []
         for ticker in answer.tickers:
@@ -172,7 +168,7 @@ class BookFeed:
     def snapshot(self, at: int, topic: Topic) -> bytes | None:
         """The book where those in step are; made once for all who come meanwhile."""
         kept = self._books.get(topics.subject(topic.name))
-        if kept is None or not topic.open or topic.told is None:
+        if kept is None or not kept.usable or not topic.open or topic.told is None:
             return None
         if topic.snapshot is None or topic.snapshot[0] != topic.told:
             epoch, seq = topic.told

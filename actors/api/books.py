@@ -99,6 +99,7 @@ class Books:
         self._effects: list[Effect] = []
         self._asked = 0
         self._lag = 0  # microseconds, of what the stream said last
+        self._mark = 0, 0  # the stream's last one
         self._look_at: int | None = None
         self._sweep_at = 0
         self.served = 0  # answers from memory, since the start
@@ -120,7 +121,9 @@ class Books:
         if kept is None:
             return False
         kept.followed = True
-        kept.marked = kept.marked or held
+        if held and not kept.marked:
+            kept.marked = True
+            kept.follower.attached(*self._mark)
         return True
 
     def unfollow(self, now: int, ticker: str) -> None:
@@ -184,6 +187,7 @@ class Books:
     def marked(self, now: int, at: int, envelope: Envelope) -> Iterable[str]:
         """The stream said its mark. Returns the markets that it may have changed."""
         self._lag = max(at - envelope.at, 0)
+        self._mark = envelope.epoch, envelope.seq
         for kept in self._kept.values():
             kept.follower.hear(now, envelope)
             kept.marked = kept.marked or now - kept.since >= SUBSCRIBED_AFTER

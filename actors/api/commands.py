@@ -45,6 +45,7 @@ class Amiss(Struct, frozen=True):
     code: str
     detail: str
     field: str = ""
+    retry_after_ms: int = 0
 
 
 _command: Final = msgspec.json.Decoder(_Command)

@@ -4,9 +4,10 @@ from protocol.machine import Cause, Effect
 
 
 class Joined(Cause, frozen=True):
-    """A client is connected, and may read."""
+    """A client is connected, and may read by this token's id."""
 
     client: int
+    token: str
 
 
 class Said(Cause, frozen=True):

@@ -83,7 +83,7 @@ class Ledger:
             if not behind.ready or waits:
                 continue
             behind.asked_at = now
-            if self._tells.full:
+            if self._tells.crowded:
                 continue
             self._asked[letter] = behind.at
             request = EntriesRequest(behind.at, ENTRIES_A_PAGE)

@@ -6,6 +6,8 @@ brings it, or `lost` and a snapshot again. Of a topic without, each message from
 
 from typing import Final
 
+from msgspec.structs import astuple
+
 from actors.api import notices
 from actors.api.audience import Audience
 from actors.api.book_feed import BOOK, MISSED, BookFeed
@@ -14,6 +16,7 @@ from actors.api.commands import Amiss, Command, kind_of, read_command
 from actors.api.effects import Drained, Joined, Left, Said, Say
 from actors.api.entries import Ledger
 from actors.api.in_step import Client, InStep, Topic
+from actors.api.quota import Meter
 from actors.api.row_feed import SAID, RowFeed
 from actors.api.rows import ACCOUNT
 from protocol import topics
@@ -22,8 +25,13 @@ from protocol.envelope import Envelope, Letter
 from protocol.follower import LedgerFollower
 from protocol.limits import (
     HEARTBEAT_INTERVAL,
+    MS,
+    PREFIXES_A_SECOND,
+    PREFIXES_BURST,
     PREFIXES_MAX,
+    SECOND,
     SNAPSHOT_BYTES_A_TURN,
+    TOKENS_MAX,
     TOPICS_WATCHED_MAX,
     US,
 )
@@ -48,6 +56,7 @@ class Feeds:
         self._book = BookFeed(books, self._audience, self._steps, tells)
         self._rows = RowFeed(ledger)
         self._entries = Ledger(tells)
+        self._wanted = Meter(SECOND // PREFIXES_A_SECOND, PREFIXES_BURST, 2 * TOKENS_MAX)
         self._since: dict[str, int] = {}  # by prefix: when it was first followed
         self._continuity = Continuity(("",))
         self._silent: set[str] = set()
@@ -65,8 +74,8 @@ class Feeds:
         """What became of a client, or what it said."""
         clients = self._steps.clients
         match cause:
-            case Joined(client=id):
-                clients[id] = Client(id, {}, {})
+            case Joined(client=id, token=token):
+                clients[id] = Client(id, token, {}, {})
                 return []
             case Left(client=id) if id in clients:
                 effects = self._unfollow(now, clients[id], [*clients[id].prefixes])
@@ -85,10 +94,9 @@ class Feeds:
     def _said(self, now: int, at: int, client: Client, text: bytes) -> list[Effect]:
         command = read_command(text)
         if isinstance(command, Command):
-            command = self._refused(client, command) or command
+            command = self._refused(now, client, command) or command
         if isinstance(command, Amiss):
-            said = notices.error(command.id, command.code, command.detail, command.field)
-            return [Say((client.id,), said)]
+            return [Say((client.id,), notices.error(*astuple(command)))]
         effects: list[Effect] = []
         if command.unsubscribe:
             effects += self._unfollow(now, client, [*command.unsubscribe])
@@ -100,11 +108,17 @@ class Feeds:
             for prefix in dict.fromkeys(command.subscribe):
                 if prefix not in client.prefixes:
                     effects += self._follow(now, at, client, prefix, command.since)
+            self._steps.stir()
             effects += self._steps.serve(now, at, client)
         return effects
 
-    def _refused(self, client: Client, command: Command) -> Amiss | None:
+    def _refused(self, now: int, client: Client, command: Command) -> Amiss | None:
         """Why a command that makes sense can't be done."""
+        count = len(command.subscribe) + len(command.unsubscribe)
+        wait = self._wanted.take(now, client.token, count)
+        if wait:
+            detail = "the clients of this token subscribe and unsubscribe too fast"
+            return Amiss(command.id, "too_many_requests", detail, "", -(-wait // MS))
         strange = next((p for p in command.unsubscribe if p not in client.prefixes), None)
         if strange is not None:
             detail = f"{strange!r} is not subscribed to"
@@ -128,12 +142,11 @@ class Feeds:
         self, now: int, at: int, client: Client, prefix: str, since: int | None
     ) -> list[Effect]:
         effects: list[Effect] = []
-        kind, by_name = kind_of(prefix), prefix.endswith(" ")
+        kind, by_name = kind_of(prefix), topics.is_exact(prefix)
         client.prefixes[prefix] = None
         if self._audience.add(client.id, prefix):
             self._since[prefix] = now
             effects += self._listen(prefix, True)
-        self._steps.stir()
         if kind == topics.LEDGER and client.id not in self._entries:
             assert self._account.account is not None
             self._entries.reach(self._account.account.n)
@@ -160,17 +173,14 @@ class Feeds:
             if self._audience.remove(client.id, prefix):
                 del self._since[prefix]
                 effects += self._listen(prefix, False)
-            names = [prefix[:-1]] if prefix.endswith(" ") else [*self._steps.topics]
-            for name in names:
-                topic = self._steps.topics.get(name)
-                if topic is None or not f"{name} ".startswith(prefix):
-                    continue
+            for topic in [self._steps.topics[name] for name in self._steps.under(prefix)]:
+                name = topic.name
                 if not self._follows(client, name):
                     self._steps.release(topic, (client.id,))
                 if not self._audience.of(name):
                     self._forget(now, topic)
-            if not any(kind_of(p) == topics.LEDGER for p in client.prefixes):
-                self._entries.leave(client.id)
+        if not any(kind_of(p) == topics.LEDGER for p in client.prefixes):
+            self._entries.leave(client.id)
         self._steps.stir()
         return effects
 
@@ -182,7 +192,7 @@ class Feeds:
     def _listen(self, prefix: str, on: bool) -> list[Effect]:
         """What is not heard anyway. A book that is followed by its name is listened for as such."""
         kind = kind_of(prefix)
-        by_name = kind == BOOK and prefix.endswith(" ")
+        by_name = kind == BOOK and topics.is_exact(prefix)
         return [] if kind in HEARD_ANYWAY or by_name else [Listen(prefix, on)]
 
     def _under(self, prefix: str) -> list[str]:
@@ -190,15 +200,15 @@ class Feeds:
         kind = kind_of(prefix)
         if kind not in WITH_SNAPSHOTS:
             return []
-        if prefix.endswith(" "):
+        if topics.is_exact(prefix):
             return [prefix[:-1]]
-        known = [name for name in self._steps.topics if f"{name} ".startswith(prefix)]
+        known = self._steps.under(prefix)
         return [*dict.fromkeys(known + (self._rows.under(prefix) if kind in ACCOUNT else []))]
 
     def _forget(self, now: int, topic: Topic) -> None:
         """Nobody follows it any more. What is heard anyway stays known."""
         if topic.kind not in SAID:
-            del self._steps.topics[topic.name]
+            self._steps.drop(topic.name)
         if topic.kind == BOOK:
             self._book.unfollow(now, topic.name)
 
@@ -292,7 +302,7 @@ class Feeds:
             if kind != BOOK:
                 to, why = self._audience.follow(prefix), (missed.why, MISSED)
                 effects += self._steps.tell_lost(to, prefix, why, False)
-            elif not prefix.endswith(" "):
+            elif not topics.is_exact(prefix):
                 effects += self._book.prefixed(now, missed.until, prefix)
         return effects
 
@@ -309,7 +319,7 @@ class Feeds:
             return self._steps.close(topic, missed.why, MISSED, missed.missing)
         if topic is None:  # what was missed may be older than our subscription
             since = min(self._since[prefix] for prefix in self._audience.fitting(name))
-            if now - since < ATTACHED_WITHIN_US * US or missed.why != "tail":
+            if now - since < ATTACHED_WITHIN_US * US:
                 return []
         elif kind in SAID:
             topic.last = None

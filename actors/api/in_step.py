@@ -5,6 +5,7 @@ missed) is told nothing of that topic but why, until it gets a snapshot; from th
 step with the others. Snapshots are given as fast as a client takes them.
 """
 
+import bisect
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from actors.api import notices
 from actors.api.audience import Audience
 from actors.api.commands import kind_of
 from actors.api.effects import Pace, Say
+from protocol import topics
 from protocol.envelope import Envelope
 from protocol.limits import SNAPSHOT_BYTES_A_TURN
 from protocol.machine import Effect
@@ -22,6 +24,7 @@ class Client(Struct):
     """One connection."""
 
     id: int
+    token: str
     prefixes: dict[str, None]
     waiting: dict[str, None]  # topics of which it is to get a snapshot
     credit: int = SNAPSHOT_BYTES_A_TURN
@@ -49,6 +52,7 @@ class InStep:
     ) -> None:
         self.clients: dict[int, Client] = {}
         self.topics: dict[str, Topic] = {}
+        self._names: list[str] = []  # theirs, sorted, each with a space at its end
         self.lost = 0  # how often somebody was told so
         self._audience = audience
         self._make = snapshot
@@ -58,7 +62,17 @@ class InStep:
         found = self.topics.get(name)
         if found is None:
             found = self.topics[name] = Topic(name, kind_of(name), {})
+            bisect.insort(self._names, f"{name} ")
         return found
+
+    def drop(self, name: str) -> None:
+        """Nothing is known any more of a topic that there is."""
+        del self.topics[name]
+        del self._names[bisect.bisect_left(self._names, f"{name} ")]
+
+    def under(self, prefix: str) -> list[str]:
+        """The topics that a prefix fits, as far as they are known."""
+        return topics.under(self._names, prefix)
 
     def stir(self) -> None:
         """Who follows what has changed."""

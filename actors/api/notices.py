@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from protocol import continuity
 from protocol.envelope import Envelope, encode
 from protocol.units import encode_unit
 
@@ -14,10 +15,8 @@ Id = str | int | None  # of a client's command
 
 _encode: Final = msgspec.json.Encoder(enc_hook=encode_unit).encode
 
-# Why something was not heard: the words of `continuity.Missed`, and what the stream says of a book.
-Why = Literal[
-    "gap", "tail", "mark", "epoch", "silence", "missed", "book_lost", "not_followed", "too_many",
-]  # fmt: skip
+# Why something was not heard, and what the stream says of a book.
+Why = Literal[continuity.Why, "missed", "book_lost", "not_followed", "too_many"]
 
 
 def passed_on(envelope: Envelope, frame: bytes) -> bytes:
@@ -54,6 +53,7 @@ def welcome() -> bytes:
     return _encode({"kind": "welcome"})
 
 
-def error(id: Id, code: str, detail: str, field: str = "") -> bytes:
+def error(id: Id, code: str, detail: str, field: str = "", retry_after_ms: int = 0) -> bytes:
     """Nothing was changed by this command."""
-    return _encode({"kind": "error", "id": id, "code": code, "detail": detail, "field": field})
+    said = {"kind": "error", "id": id, "code": code, "detail": detail, "field": field}
+    return _encode(said | ({"retry_after_ms": retry_after_ms} if retry_after_ms else {}))

@@ -15,6 +15,7 @@ class Rows:
         self._n = -1
         self._account: Account | None = None
         self._rows: dict[str, list[Meaning]] = {}
+        self._names: list[str] = []
 
     def of(self, account: Account, topic: str) -> list[Meaning]:
         """What is known on a topic as of the last entry folded."""
@@ -22,7 +23,8 @@ class Rows:
 
     def topics(self, account: Account, prefix: str) -> list[str]:
         """Those under a prefix on which something is known."""
-        return [topic for topic in self._sorted(account) if f"{topic} ".startswith(prefix)]
+        self._sorted(account)
+        return topics.under(self._names, prefix)
 
     def _sorted(self, account: Account) -> dict[str, list[Meaning]]:
         if account is self._account and account.n == self._n:
@@ -37,4 +39,5 @@ class Rows:
         for balance in account.balances():
             rows.setdefault(topics.balance(balance.shard), []).append(balance)
         self._account, self._n, self._rows = account, account.n, rows
+        self._names = sorted(f"{topic} " for topic in rows)
         return rows

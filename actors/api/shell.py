@@ -12,8 +12,11 @@ from actors.api.guard import Guard, names_of
 from actors.api.keyed import Begin, Drop, Keep, Keyed
 from actors.api.quota import Quota
 from actors.api.replies import Reply
+from actors.api.row_feed import SAID
+from actors.api.rows import ACCOUNT
 from actors.api.sockets import Sockets
 from actors.api.web import Web
+from protocol import topics
 from protocol.config import Settings
 from protocol.limits import AT_ONCE_MAX, SECOND, TOKENS_LOOK
 from protocol.machine import Effect
@@ -34,9 +37,8 @@ async def serve(settings: Settings) -> int:
     listener = listen("api", api.host, api.port)
     identity = Identity("api", next_epoch(settings.var_dir, "api"), os.getpid(), generation())
     bus = Bus(settings)
-    account = ["order.", "fill.", "position.", "balance."]
-    bus.hear("ledger.pub", ["ledger ", "mark ", *account])
-    bus.hear("system.pub", ["system ", "health."])
+    bus.hear("ledger.pub", [f"{topics.LEDGER} ", f"{topics.MARK} ", *ACCOUNT])
+    bus.hear("system.pub", [*SAID])
     bus.hear("stream.pub", [])
 
     def ask(id: int, wanted: Ask, keyed: Keyed | None) -> None:

@@ -115,7 +115,7 @@ class Sockets:
         self._strangers.discard(connection)
         self._open[connection.id] = connection
         self._by_token[connection.token] = self._by_token.get(connection.token, 0) + 1
-        self._feed(Joined(wall(), connection.id))
+        self._feed(Joined(wall(), connection.id, connection.token))
         if greet:
             self._say(Say((connection.id,), notices.welcome()))
         if not self._looking:

@@ -232,11 +232,11 @@ class Scene:
         if deadline is not None and deadline <= self.now:
             self.feed(Elapsed(self.at))
 
-    def join(self, *prefixes: str, since: int | None = None) -> Reader:
+    def join(self, *prefixes: str, since: int | None = None, token: str = "one") -> Reader:
         self._last_id += 1
         id = self._last_id
         self.readers[id] = reader = Reader()
-        self.feed(Joined(self.at, id))
+        self.feed(Joined(self.at, id, token))
         if prefixes:
             self.say(id, subscribe=prefixes, **({} if since is None else {"since": since}))
         return reader

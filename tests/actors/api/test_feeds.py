@@ -86,6 +86,8 @@ def test_a_prefix_is_all_books_that_the_stream_follows_there(prefix: str) -> Non
     scene.install("KXA-NEW", (500_000, 100))
     assert reader.kinds()[-1] == "snapshot"
     assert levels_of(scene.books.by_ticker["KXA-NEW"].book) == reader.books["book.KXA-NEW"]
+    scene.second()
+    assert "lost" not in reader.kinds(), "all of it was heard from its first message on"
 
 
 def test_a_change_that_does_not_arrive_is_told_and_followed_by_a_snapshot() -> None:
@@ -381,6 +383,31 @@ def test_of_trades_what_is_missing_is_told_and_not_made_good() -> None:
     assert (lost["topic"], lost["why"], lost["missing"]) == (f"trade.{A}", "gap", 1)
     assert lost["snapshot"] is False
     assert reader.said[4]["why"] == "tail"
+
+
+def test_what_is_missing_of_a_topic_is_told_also_before_anything_was_heard_of_it() -> None:
+    """Its numbers are known from the marks."""
+    scene = settled(Scene())
+    trade(scene, "t1")  # nobody listens
+    scene.second()
+    reader = scene.join("trade.")
+    scene.second()
+    scene.second()
+    trade(scene, "t2")
+    scene.publish(trade(scene, "t3"))
+    assert reader.kinds() == ["subscribed", "lost", "Trade"]
+    assert (reader.said[1]["topic"], reader.said[1]["missing"]) == (f"trade.{A}", 1)
+
+
+def test_a_book_that_is_in_doubt_is_no_snapshot_for_who_comes_then() -> None:
+    scene = settled(Scene())
+    scene.join(f"{BOOK_A} ")
+    scene.second()
+    for _ in range(2):  # the stream falls silent, the others do not
+        scene.passes(MARK_SILENCE_MAX // 2 + 1)
+        scene.publish(scene.writer.marks(scene.now, scene.at, 0)[0])
+    late = scene.join(f"{BOOK_A} ")
+    assert "snapshot" not in late.kinds()
 
 
 def test_what_was_said_before_somebody_came_is_not_missed() -> None:
