@@ -5,15 +5,12 @@ the word that a restore is confirmed, which wait for nothing. Orders are never g
 answer in time the word is 202, unknown.
 """
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
     GetBook,
-    GetEvidence,
     GetList,
     GetOpenApi,
     GetOrder,
@@ -24,7 +21,6 @@ from actors.api.batches import PlaceMany
 from actors.api.bodies import BUSY, Problem
 from actors.api.books import Books
 from actors.api.effects import Drained, Joined, Left, Said
-from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.feeds import Feeds
 from actors.api.keyed import Begun, Kept, Keyed
 from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
@@ -35,15 +31,15 @@ from actors.api.letters import (
     patience,
     silence,
 )
-from actors.api.listing import look_up, one_order
+from actors.api.listing import folded, look_up
 from actors.api.openapi import PAGE
 from actors.api.pending import Open, Pending
 from actors.api.profits import LETTER, Marks
-from actors.api.replies import AsOf, Reply, as_json, dated, refuse, translate
+from actors.api.proofs import Proofs
+from actors.api.replies import AsOf, Reply, dated, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import SECOND, US
 from protocol.machine import (
     Answered,
     Asked,
@@ -56,17 +52,12 @@ from protocol.machine import (
     Stopping,
 )
 from protocol.messages import (
-    AnyMessage,
-    DoubtRequest,
     EvidenceAnswer,
     PlaceOrder,
     System,
 )
 from protocol.pulse import Identity, Pulse, Vitals
-from protocol.recall import recalled
 from protocol.telling import Outstanding
-
-DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 
 
 class Requested(Cause, frozen=True):
@@ -93,6 +84,7 @@ class Api:
         self._served = False
         self._pending = Pending()
         self._marks = Marks(self._tells, self._pending)
+        self._proofs = Proofs(self._ledger, self._tells, self._pending)
         self._due_at = 0  # nothing is to be done before this moment but what a cause leads to
         self._keys = Keys()
         self._counters = {"requests": 0, "refused": 0, "timeouts": 0}
@@ -212,7 +204,7 @@ class Api:
                 pass  # the ledger's entries may speak of it
             case GetOrder() | GetList():
                 assert self._ledger.account is not None
-                as_of = self._folded(now, at)
+                as_of = folded(self._ledger, now, at)
                 return [look_up(id, ask, self._ledger.account, as_of, at)]
             case AmendIt():
                 return self._amend(now, at, id, ask)
@@ -227,7 +219,7 @@ class Api:
         assert self._ledger.account is not None
         if self._crowded(ask):
             return [refuse(id, BUSY)]
-        as_of = self._folded(now, at)
+        as_of = folded(self._ledger, now, at)
         return self._marks.page(now, at, id, ask, self._ledger.account, as_of)
 
     def _grouped(self, order: PlaceOrder) -> PlaceOrder:
@@ -270,51 +262,13 @@ class Api:
         if waiting is None:
             return self._feeds.answered(now, at, letter)
         if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
-            return self._evident(now, at, waiting, letter.body)
+            return self._proofs.answered(now, at, waiting, letter.body)
         return [translate(waiting.id, waiting.ask, letter.body, at, waiting.at)]
 
     def _forgotten(self, name: str) -> bool:
         """Whether the ledger may know an order that memory does not have any more."""
         account = self._ledger.account
         return account is not None and account.forgets and account.order(name) is None
-
-    def _evident(self, now: int, at: int, waiting: Open, body: AnyMessage) -> list[Effect]:
-        """The evidence is there; of an order in doubt, the gateway is asked how far it is."""
-        assert isinstance(waiting.ask, GetEvidence | GetOrder)
-        assert self._ledger.account is not None
-        id, name = waiting.id, waiting.ask.client_order_id
-        order = self._ledger.account.order(name)
-        if waiting.found is not None:
-            return [self._proof(now, at, waiting, evidence_body(name, order, waiting.found, body))]
-        assert isinstance(body, EvidenceAnswer)
-        problem = flaw(body, order)
-        if problem is not None:
-            return [refuse(id, problem)]
-        if isinstance(waiting.ask, GetOrder):
-            order = order or recalled(name, body)
-            as_of = {"n": self._ledger.account.n} | self._since(now, at, waiting).told(at)
-            return [one_order(id, order, as_of, self._ledger.account)]
-        if not in_doubt(order):
-            return [self._proof(now, at, waiting, evidence_body(name, order, body, ""))]
-        if self._tells.full:
-            late = "too many letters are waiting"
-            return [self._proof(now, at, waiting, evidence_body(name, order, body, late))]
-        letter = f"doubt:{id}"
-        self._pending.keep(letter, Open(id, waiting.ask, now + DOUBT_MAX, waiting.at, body))
-        return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
-
-    def _proof(self, now: int, at: int, waiting: Open, body: dict[str, Any]) -> Reply:
-        """The evidence, and the order as the account shows it."""
-        as_of = self._since(now, at, waiting)
-        return Reply(waiting.id, 200, as_json(body | as_of.told(at)))
-
-    def _since(self, now: int, at: int, waiting: Open) -> AsOf:
-        """Of when an answer is that comes from the ledger and from the account in memory."""
-        return AsOf(min(waiting.at, self._folded(now, at).at))
-
-    def _folded(self, now: int, at: int) -> AsOf:
-        """Of when the account in memory is."""
-        return AsOf(at - self._ledger.age(now) // US)
 
     def _expire(self, now: int, at: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -323,19 +277,11 @@ class Api:
             self._tells.answered(letter)  # told no more
             if isinstance(waiting.ask, GetList):
                 effects += self._marks.late(at, waiting.id)
+            elif waiting.found is not None:
+                effects.append(self._proofs.without_gateway(now, at, waiting))
             else:
-                effects.append(self._timeout(now, at, waiting))
+                effects.append(silence(waiting.id, waiting.ask))
         return effects
-
-    def _timeout(self, now: int, at: int, waiting: Open) -> Reply:
-        if waiting.found is None:
-            return silence(waiting.id, waiting.ask)
-        assert isinstance(waiting.ask, GetEvidence)
-        assert self._ledger.account is not None
-        name = waiting.ask.client_order_id
-        silent = "the gateway did not answer in time"
-        known = self._ledger.account.order(name)
-        return self._proof(now, at, waiting, evidence_body(name, known, waiting.found, silent))
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:

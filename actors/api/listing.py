@@ -11,9 +11,16 @@ from actors.api.bodies import Problem
 from actors.api.cursors import Bookmark, bookmark_of, cursor_at
 from actors.api.replies import AsOf, Reply, as_json, refuse
 from protocol.account import Account, key_of
+from protocol.follower import LedgerFollower
 from protocol.holdings import Settlement
+from protocol.limits import US
 from protocol.messages import Balance, BookedFill, Order, Position
 from protocol.units import encode_unit, format_money
+
+
+def folded(ledger: LedgerFollower, now: int, at: int) -> AsOf:
+    """Of when the account in memory is: the writer was heard then."""
+    return AsOf(at - ledger.age(now) // US)
 
 
 def look_up(id: int, ask: GetOrder | GetList, account: Account, as_of: AsOf, at: int) -> Reply:

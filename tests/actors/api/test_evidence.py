@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from actors.api.asks import GetEvidence, GetOrder, Problem
-from actors.api.core import DOUBT_MAX, Api, Requested
+from actors.api.core import Api, Requested
+from actors.api.proofs import DOUBT_MAX
 from actors.api.replies import Reply
 from protocol import topics
 from protocol.account import Account
