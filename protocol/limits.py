@@ -281,9 +281,7 @@ ENDED_KEPT: Final = 20_000  # markets known to be settled
 BODY_BYTES_MAX: Final = 64 * 1024
 PAGE_MAX: Final = 1_000  # rows of one answer
 REQUEST_MAX: Final = 15 * SECOND  # an HTTP request waits this long for the engine
-READS_WAITING_MAX: Final = (
-    1_000  # that wait for the engine, of all tokens; of the exchange so many more
-)
+READS_WAITING_MAX: Final = 1_000  # of either kind, of all tokens, that wait for the engine
 INQUIRY_MAX: Final = 18 * SECOND  # and one that is a read of the exchange so long
 BOOKS_KEPT_MAX: Final = 2_000  # books that the front keeps in step
 BOOK_KEPT: Final = 5 * MINUTE  # one that nobody follows, after the last request for it

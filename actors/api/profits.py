@@ -87,7 +87,7 @@ class Marks:
     ) -> list[Effect]:
         """A page of positions: its answer, or what has to be asked for it first. The caller has
         looked whether there is room for it."""
-        rows, cursor = cut(held(account), ask.page)
+        rows, cursor = cut(ask.what, held(account), ask.page)
         exposures = [account.exposure(position.ticker) for position in rows]
         known = {position.ticker: position for position in rows}
         wanted = [position.ticker for position in rows if position.position][:MARKS_MAX]

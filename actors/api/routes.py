@@ -161,7 +161,7 @@ _ENGINE: Final = (
 )  # fmt: skip
 
 _ACCOUNT: Final = (
-    _list("/v1/fills", "fills", "Fills, newest first", forms.Fills),
+    _list("/v1/fills", "fills", "Fills, the newest first", forms.Fills),
     _list("/v1/positions", "positions", "Positions, with what they would bring now",
           forms.Positions),
     _list("/v1/balance", "balance", "Balances, one a shard", forms.Balances),
@@ -208,7 +208,7 @@ _MARKETS: Final = (
 )  # fmt: skip
 
 _ORDERS: Final = (
-    _list("/v1/orders", "orders", "Orders, newest first", forms.Orders),
+    _list("/v1/orders", "orders", "Orders, the newest first", forms.Orders),
     _post("/v1/orders", "trade", orders.place, "Place an order",
           Body(orders.OrderBody, "invalid_order"),
           Answer(201, OrderAnswer, "the exchange has it"),
