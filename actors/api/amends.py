@@ -19,10 +19,13 @@ class AmendIt(Struct, frozen=True):
     price: Price | None
     count: Count | None
 
-    def letter(self, order: Order) -> AmendOrder:
-        """What the gateway is asked, for an order as the account shows it."""
-        price = order.price if self.price is None else self.price
-        count = order.count if self.count is None else self.count
+    def letter(self, order: Order | None) -> AmendOrder | None:
+        """What the gateway is asked, for an order as the account shows it. Of one that it does not
+        show only whole terms can be asked: None without them."""
+        price = order.price if self.price is None and order is not None else self.price
+        count = order.count if self.count is None and order is not None else self.count
+        if price is None or count is None:
+            return None
         return AmendOrder(self.client_order_id, self.amend_id, price, count)
 
 

@@ -199,7 +199,7 @@ class Books:
         kept = self._kept.get(answer.ticker)
         if kept is None:
             return
-        if not letter.id.startswith("glance:"):
+        if letter.id.startswith(f"book:{answer.ticker}:"):  # what the follower itself has asked
             whole = kept.follower.whole
             kept.follower.adopt(answer, letter.id)
             if not whole and kept.follower.whole:

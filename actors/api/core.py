@@ -5,16 +5,12 @@ the word that a restore is confirmed, which wait for nothing. Orders are never g
 answer in time the word is 202, unknown.
 """
 
-from typing import Any
-
 from msgspec.structs import replace
 
-from actors.api import profits
 from actors.api.amends import AmendIt
 from actors.api.asks import (
     Ask,
     GetBook,
-    GetEvidence,
     GetList,
     GetOpenApi,
     GetOrder,
@@ -25,36 +21,25 @@ from actors.api.batches import PlaceMany
 from actors.api.bodies import BUSY, Problem
 from actors.api.books import Books
 from actors.api.effects import Drained, Joined, Left, Said
-from actors.api.evidence import evidence_body, flaw, in_doubt
 from actors.api.feeds import Feeds
 from actors.api.keyed import Begun, Kept, Keyed
 from actors.api.keys import UNKEPT, Go, Keys, Step, Unkept
 from actors.api.letters import (
     AT_ANY_TIME,
-    STOPS,
-    URGENT,
     Addressed,
     letter_for,
     patience,
     silence,
 )
-from actors.api.listing import cut, held, look_up, one_order
+from actors.api.listing import folded, look_up
 from actors.api.openapi import PAGE
 from actors.api.pending import Open, Pending
-from actors.api.profits import Positions
-from actors.api.replies import AsOf, Reply, as_json, dated, refuse, translate
+from actors.api.profits import LETTER, Marks
+from actors.api.proofs import Proofs
+from actors.api.replies import AsOf, Reply, dated, refuse, translate
 from protocol import topics
 from protocol.envelope import Letter, Outbox
 from protocol.follower import LedgerFollower
-from protocol.limits import (
-    CANCELS_WAITING_A_TOKEN,
-    KILLS_WAITING_A_TOKEN,
-    MS,
-    REQUESTS_MAX,
-    SECOND,
-    TOKENS_MAX,
-    US,
-)
 from protocol.machine import (
     Answered,
     Asked,
@@ -67,20 +52,12 @@ from protocol.machine import (
     Stopping,
 )
 from protocol.messages import (
-    AnyMessage,
-    BookRequest,
-    DoubtRequest,
     EvidenceAnswer,
     PlaceOrder,
     System,
 )
 from protocol.pulse import Identity, Pulse, Vitals
-from protocol.recall import recalled
 from protocol.telling import Outstanding
-
-CANCELS_MAX = TOKENS_MAX * CANCELS_WAITING_A_TOKEN  # more in flight that only cancels may be
-STOPS_MAX = TOKENS_MAX * KILLS_WAITING_A_TOKEN  # and more that only halts, panics and cancel-alls
-DOUBT_MAX = 2 * SECOND  # the gateway's word is worth waiting for, but the evidence stands alone
 
 
 class Requested(Cause, frozen=True):
@@ -104,9 +81,10 @@ class Api:
         self._feeds = Feeds(self._books, self._ledger, self._tells)
         self._system: System | None = None
         self._system_at = 0  # microseconds: when the supervisor said so
-        self._marking: dict[int, Positions] = {}  # pages that wait for books
         self._served = False
         self._pending = Pending()
+        self._marks = Marks(self._tells, self._pending)
+        self._proofs = Proofs(self._ledger, self._tells, self._pending)
         self._due_at = 0  # nothing is to be done before this moment but what a cause leads to
         self._keys = Keys()
         self._counters = {"requests": 0, "refused": 0, "timeouts": 0}
@@ -226,7 +204,8 @@ class Api:
                 pass  # the ledger's entries may speak of it
             case GetOrder() | GetList():
                 assert self._ledger.account is not None
-                return [look_up(id, ask, self._ledger.account, at, self._ledger.age(now) // MS)]
+                as_of = folded(self._ledger, now, at)
+                return [look_up(id, ask, self._ledger.account, as_of, at)]
             case AmendIt():
                 return self._amend(now, at, id, ask)
             case Place(order=order):
@@ -237,29 +216,11 @@ class Api:
 
     def _positions(self, now: int, at: int, id: int, ask: GetList) -> list[Effect]:
         """A page of positions; the stream is asked for the books of those that are held."""
-        account = self._ledger.account
-        assert account is not None
-        page, cursor = cut(held(account), ask.page)
-        exposures = [account.exposure(position.ticker) for position in page]
-        as_of = at - self._ledger.age(now) // US
-        found = profits.begun(id, page, exposures, cursor, account.n, as_of)
-        if self._crowded(len(found.waits)):
+        assert self._ledger.account is not None
+        if self._crowded(ask):
             return [refuse(id, BUSY)]
-        if not found.waits:
-            return [found.reply(at)]
-        self._marking[id] = found
-        effects: list[Effect] = []
-        for ticker in sorted(found.waits):
-            letter = f"mark:{id}:{ticker}"
-            self._pending.keep(letter, Open(id, ask, now + patience(ask), at))
-            effects += self._tells.tell(now, at, "stream", letter, BookRequest(ticker))
-        return effects
-
-    def _marked(self, at: int, letter: str, id: int, body: AnyMessage | None) -> list[Effect]:
-        """The book of a position has come, or is late."""
-        if not self._marking[id].took(letter.split(":", 2)[2], body):
-            return []
-        return [self._marking.pop(id).reply(at)]
+        as_of = folded(self._ledger, now, at)
+        return self._marks.page(now, at, id, ask, self._ledger.account, as_of)
 
     def _grouped(self, order: PlaceOrder) -> PlaceOrder:
         """An order that names no group is in the one of the settings, if there is one."""
@@ -269,22 +230,25 @@ class Api:
 
     def _amend(self, now: int, at: int, id: int, ask: AmendIt) -> list[Effect]:
         account, name = self._ledger.account, ask.client_order_id
-        order = None if account is None else account.order(name)
-        if order is None:
-            return [refuse(id, Problem(404, "order_not_found", "no order has this id"))]
-        told = Addressed("gateway", f"amend:{name}:{ask.amend_id}:{id}", ask.letter(order))
+        assert account is not None
+        order, text = account.order(name), "no order has this id"
+        letter = ask.letter(order)
+        if order is None and account.forgets and letter is None:
+            text += ", or it ended long ago: say price and count to hear of an amend of it"
+        if letter is None or (order is None and not account.forgets):
+            return [refuse(id, Problem(404, "order_not_found", text))]
+        told = Addressed("gateway", f"amend:{name}:{ask.amend_id}:{id}", letter)
         return self._wait(now, at, id, ask, told)
 
     def _wait(self, now: int, at: int, id: int, ask: Ask, told: Addressed) -> list[Effect]:
-        more = CANCELS_MAX * isinstance(ask, URGENT) + STOPS_MAX * isinstance(ask, STOPS)
-        if self._crowded(1, more):
+        if self._crowded(ask):
             return [refuse(id, BUSY)]
         self._pending.keep(told.id, Open(id, ask, now + patience(ask), at))
         return self._tells.tell(now, at, *told)
 
-    def _crowded(self, letters: int, more: int = 0) -> bool:
-        """Whether so many letters find no room; `more` is kept for what is urgent."""
-        crowded = len(self._pending) + letters > REQUESTS_MAX + more or self._tells.full
+    def _crowded(self, ask: Ask) -> bool:
+        """Whether there is no room for one more of its kind."""
+        crowded = self._pending.crowded(ask) or self._tells.full
         self._counters["refused"] += crowded
         return crowded
 
@@ -292,13 +256,13 @@ class Api:
         if self._tells.answered(letter.id) is None:
             self._ledger.answered(now, letter.body)
             return self._feeds.answered(now, at, letter)
+        if letter.id.startswith(LETTER):
+            return self._marks.answered(at, letter.id, letter.body)
         waiting = self._pending.pop(letter.id)
         if waiting is None:
             return self._feeds.answered(now, at, letter)
-        if isinstance(waiting.ask, GetList):
-            return self._marked(at, letter.id, waiting.id, letter.body)
         if waiting.found is not None or isinstance(letter.body, EvidenceAnswer):
-            return self._evident(now, at, waiting, letter.body)
+            return self._proofs.answered(now, at, waiting, letter.body)
         return [translate(waiting.id, waiting.ask, letter.body, at, waiting.at)]
 
     def _forgotten(self, name: str) -> bool:
@@ -306,56 +270,18 @@ class Api:
         account = self._ledger.account
         return account is not None and account.forgets and account.order(name) is None
 
-    def _evident(self, now: int, at: int, waiting: Open, body: AnyMessage) -> list[Effect]:
-        """The evidence is there; of an order in doubt, the gateway is asked how far it is."""
-        assert isinstance(waiting.ask, GetEvidence | GetOrder)
-        assert self._ledger.account is not None
-        id, name = waiting.id, waiting.ask.client_order_id
-        order = self._ledger.account.order(name)
-        if waiting.found is not None:
-            return [self._proof(at, waiting, evidence_body(name, order, waiting.found, body))]
-        assert isinstance(body, EvidenceAnswer)
-        problem = flaw(body, order)
-        if problem is not None:
-            return [refuse(id, problem)]
-        if isinstance(waiting.ask, GetOrder):
-            order = order or recalled(name, body)
-            as_of = {"n": self._ledger.account.n} | AsOf(waiting.at).told(at)
-            return [one_order(id, order, as_of, self._ledger.account)]
-        if not in_doubt(order):
-            return [self._proof(at, waiting, evidence_body(name, order, body, ""))]
-        if self._tells.full:
-            late = "too many letters are waiting"
-            return [self._proof(at, waiting, evidence_body(name, order, body, late))]
-        letter = f"doubt:{id}"
-        self._pending.keep(letter, Open(id, waiting.ask, now + DOUBT_MAX, waiting.at, body))
-        return self._tells.tell(now, at, "gateway", letter, DoubtRequest(name))
-
-    @staticmethod
-    def _proof(at: int, waiting: Open, body: dict[str, Any]) -> Reply:
-        """The evidence, as of when it was asked for."""
-        return Reply(waiting.id, 200, as_json(body | AsOf(waiting.at).told(at)))
-
     def _expire(self, now: int, at: int) -> list[Effect]:
         effects: list[Effect] = []
         for letter, waiting in self._pending.late(now):
             self._counters["timeouts"] += 1
             self._tells.answered(letter)  # told no more
             if isinstance(waiting.ask, GetList):
-                effects += self._marked(at, letter, waiting.id, None)
+                effects += self._marks.late(at, waiting.id)
+            elif waiting.found is not None:
+                effects.append(self._proofs.without_gateway(now, at, waiting))
             else:
-                effects.append(self._timeout(at, waiting))
+                effects.append(silence(waiting.id, waiting.ask))
         return effects
-
-    def _timeout(self, at: int, waiting: Open) -> Reply:
-        if waiting.found is None:
-            return silence(waiting.id, waiting.ask)
-        assert isinstance(waiting.ask, GetEvidence)
-        assert self._ledger.account is not None
-        name = waiting.ask.client_order_id
-        silent = "the gateway did not answer in time"
-        known = self._ledger.account.order(name)
-        return self._proof(at, waiting, evidence_body(name, known, waiting.found, silent))
 
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:

@@ -62,7 +62,8 @@ class Followed(Dated, frozen=True, kw_only=True):
 
 
 class ShownOrder(Order, frozen=True, tag="Order", kw_only=True):
-    """An order. `external`: no intent of ours is on record for it."""
+    """An order. `external`: no intent of ours is on record for it. `updated_at` and `amended_at`
+    are the exchange's milliseconds, `created_at` microseconds."""
 
     external: bool
 
@@ -75,7 +76,8 @@ class ShownFill(BookedFill, frozen=True, tag="BookedFill", kw_only=True):
 
 class ShownPosition(Position, frozen=True, tag="Position", kw_only=True):
     """What is held. `exposure`: the most that the market can still cost. `unrealized`: what closing
-    at `mark.price` would bring, less `cost`; null where there is no price."""
+    at `mark.price` would bring, less `cost`; null where there is no price. Where nothing is held,
+    but may be, it is 0 and `mark` null."""
 
     exposure: Money
     unrealized: Money | None
@@ -83,26 +85,27 @@ class ShownPosition(Position, frozen=True, tag="Position", kw_only=True):
 
 
 class Listed(Dated, frozen=True, kw_only=True):
-    """A page, newest first, as of ledger number `n`. `cursor` is the next page's, "" at the end."""
+    """A page, as of ledger number `n`. `cursor` is the next page's, "" at the end. A row that is
+    there all the while is on exactly one page of a walk, whatever changes meanwhile."""
 
     cursor: str
     n: int
 
 
 class Orders(Listed, frozen=True, kw_only=True):
-    """Orders."""
+    """Orders, by when they were made, the newest first."""
 
     orders: tuple[ShownOrder, ...]
 
 
 class Fills(Listed, frozen=True, kw_only=True):
-    """Fills."""
+    """Fills, the newest first."""
 
     fills: tuple[ShownFill, ...]
 
 
 class Positions(Listed, frozen=True, kw_only=True):
-    """Positions."""
+    """Positions, by ticker."""
 
     positions: tuple[ShownPosition, ...]
 
@@ -115,7 +118,7 @@ class Balances(Listed, frozen=True, kw_only=True):
 
 
 class Settlements(Listed, frozen=True, kw_only=True):
-    """Settlements, by what they changed."""
+    """Settlements, the newest first."""
 
     settlements: tuple[Settlement, ...]
 

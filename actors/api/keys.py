@@ -18,15 +18,15 @@ from actors.api.bodies import BUSY, Problem
 from actors.api.groups import AskGroup
 from actors.api.keyed import HEADER, Begin, Begun, Drop, Keep, Kept, Keyed, Known
 from actors.api.replies import Reply, as_json, refuse
+from actors.api.rooms import ROOM
 from protocol.limits import (
     IDEMPOTENCY_ANSWER_BYTES_MAX,
     IDEMPOTENCY_HALT_WAIT,
     IDEMPOTENCY_WAIT,
-    REQUESTS_MAX,
 )
 from protocol.machine import Effect, Report
 
-HALTS_MAX: Final = 200  # more with a key in flight that only halts and panics may be
+FLIGHTS_MAX: Final = ROOM["trade"] + ROOM["cancel"]  # as much as all tokens may have waiting
 TOO_LARGE: Final = "done; the whole answer is too large to be kept: GET shows how it is now"
 WITHOUT: Final = "no request with a key can be taken; without one it goes on"
 REUSED: Final = Problem(422, "key_reused", "this key was used to ask for something else", HEADER)
@@ -107,7 +107,7 @@ class Keys:
                 return [refuse(id, REUSED)]
             return [refuse(id, IN_FLIGHT)]
         halts = _halts(ask)
-        if len(self._flights) >= REQUESTS_MAX + (HALTS_MAX if halts else 0):
+        if len(self._flights) >= FLIGHTS_MAX + (ROOM["kill"] if halts else 0):
             return [refuse(id, BUSY)]
         wait = IDEMPOTENCY_HALT_WAIT if halts else IDEMPOTENCY_WAIT
         flight = _Flight(id, ask, keyed, at, Stage.LOOKING, None)

@@ -56,8 +56,6 @@ BOOK_MAX: Final = 2 * SECOND  # a look at what the stream has in its memory
 AT_ANY_TIME: Final = (  # these wait for no account
     Cancel, CancelMany, CancelAll, Decrease, AskGroup, SetHalt, PressPanic, Confirm,
 )  # fmt: skip
-URGENT: Final = (Cancel, CancelMany, CancelAll, Decrease, SetHalt, PressPanic)
-STOPS: Final = (CancelAll, SetHalt, PressPanic)
 AGAIN: Final = "no answer in time: ask again"
 
 

@@ -12,10 +12,10 @@ PAGE_DEFAULT: Final = 100
 
 
 class Page(Struct, frozen=True):
-    """Which part of a list: `limit` rows before ledger position `before` (0: from the newest)."""
+    """Which part of a list: `limit` rows behind a cursor ("": from the first)."""
 
     limit: int = PAGE_DEFAULT
-    before: int = 0
+    cursor: str = ""
 
 
 class GetList(Struct, frozen=True):
@@ -55,10 +55,10 @@ class GetOpenApi(Struct, frozen=True):
 
 
 def rows(what: What) -> Callable[[Said], GetList]:
-    """A page of a list, newest first."""
+    """A page of a list."""
 
     def read(said: Said) -> GetList:
-        return GetList(what, Page(said.number("limit", PAGE_DEFAULT), said.number("cursor")))
+        return GetList(what, Page(said.number("limit", PAGE_DEFAULT), said.query.get("cursor", "")))
 
     return read
 

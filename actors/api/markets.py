@@ -3,20 +3,24 @@ answer becomes.
 
 Nothing here keeps markets: the exchange's own listing is the one that is complete and says what it
 has. So these are reads of the exchange (`Inquire`), through the gateway and the account's one read
-budget, with its paging; only the words, units and times are ours. `as_of` is when it was asked.
+budget, with its paging; only the words, units and times are ours. `as_of` is when it was asked,
+less what the exchange may keep an answer for.
 """
 
 from typing import Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.api.bodies import Problem
-from actors.api.route import Said
+from actors.api.route import NUMBER_MAX, Said
 from protocol.errors import RemoteProtocolError
 from protocol.kalshi import inquiries, reading
 from protocol.kalshi.candles import Candle, CandlesOfMarkets, Prints, Quotes
 from protocol.kalshi.inquiries import UnfitInquiry
 from protocol.kalshi.market_data import Market, Trade, TradePage
+from protocol.kalshi.parameters import SECONDS_MAX
+from protocol.limits import LISTING_CACHED, US
 from protocol.messages import BookSide, Inquire
 from protocol.units import Count, Price
 
@@ -27,11 +31,14 @@ NAMES: Final = {"series": "series_ticker", "event": "event_ticker", "tickers": "
 
 
 class AskMarkets(Struct, frozen=True):
-    """A read of the exchange whose answer is told in our own form. `text`: only rows with it."""
+    """A read of the exchange whose answer is told in our own form. `text`: only rows with it;
+    `since` and `until`: only prints of these moments and between, microseconds."""
 
     what: Kind
     inquire: Inquire
     text: str = ""
+    since: int = 0
+    until: int = NUMBER_MAX
 
 
 class MarketRow(Struct, frozen=True):
@@ -119,10 +126,16 @@ def one(said: Said) -> AskMarkets | Problem:
 def trades(said: Said) -> AskMarkets | Problem:
     """Public prints of a market, newest first."""
     parameters = {name: said.query[name] for name in ("limit", "cursor") if said.query.get(name)}
-    for ours, theirs in (("since", "min_ts"), ("until", "max_ts")):
-        if ours in said.query:
-            parameters[theirs] = str(said.number(ours) // SECOND_US)
-    return _asked("trades", "trades", parameters | dict(said.parts))
+    since, until = said.number("since"), said.number("until", NUMBER_MAX)
+    if until < since:
+        return Problem(422, "invalid_until", "until is before since", "until")
+    # The exchange counts in seconds, and does not say whether its bounds are in: one more each.
+    if "since" in said.query:
+        parameters["min_ts"] = str(max(since // SECOND_US - 1, 0))
+    if "until" in said.query:
+        parameters["max_ts"] = str(min(until // SECOND_US + 1, SECONDS_MAX))
+    found = _asked("trades", "trades", parameters | dict(said.parts))
+    return found if isinstance(found, Problem) else replace(found, since=since, until=until)
 
 
 def candles(said: Said) -> AskMarkets | Problem:
@@ -159,6 +172,12 @@ def _asked(
     return AskMarkets(what, Inquire(name, parameters), text)
 
 
+def cached(ask: AskMarkets) -> int:
+    """How old the exchange's answer may have been when it gave it, microseconds: of its listing of
+    markets there is a copy before it (FACTS.md section 1)."""
+    return LISTING_CACHED // US if ask.what == "markets" else 0
+
+
 def told(ask: AskMarkets, body: bytes) -> dict[str, Any]:
     """The exchange's answer in our own form. Raises RemoteProtocolError if it can't be read."""
     match ask.what:
@@ -171,12 +190,14 @@ def told(ask: AskMarkets, body: bytes) -> dict[str, Any]:
             return {"market": market_row(single.market)}
         case "trades":
             prints: TradePage = reading.read(body, TradePage)
-            return {"trades": [trade_row(t) for t in prints.trades], "cursor": prints.cursor or ""}
+            found = [trade_row(trade) for trade in prints.trades]
+            found = [row for row in found if ask.since <= row.exchange_at <= ask.until]
+            return {"trades": found, "cursor": prints.cursor or ""}
         case "candles":
-            found: CandlesOfMarkets = reading.read(body, CandlesOfMarkets)
-            if len(found.markets) > 1:
+            listed: CandlesOfMarkets = reading.read(body, CandlesOfMarkets)
+            if len(listed.markets) > 1:
                 raise RemoteProtocolError("candles of more markets than were asked for")
-            candlesticks = found.markets[0].candlesticks if found.markets else ()
+            candlesticks = listed.markets[0].candlesticks if listed.markets else ()
             return {"candles": [candle_row(candle) for candle in candlesticks], "cursor": ""}
 
 

@@ -1,8 +1,8 @@
 """How much one token may ask, so that no program burns what all share.
 
 Each token has a bucket for each kind of request, and a bound for how many of them wait for the
-engine at once. Nobody's load counts for another token, and a token's orders don't count for its
-cancels, nor those for its halts.
+engine at once. Nobody's load counts for another token here, and a token's orders don't count for
+its cancels, nor those for its halts. How many may wait in all: `actors/api/rooms.py`.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from protocol.limits import (
     KILLS_WAITING_A_TOKEN,
     SECOND,
     TOKENS_MAX,
+    TRADES_WAITING_A_TOKEN,
     WAITING_A_TOKEN,
 )
 from protocol.serving import Api
@@ -30,7 +31,7 @@ MARKETS: Final = "/v1/markets"  # also read of the exchange
 WAITING: Final[dict[Kind, int]] = {
     "look": WAITING_A_TOKEN,
     "ask": WAITING_A_TOKEN,
-    "trade": WAITING_A_TOKEN,
+    "trade": TRADES_WAITING_A_TOKEN,
     "cancel": CANCELS_WAITING_A_TOKEN,
     "kill": KILLS_WAITING_A_TOKEN,
 }

@@ -96,7 +96,7 @@ def translate(id: int, ask: Ask, body: AnyMessage, at: int, asked_at: int | None
     as_of = AsOf(at if asked_at is None else asked_at)
     match body:
         case InquiryAnswer() if isinstance(ask, AskMarkets):
-            return converted(id, ask, body, as_of.told(at))
+            return converted(id, ask, body, as_of, at)
         case Entries() if isinstance(ask, GetLedger):
             return paged(id, ask, body, as_of.told(at))
         case BudgetAnswer():
@@ -166,11 +166,11 @@ def booked(id: int, ask: Ask, book: BookAnswer, at: int) -> Reply:
             return refuse(id, Problem(404, "not_followed", f"{book.ticker} is not followed"))
         case "stale" if not allowed:
             return refuse(id, Problem(409, "book_stale", book.reason, retry_after_ms=1_000))
-    as_of = book.as_of or book.received_at
+    as_of = AsOf(book.as_of or book.received_at)
     depth = ask.depth if isinstance(ask, GetBook) else 0
     book = replace(book, yes=best(book.yes, depth), no=best(book.no, depth))
     fields = msgspec.to_builtins(book, enc_hook=encode_unit)
-    return Reply(id, 200, as_json(fields | {"as_of": as_of, "age_ms": max(at - as_of, 0) // 1_000}))
+    return Reply(id, 200, as_json(fields | as_of.told(at)))
 
 
 def looked(id: int, answer: InquiryAnswer) -> Reply:
@@ -192,7 +192,7 @@ def looked(id: int, answer: InquiryAnswer) -> Reply:
     return refuse(id, problem)
 
 
-def converted(id: int, ask: AskMarkets, answer: InquiryAnswer, as_of: dict[str, int]) -> Reply:
+def converted(id: int, ask: AskMarkets, answer: InquiryAnswer, asked: AsOf, at: int) -> Reply:
     """The exchange's answer in our own form."""
     if answer.state != "answered":
         return looked(id, answer)
@@ -200,7 +200,8 @@ def converted(id: int, ask: AskMarkets, answer: InquiryAnswer, as_of: dict[str, 
         found = markets.told(ask, bytes(answer.body))
     except RemoteProtocolError as e:
         return refuse(id, Problem(502, "unreadable_answer", str(e)))
-    return Reply(id, 200, as_json(found | as_of))
+    as_of = AsOf(asked.at - markets.cached(ask))
+    return Reply(id, 200, as_json(found | as_of.told(at)))
 
 
 def paged(id: int, ask: GetLedger, body: Entries, as_of: dict[str, int]) -> Reply:

@@ -25,11 +25,6 @@ CLIENT_ID: Final = Kind(
     {"type": "string", "pattern": ID_PATTERN},
 )
 NUMBER_MAX: Final = 10**18 - 1  # a ledger number or a time: more digits are none
-PAGE_CURSOR: Final = Kind(
-    'a cursor: digits, or "" for the first page',
-    lambda text: re.fullmatch("([1-9][0-9]{0,17})?", text, re.ASCII) is not None,
-    {"type": "string", "pattern": "^([1-9][0-9]{0,17})?$"},
-)
 
 
 class Body(Struct, frozen=True):

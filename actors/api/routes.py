@@ -18,7 +18,8 @@ from actors.api import (
     orders,
     stops,
 )
-from actors.api.route import CLIENT_ID, NUMBER_MAX, PAGE_CURSOR, Answer, Body, Route, Table
+from actors.api.cursors import PAGE_CURSOR
+from actors.api.route import CLIENT_ID, NUMBER_MAX, Answer, Body, Route, Table
 from protocol.brakes import Brakes
 from protocol.kalshi.inquiries import INQUIRIES
 from protocol.kalshi.parameters import (
@@ -83,10 +84,9 @@ KEYED: Final = (
 
 _CURSOR: Final = Parameter("cursor", PAGE_CURSOR, about="`cursor` of the page before")
 _PAGE: Final = (
-    Parameter("limit", number(1, PAGE_MAX), about="rows; left out: 100. Rows of one ledger entry "
-              "are not torn apart, so a few more may come"),
+    Parameter("limit", number(1, PAGE_MAX), about="rows; left out: 100"),
     _CURSOR,
-)  # fmt: skip
+)
 _TICKER: Final = Parameter("ticker", TICKER, required=True, about="a market")
 _ID: Final = Parameter("client_order_id", CLIENT_ID, required=True, about="the order")
 _GROUP: Final = Parameter("order_group_id", GROUP_ID, required=True, about="the order group")
@@ -165,7 +165,7 @@ _ENGINE: Final = (
 )  # fmt: skip
 
 _ACCOUNT: Final = (
-    _list("/v1/fills", "fills", "Fills, newest first", forms.Fills),
+    _list("/v1/fills", "fills", "Fills, the newest first", forms.Fills),
     _list("/v1/positions", "positions", "Positions, with what they would bring now",
           forms.Positions),
     _list("/v1/balance", "balance", "Balances, one a shard", forms.Balances),
@@ -212,7 +212,7 @@ _MARKETS: Final = (
 )  # fmt: skip
 
 _ORDERS: Final = (
-    _list("/v1/orders", "orders", "Orders, newest first", forms.Orders),
+    _list("/v1/orders", "orders", "Orders, the newest first", forms.Orders),
     _post("/v1/orders", "trade", orders.place, "Place an order",
           Body(orders.OrderBody, "invalid_order"),
           Answer(201, OrderAnswer, "the exchange has it"),

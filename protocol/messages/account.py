@@ -26,7 +26,8 @@ class Amend(Struct, frozen=True, gc=False):
 
 
 class Order(Message, frozen=True):
-    """An order as the ledger knows it. `client_order_id` is "" for an order that is not ours."""
+    """An order as the ledger knows it. `client_order_id` is "" for an order that is not ours.
+    `updated_at` and `amended_at` are the exchange's milliseconds, `created_at` microseconds."""
 
     client_order_id: str
     order_id: str

@@ -12,7 +12,7 @@ from actors.api.replies import Reply, placed
 from protocol.account import Account
 from protocol.envelope import Letter, Outbox
 from protocol.facts import OrderAccepted, OrderIntended
-from protocol.limits import REQUEST_MAX, SECOND
+from protocol.limits import ORDERS_KEPT, REQUEST_MAX, SECOND
 from protocol.machine import Answered, Effect, Elapsed, Heard, Started, Tell
 from protocol.messages import (
     AccountAnswer,
@@ -25,6 +25,8 @@ from protocol.messages import (
 from protocol.pulse import Identity
 from protocol.units import Count, Price
 from tests.actors.api.reading import read, scope_of
+from tests.actors.api.test_evidence import Host, denied
+from tests.actors.writer.samples import intended
 
 PATH = "/v1/orders/c1/amend"
 TERMS = OrderIntended(
@@ -115,6 +117,22 @@ def test_the_gateway_is_asked_for_the_whole_terms() -> None:
     assert [(status, body["code"]) for status, body in replies(effects)] == [
         (404, "order_not_found")
     ]
+
+
+def test_an_amend_of_an_order_that_memory_has_dropped_is_answered_again() -> None:
+    """The ledger knows what became of it, and the gateway asks the ledger."""
+    long_ago = (f for n in range(ORDERS_KEPT) for f in (intended(f"x{n}"), denied(f"x{n}")))
+    host = Host(*long_ago)
+    whole = AmendIt("c1", "a1", Price(600_000), Count(700))
+    [letter] = letters(host.step(Requested(0, 1, whole)))
+    assert letter.body == AmendOrder("c1", "a1", Price(600_000), Count(700))
+    again = AmendAnswer("c1", "a1", "accepted")
+    [(status, body)] = replies(host.answer("gateway", letter.id, again))
+    assert (status, body["outcome"]) == (200, "accepted")
+    effects = host.step(Requested(0, 2, AmendIt("c1", "a1", Price(600_000), None)))
+    [(status, body)] = replies(effects)
+    assert (status, body["code"]) == (404, "order_not_found")
+    assert "price and count" in body["detail"]
 
 
 def test_without_an_answer_it_is_unknown() -> None:

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.api.asks import Cancel, GetBook, GetList, Page, Place, Problem, SetHalt
-from actors.api.listing import cut
+from actors.api.cursors import Bookmark, bookmark_of, cursor_at
 from actors.api.replies import placed
 from actors.gateway.terms import answer_from
-from protocol.messages import Balance, Order, OrderAnswer, PlaceOrder
-from protocol.units import Count, Money, Price
+from protocol.messages import Order, OrderAnswer, PlaceOrder
+from protocol.units import Count, Price
 from tests.actors.api.reading import read, scope_of
 
 GOOD = (
@@ -102,6 +102,8 @@ def test_the_routes_and_their_scopes() -> None:
         {"limit": "x"},
         {"limit": "١"},
         {"cursor": "-1"},
+        {"cursor": "18"},
+        {"cursor": "LTM6dDE="},
         {"x": "1"},
     ],
     ids=str,
@@ -110,18 +112,23 @@ def test_a_wrong_page_is_refused(query: dict[str, str]) -> None:
     assert isinstance(read("GET", "/v1/fills", query, b"", ""), Problem)
 
 
-def test_pages_are_newest_first_and_nothing_is_passed_over() -> None:
-    rows: list[Any] = [Balance(i, Money(0), 0, n) for i, n in enumerate([1, 2, 2, 2, 3, 5])]
-    seen, cursor = [], 0
-    while True:
-        page, told = cut(list(rows), Page(2, cursor))
-        seen += [row.n for row in page]
-        if not told:
-            break
-        cursor = int(told)
-    assert seen == [5, 3, 2, 2, 2, 1]
-    found = read("GET", "/v1/fills", {"limit": "2", "cursor": "3"}, b"", "")
-    assert found == ("read", GetList("fills", Page(2, 3)))
+def test_a_page_is_asked_for_by_the_cursor_of_the_one_before() -> None:
+    cursor = cursor_at(Bookmark(-3, "t1"))
+    found = read("GET", "/v1/fills", {"limit": "2", "cursor": cursor}, b"", "")
+    assert found == ("read", GetList("fills", Page(2, cursor)))
+    assert bookmark_of(cursor) == (-3, "t1")
+    assert read("GET", "/v1/fills", {"cursor": ""}, b"", "") == ("read", GetList("fills", Page()))
+
+
+@given(st.integers(-(10**18) + 1, 10**18 - 1), st.text(max_size=64))
+def test_a_cursor_keeps_its_place(number: int, name: str) -> None:
+    assert bookmark_of(cursor_at(Bookmark(number, name))) == (number, name)
+
+
+@given(st.text())
+def test_any_text_is_a_cursor_or_a_problem(text: str) -> None:
+    found = read("GET", "/v1/fills", {"cursor": text}, b"", "")
+    assert isinstance(found, Problem) == (text != "" and bookmark_of(text) is None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from actors.api import books
 from actors.api.asks import GetBook
-from protocol.envelope import Envelope
+from protocol.envelope import Envelope, Letter
 from protocol.limits import (
     BOOK_GLANCE_MAX,
     BOOK_KEPT,
@@ -16,6 +16,7 @@ from protocol.limits import (
     MARK_SILENCE_MAX,
     SECOND,
 )
+from protocol.machine import Answered
 from tests.actors.api.reading import read
 from tests.actors.api.scene import Scene
 from tests.simulation.planting import planted
@@ -149,6 +150,27 @@ def test_a_new_stream_does_not_speak_for_the_book_of_the_one_before() -> None:
     assert number not in scene.replies
     scene.letters_arrive()
     assert scene.got(number)[1]["yes"] == [["0.4400", "1.00"]]
+
+
+def test_an_answer_that_comes_too_late_for_its_request_is_of_no_use_to_the_follower() -> None:
+    """It may be from before what was missed with a mark."""
+    scene = Asked()
+    late = scene.ask(A)
+    [asked] = [entry for entry in scene.letters if entry[1].id == f"book:{late}"]
+    old = scene.books.answer(A, scene.at)
+    scene.letters.clear()
+    scene.drops = lambda e: e.topic == "mark" or e.topic == f"book.{A}"
+    scene.change(A, 480_000, 100)
+    for _ in range(2):
+        scene.passes(SECOND)
+        scene.mark()
+    scene.drops = lambda _: False
+    scene.mark()
+    assert scene.got(late)[0] == 503
+    scene.feed(Answered(scene.at, "stream", Letter("stream", 1, asked[1].id, scene.at, old)))
+    kept = scene.api._books.get(A)
+    assert kept is not None
+    assert not kept.follower.whole
 
 
 def test_a_book_that_nobody_follows_is_404() -> None:

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from actors.api.asks import GetEvidence, GetOrder, Problem
-from actors.api.core import DOUBT_MAX, Api, Requested
+from actors.api.core import Api, Requested
+from actors.api.proofs import DOUBT_MAX
 from actors.api.replies import Reply
 from protocol import topics
 from protocol.account import Account
 from protocol.envelope import Envelope, Letter
 from protocol.facts import AnyFact, OrderDenied, OrderUnknown, natural_id
-from protocol.limits import ORDERS_KEPT, REQUEST_MAX, SECOND
+from protocol.limits import MS, ORDERS_KEPT, REQUEST_MAX, SECOND
 from protocol.machine import Answered, Cause, Effect, Elapsed, Heard, Started, Tell
 from protocol.messages import (
     AccountAnswer,
@@ -130,6 +131,24 @@ def test_the_evidence_of_a_settled_order_is_the_ledger_s() -> None:
         (3, AT + 3, "gateway", "fill:o1:t1"),
     ]  # fmt: skip
     assert body["evidence"][1]["fact"]["type"] == "OrderAccepted"
+
+
+def test_the_answer_is_no_newer_than_the_account_that_it_shows() -> None:
+    """The ledger was asked now, but the writer was heard a second and a half ago."""
+    host = Host(intended(), accepted())
+    host.now += 1_500 * MS
+    host.ask()
+    found = EvidenceAnswer(entries(intended(), accepted()), 2)
+    _, body = replied(host.answer("rehydrator", "evidence:1", found))
+    assert (body["as_of"], body["age_ms"]) == (AT - 1_500_000, 1_500)
+
+
+def test_nor_is_it_newer_than_the_question() -> None:
+    host = Host(intended(), accepted())
+    host.step(Requested(AT - 7_000, 1, GetEvidence("c1")))
+    found = EvidenceAnswer(entries(intended(), accepted()), 2)
+    _, body = replied(host.answer("rehydrator", "evidence:1", found))
+    assert (body["as_of"], body["age_ms"]) == (AT - 7_000, 7)
 
 
 def doubted() -> Host:

@@ -18,7 +18,7 @@ from protocol.limits import (
     KILLS_WAITING_A_TOKEN,
     MINUTE,
     SECOND,
-    WAITING_A_TOKEN,
+    TRADES_WAITING_A_TOKEN,
 )
 from protocol.messages import PlaceOrder
 from protocol.runtime.tokens import new_token
@@ -281,7 +281,7 @@ def test_no_load_of_others_and_none_of_its_own_orders_stops_a_cancel_or_a_halt()
 def test_so_many_may_wait_and_each_that_is_answered_makes_room() -> None:
     guard = Gate().guard
     for kind, most in (
-        ("trade", WAITING_A_TOKEN), ("cancel", CANCELS_WAITING_A_TOKEN),
+        ("trade", TRADES_WAITING_A_TOKEN), ("cancel", CANCELS_WAITING_A_TOKEN),
         ("kill", KILLS_WAITING_A_TOKEN),
     ):  # fmt: skip
         caller: Any = Caller(TRADE, kind)  # type: ignore[arg-type]

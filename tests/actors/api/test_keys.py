@@ -6,12 +6,12 @@ import pytest
 
 from actors.api.asks import Place, Problem
 from actors.api.keyed import HEADER, Begin, Drop, Keep, Keyed, said
+from actors.api.keys import FLIGHTS_MAX
 from protocol.limits import (
     IDEMPOTENCY_ANSWER_BYTES_MAX,
     IDEMPOTENCY_HALT_WAIT,
     IDEMPOTENCY_WAIT,
     REQUEST_MAX,
-    REQUESTS_MAX,
     SECOND,
 )
 from protocol.messages import PlaceOrder
@@ -304,12 +304,12 @@ def test_an_answer_that_is_too_large_is_a_short_one_from_the_first_time_on() -> 
 
 def test_a_flood_of_keys_is_refused_but_no_halt() -> None:
     world = World()
-    for number in range(REQUESTS_MAX):
+    for number in range(FLIGHTS_MAX):
         world.ask(f"k{number}", "order")
     more, halt = world.ask("more", "order"), world.ask("halt", "halt")
     assert world.told(more)[1]["code"] == "busy"
     assert halt not in world.replies
-    assert len(world.wishes) == REQUESTS_MAX + 1
+    assert len(world.wishes) == FLIGHTS_MAX + 1
 
 
 def test_a_front_that_waits_for_the_disk_is_not_woken_for_nothing() -> None:

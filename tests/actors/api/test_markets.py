@@ -10,6 +10,8 @@ from actors.api import forms
 from actors.api.asks import AskMarkets, Problem
 from actors.api.core import Requested
 from actors.api.replies import translate
+from protocol.kalshi.parameters import SECONDS_MAX
+from protocol.limits import LISTING_CACHED, MS
 from protocol.messages import Inquire, InquiryAnswer
 from tests.actors.api.reading import read
 from tests.actors.api.test_evidence import AT, Host
@@ -34,7 +36,9 @@ def shown(ask: AskMarkets, body: Any) -> dict[str, Any]:
     reply = translate(1, ask, InquiryAnswer("answered", 200, raw), AT + 3_000, AT)
     assert reply.status == 200, reply.body
     found: dict[str, Any] = json.loads(reply.body)
-    assert (found["as_of"], found["age_ms"]) == (AT, 3), "it is as of when it was asked"
+    kept_ms = LISTING_CACHED // MS if ask.what == "markets" else 0  # by the exchange, before that
+    asked = AT - 1_000 * kept_ms
+    assert (found["as_of"], found["age_ms"]) == (asked, 3 + kept_ms), "as of when it was asked"
     return found
 
 
@@ -48,8 +52,8 @@ def shown(ask: AskMarkets, body: Any) -> dict[str, Any]:
         ("", {"tickers": "KXA-1,KXB-2", "text": "Rain"}, "markets", "markets",
          {"tickers": "KXA-1,KXB-2"}, "Rain"),
         ("/KXA-1", {}, "market", "market", {"ticker": "KXA-1"}, ""),
-        ("/KXA-1/trades", {"since": "1500000", "until": "3000000", "cursor": "x"}, "trades",
-         "trades", {"ticker": "KXA-1", "min_ts": "1", "max_ts": "3", "cursor": "x"}, ""),
+        ("/KXA-1/trades", {"limit": "2", "cursor": "x"}, "trades", "trades",
+         {"ticker": "KXA-1", "limit": "2", "cursor": "x"}, ""),
         ("/KXA-1/candles", {"since": "0", "until": "60000000", "minutes": "1"}, "candles",
          "candlesticks_of_markets", {"market_tickers": "KXA-1", "start_ts": "0", "end_ts": "60",
                                      "period_interval": "1"}, ""),
@@ -70,6 +74,7 @@ def test_what_is_asked_of_the_exchange(
         ("", {"tickers": "KXA-1,"}, "invalid_tickers", "tickers"),
         ("/kxa", {}, "invalid_ticker", "ticker"),
         ("/KXA-1/trades", {"since": "2000000", "until": "1000000"}, "invalid_until", "until"),
+        ("/KXA-1/trades", {"since": "2000001", "until": "2000000"}, "invalid_until", "until"),
         ("/KXA-1/candles", {}, "missing_parameter", "since"),
         ("/KXA-1/candles", {"since": "0", "until": "60", "minutes": "5"}, "invalid_minutes",
          "minutes"),
@@ -141,6 +146,29 @@ def test_a_trade_says_what_the_taker_bought(words: dict[str, str], want: str | N
         "trade_id": "t1", "ticker": "KXA-1", "price": "0.4700", "count": "2.50",
         "taker_side": want, "exchange_at": 1_781_156_369_000_000, "block": False,
     }]  # fmt: skip
+
+
+def test_prints_are_those_between_two_moments_to_the_microsecond() -> None:
+    """The exchange is asked for whole seconds, and for one more on each side."""
+    at = 1_781_156_369_000_000
+    _, ask = get("/KXA-1/trades", since=str(at + 250_000), until=str(at + 1_000_001), limit="5")
+    seconds = at // SECOND
+    assert ask.inquire.parameters == {
+        "ticker": "KXA-1", "limit": "5", "min_ts": str(seconds - 1), "max_ts": str(seconds + 2),
+    }  # fmt: skip
+    times = ("30.000002", "30.000001", "30", "29.250", "29.249999", "28")
+    prints = [TRADE | {"trade_id": t, "created_time": f"2026-06-11T05:39:{t}Z"} for t in times]
+    found = shown(ask, {"trades": prints, "cursor": "more"})
+    assert [row["trade_id"] for row in found["trades"]] == ["30.000001", "30", "29.250"]
+    assert found["cursor"] == "more", "the pages go on, whatever is left out of one"
+
+
+@pytest.mark.parametrize(("said", "theirs"), [("since", "min_ts"), ("until", "max_ts")])
+def test_the_first_and_the_last_moment_that_may_be_said(said: str, theirs: str) -> None:
+    first, last = 0, SECONDS_MAX * SECOND
+    _, ask = get("/KXA-1/trades", **{said: str(first if said == "since" else last)})
+    seconds = {"min_ts": "0", "max_ts": str(SECONDS_MAX)}
+    assert ask.inquire.parameters == {"ticker": "KXA-1", theirs: seconds[theirs]}
 
 
 def test_both_spellings_of_a_candle_are_one() -> None:

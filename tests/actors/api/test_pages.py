@@ -2,6 +2,8 @@
 before the account is there."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,8 +26,17 @@ from actors.api.core import Api, Requested
 from actors.api.letters import BOOK_MAX
 from actors.api.openapi import PAGE
 from actors.api.replies import Reply
-from protocol.facts import AnyFact, Settled
-from protocol.limits import ENTRIES_MAX, MARKS_MAX, MS, PAGE_MAX, SECOND
+from protocol.facts import AnyFact, OrderSeen, Settled
+from protocol.limits import (
+    ENTRIES_MAX,
+    FILLS_KEPT,
+    MARKS_MAX,
+    MS,
+    ORDERS_KEPT,
+    PAGE_MAX,
+    SECOND,
+    SETTLEMENTS_KEPT,
+)
 from protocol.machine import Effect, Elapsed, Tell
 from protocol.messages import (
     AnyMessage,
@@ -48,6 +59,7 @@ from tests.actors.api.reading import read
 from tests.actors.api.test_evidence import AT, Host, entries
 from tests.actors.writer.samples import accepted, fill, intended
 
+DOCS = Path(__file__).parents[3] / "docs" / "API.md"
 POSITIONS = GetList("positions", Page())
 
 
@@ -124,6 +136,19 @@ def test_who_holds_nothing_waits_for_no_book() -> None:
     fits(forms.Positions, found)
 
 
+def test_where_nothing_is_held_there_is_nothing_to_mark() -> None:
+    """Only an order is open there. The page says it, and the form of the answer."""
+    host = Host(intended(), accepted())
+    asked = host.step(Requested(AT, 1, POSITIONS))
+    assert told(asked) == []
+    [row] = replied(asked)[1]["positions"]
+    assert (row["position"], row["unrealized"], row["mark"]) == ("0.00", "0.0000", None)
+    page = DOCS.read_text()
+    section = page.partition("\n## A position\n")[2].partition("\n## ")[0]
+    assert "Where nothing is held" in section and '`unrealized` is `"0.0000"`' in section
+    assert "nothing is held" in str(forms.ShownPosition.__doc__)
+
+
 def test_so_many_books_and_no_more_are_asked_for() -> None:
     facts: list[AnyFact] = [
         msgspec.structs.replace(fill(), trade_id=f"t{n}", order_id=f"o{n}", ticker=f"KXA-{n}")
@@ -169,6 +194,37 @@ def test_the_status_says_when_the_supervisor_spoke() -> None:
     status, found = replied(host.step(Requested(AT + 2_000_000, 1, GetStatus())))
     assert (status, found["as_of"], found["age_ms"]) == (200, AT, 2_000)
     fits(forms.Status, found)
+
+
+def test_the_page_says_what_the_lists_end_with() -> None:
+    kept = {ORDERS_KEPT, FILLS_KEPT, SETTLEMENTS_KEPT}
+    assert len(kept) == 1
+    most = kept.pop()
+    assert f"{most * 9 // 10:,} to {most:,} of each" in DOCS.read_text()
+    many = FILLS_KEPT + 1
+    host = Host(*(msgspec.structs.replace(fill(), trade_id=f"t{n}") for n in range(many)))
+    cursor, seen = "", 0
+    while cursor or not seen:
+        page = GetList("fills", Page(PAGE_MAX, cursor))
+        _, found = replied(host.step(Requested(AT, 1, page)))
+        cursor, seen = found["cursor"], seen + len(found["fills"])
+    assert seen == many - FILLS_KEPT // 10, "the oldest tenth is gone at once"
+
+
+def test_times_are_microseconds_but_those_two_of_orders_that_the_page_names() -> None:
+    page = DOCS.read_text()
+    digits: dict[int, set[str]] = {}
+    for name, text in re.findall(r'"(\w+_at|at|as_of)": ([1-9][0-9]*)', page):
+        digits.setdefault(len(text), set()).add(name)
+    assert digits.pop(13) == {"updated_at"}
+    assert set(digits) == {16}, "an example has a time of another kind"
+    assert "but `updated_at` and `amended_at` of orders" in page
+    moment = AT // 1_000
+    sighting = OrderSeen("o1", "c1", "KXA-1", "bid", Price(560_000), "resting",
+                       Count(100), Count(0), Count(100), moment)  # fmt: skip
+    _, found = replied(Host(sighting).step(Requested(AT, 1, GetList("orders", Page()))))
+    [row] = found["orders"]
+    assert (row["updated_at"], row["created_at"]) == (moment, AT + 1), "as the ledger has them"
 
 
 # The ledger, the budget

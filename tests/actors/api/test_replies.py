@@ -5,15 +5,15 @@ from typing import Any
 
 from actors.api.asks import GetList, GetOrder, Page
 from actors.api.listing import look_up
+from actors.api.replies import AsOf
 from protocol.account import Account
-from protocol.facts import AnyFact, Fill, OrderIntended, OrderSeen, OrderUnknown
+from protocol.facts import AnyFact, Fill, OrderIntended, OrderSeen
 from protocol.messages import Entry
 from protocol.units import Count, Money, Price
 
 OURS = OrderIntended(
     "c1", "KXA-1", "bid", Price(560_000), Count(1_000), "good_till_canceled", "hash"
 )
-WORSE = ("ask", Price(900_000), Count(1_000), "good_till_canceled", "hash")
 TEN = (Count(1_000), Count(0), Count(1_000))
 
 
@@ -34,7 +34,7 @@ def account(*facts: AnyFact) -> Account:
 
 
 def listed(of: Account, what: Any) -> dict[str, bool]:
-    body = json.loads(look_up(1, GetList(what, Page()), of, 0).body)
+    body = json.loads(look_up(1, GetList(what, Page()), of, AsOf(0), 0).body)
     return {row["order_id"]: row["external"] for row in body[what]}
 
 
@@ -45,13 +45,5 @@ def test_what_others_do_on_the_account_is_external() -> None:
     )  # fmt: skip
     assert listed(found, "orders") == {"o1": False, "o2": True, "o3": True}
     assert listed(found, "fills") == {"o1": False, "o2": True, "o4": True}
-    one = json.loads(look_up(1, GetOrder("c1"), found, 0).body)
+    one = json.loads(look_up(1, GetOrder("c1"), found, AsOf(0), 0).body)
     assert one["order"]["external"] is False
-
-
-def test_what_may_still_fill_is_exposure_with_or_without_a_position() -> None:
-    unknown = OrderUnknown("c1", "no answer")
-    found = account(OURS, unknown, OrderIntended("c2", "KXB-2", *WORSE), fill("o9"))
-    body = json.loads(look_up(1, GetList("positions", Page()), found, 0).body)
-    rows = {row["ticker"]: (row["position"], row["exposure"]) for row in body["positions"]}
-    assert rows == {"KXA-1": ("1.00", "6.1600"), "KXB-2": ("0.00", "1.0000")}

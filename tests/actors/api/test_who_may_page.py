@@ -46,7 +46,10 @@ def test_every_bound_has_its_number() -> None:
         f"less than {limits.TAKEN_BYTES_MIN // 1024} kB of what waits for it in "
         f"{limits.ANSWER_TIME // limits.SECOND} s, is closed",
         f"{limits.KILLS_A_SECOND} halts, panics and cancel-alls",
-        f"At most {limits.WAITING_A_TOKEN} of its requests of one kind",
+        f"At most {limits.WAITING_A_TOKEN} of its reads of either kind",
+        f"{limits.TRADES_WAITING_A_TOKEN} of what trades",
+        f"{limits.TICKETS_A_TOKEN} tickets",
+        f"at most {limits.READS_WAITING_MAX:,} reads of either kind wait",
         f"{limits.CANCELS_WAITING_A_TOKEN} cancels, {limits.KILLS_WAITING_A_TOKEN} halts",
         f"knows, {Api().looks_a_second:.0f})",
         f"`asks_a_second` (`/v1/exchange/...` and `/v1/markets...`, {Api().asks_a_second:.0f})",
