@@ -36,6 +36,7 @@ run: setup
 	@$(BIN)/sidecar preflight
 	@echo "status   http://127.0.0.1:7600/"
 	@echo "api      http://127.0.0.1:7601/v1/status   Authorization: Bearer \$$(cat var/paper/token.read)"
+	@echo "page     $$($(BIN)/sidecar page)   (signs in once, for 10 minutes)"
 	@echo "topics   $(BIN)/sidecar tap 'book.'"
 	@exec $(BIN)/honcho start
 

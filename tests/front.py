@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import requests
 import zmq
 
 from protocol.book import Book
@@ -272,6 +273,14 @@ class Front:
             self.others.until_beat(lambda beat: beat.ready, READY_MAX_S)
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.log.read_text()[-2_000:]}") from None
+
+    def until_taken_over(self, secret: str) -> None:
+        """The front knows this token."""
+        deadline = time.monotonic() + READY_MAX_S
+        headers = {"Authorization": f"Bearer {secret}"}
+        while requests.get(f"{self.url}/v1/status", headers=headers, timeout=10).status_code == 401:
+            assert time.monotonic() < deadline, "the front does not take the tokens over"
+            time.sleep(0.2)  # not so often that it counts as guessing
 
     def _add(self, name: str, scopes: tuple[Scope, ...], expires_at: int) -> None:
         secret, var_dir = new_secret(), self.settings.var_dir

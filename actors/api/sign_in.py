@@ -9,8 +9,9 @@ from actors.api.replies import Reply, as_json, refuse
 from protocol.errors import ConfigError
 from protocol.runtime.loop import wall
 from protocol.runtime.tokens import trade_code
-from protocol.tokens import Tokens
+from protocol.tokens import CODE, Token, Tokens
 
+NO_CODE = Problem(403, "forbidden", "this token is more than a code: it signs in by itself")
 USED = Problem(401, "unauthorized", "this code was used already: sidecar page makes another")
 
 
@@ -21,13 +22,15 @@ class SignIn:
         self._var_dir = var_dir
         self._taken = taken
 
-    def begin(self, code_id: str) -> asyncio.Future[Reply]:
-        """Trade the code of this id."""
-        return asyncio.ensure_future(self._trade(code_id))
+    def begin(self, code: Token) -> asyncio.Future[Reply]:
+        """Trade this code."""
+        return asyncio.ensure_future(self._trade(code))
 
-    async def _trade(self, code_id: str) -> Reply:
+    async def _trade(self, code: Token) -> Reply:
+        if code.scopes != CODE:
+            return refuse(0, NO_CODE)
         try:
-            found = await asyncio.to_thread(trade_code, self._var_dir, code_id, wall())
+            found = await asyncio.to_thread(trade_code, self._var_dir, code.id, wall())
         except ConfigError as e:
             return refuse(0, Problem(503, "not_signed_in", str(e), retry_after_ms=1_000))
         if found is None:

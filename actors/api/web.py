@@ -25,11 +25,12 @@ from actors.api.tickets import Tickets
 from protocol.http import Answer, retry_after
 from protocol.limits import BODY_BYTES_MAX, READ_CHARS_KEPT, READS_KEPT, SECOND, TICKET_KEPT
 from protocol.runtime.loop import wall
+from protocol.tokens import Token
 from protocol.twice import repeated
 
 Headers = Sequence[tuple[bytes, bytes]]
 AskCore = Callable[[int, Ask, Keyed | None], None]
-BeginSignIn = Callable[[str], asyncio.Future[Reply]]  # with the id of the code
+BeginSignIn = Callable[[Token], asyncio.Future[Reply]]
 
 HARDENED: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 KEY_HEADER: Final = HEADER.lower().encode()
@@ -156,7 +157,7 @@ class Web:
         if isinstance(asked, IssueTicket):
             return self._ticket(entry.caller)
         if isinstance(asked, SignIn):
-            return Waiting(self._sign_in(entry.caller.token.id), lambda: None)
+            return Waiting(self._sign_in(entry.caller.token), lambda: None)
         many = self._guard.charge(time.monotonic_ns(), entry.caller, weight_of(asked) - 1)
         if many is not None:
             return _problem(many)

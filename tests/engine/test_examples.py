@@ -21,6 +21,7 @@ from actors.api.openapi import answers_of
 from actors.api.route import Route
 from actors.api.routes import TABLE
 from protocol.messages import Reconcile
+from protocol.runtime.tokens import new_code
 from protocol.units import decode_unit
 from tests.engine.running import Engine
 from tests.engine.test_orders import busiest
@@ -110,6 +111,8 @@ class Run:
             UNTIL: str(now + MINUTE),
         }
         self.api = engine.api
+        code = new_code(engine.settings.var_dir, now)
+        Path(engine.settings.var_dir, "token.code").write_bytes(code)
         self.secret = Path(engine.settings.var_dir, "token.admin").read_text().strip()
         engine.until(lambda: engine.get(f"/v1/books/{market}").ok, READY_MAX_S, "the book is live")
         self._settle_another(market)
@@ -131,7 +134,8 @@ class Run:
     def _ask(self, example: Example) -> requests.Response:
         said = None if example.body is None else json.loads(self._real(json.dumps(example.body)))
         where = self._real(example.where)
-        answer = self._engine._ask(example.method, where, said, "admin")
+        token = "code" if example.route.scope == "page" else "admin"
+        answer = self._engine._ask(example.method, where, said, token)
         if example.route.path == "/v1/groups" and answer.ok:
             self._names[GROUP] = answer.json()["order_group_id"]
         return answer

@@ -20,7 +20,7 @@ from protocol.pulse import Identity
 from protocol.runtime.http import listen, server
 from protocol.tokens import Scope
 from supervisor.cli import main
-from tests.actors.api.let_in import guard
+from tests.actors.api.let_in import guard, nobody_signs_in
 
 SETTINGS = """
 profile = "test"
@@ -49,7 +49,7 @@ class Front:
         self._listener = listen("api", "127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         may: dict[bytes, tuple[Scope, ...]] = {b"secret": ("read", "admin"), b"trader": ("trade",)}
-        self._web = Web(guard(self.port, may), self._ask)
+        self._web = Web(guard(self.port, may), self._ask, nobody_signs_in)
         self._http = server(self._web.app(), direct=self._web.direct)
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._http.serve(sockets=[self._listener]))

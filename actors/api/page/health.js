@@ -33,7 +33,7 @@ function row(name, process) {
   const well = process.state === "ready";
   const cells = [
     [name], [process.state, well ? "good" : "bad"], [process.reason || "", "soft"],
-    [`${(process.heartbeat_age_ms / 1000).toFixed(1)} s`, "n"], [String(process.restarts), "n"],
+    [age(process.heartbeat_age_ms), "n"], [String(process.restarts), "n"],
   ];
   for (const [text, kind] of cells) {
     const cell = line.insertCell();
@@ -41,4 +41,8 @@ function row(name, process) {
     cell.className = kind || "";
   }
   return line;
+}
+
+function age(ms) {
+  return ms < 0 ? "–" : `${(ms / 1000).toFixed(1)} s`; // what is not on the bus has none
 }

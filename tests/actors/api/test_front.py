@@ -34,6 +34,7 @@ from protocol.runtime.tokens import new_token
 from protocol.serving import Api
 from protocol.tokens import SCOPES, Tokens
 from supervisor.confirm import front as front_of
+from tests.actors.api.let_in import nobody_signs_in
 from tests.protocol.certificates import certificate
 
 TOKENS = Tokens([new_token("boss", b"boss", SCOPES, 0), new_token("guest", b"guest", ("read",), 0)])
@@ -49,7 +50,7 @@ class Front:
         self.port: int = listener.getsockname()[1]
         api = Api(port=self.port, **settings)
         self.guard = Guard(names_of(api, self.port), TOKENS, Quota(api))
-        self.web = Web(self.guard, self._ask)
+        self.web = Web(self.guard, self._ask, nobody_signs_in)
         self._core = Core(Identity("api", 1))
         self.sockets = Sockets(self.web, self.web.tickets, self._feed)
         bounds: Any = {"direct": self.web.direct}

@@ -20,7 +20,7 @@ from protocol.machine import Answered, Cause, Effect, Tell
 from protocol.runtime.http import listen, server
 from protocol.tokens import SCOPES
 from tests.actors.api.keyed_world import ASKED, AT, Gateway, World
-from tests.actors.api.let_in import guard
+from tests.actors.api.let_in import guard, nobody_signs_in
 
 PAGE = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
 SECTION = PAGE.partition("\n## Idempotency-Key\n")[2].partition("\n## ")[0]
@@ -36,7 +36,9 @@ class Front(World):
         self._listener = listen("api", "127.0.0.1", 0)
         port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self._web = Web(guard(port, {b"secret": SCOPES, b"reader": ("read",)}), self._asked)
+        self._web = Web(
+            guard(port, {b"secret": SCOPES, b"reader": ("read",)}), self._asked, nobody_signs_in
+        )
         self._http = server(self._web.app(), direct=self._web.direct)
         self._path = path
         self._ready = threading.Event()

@@ -87,6 +87,7 @@ def test_reads_are_for_whoever_may_read_and_stops_for_whoever_may_stop() -> None
     assert {route.scope for route in TABLE.routes if route.method == "GET"} == {"read"}
     others = {named(r): r.scope for r in TABLE.routes if r.method != "GET"}
     assert others.pop("POST /v1/ws/ticket") == "read", "it opens what only reads"
+    assert others.pop("POST /v1/sign-in") == "page"
     kill = {"POST /v1/halt", "POST /v1/panic", "POST /v1/orders/cancel-all"}
     admin = {"POST /v1/resume", "POST /v1/brakes", "POST /v1/restore/confirm"}
     for name, scope in others.items():
