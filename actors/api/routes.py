@@ -154,6 +154,7 @@ _ENGINE: Final = (
     _post("/v1/sign-in", "page", lists.sign_in, "A page's token, in the place of its code",
           Body(lists.NothingBody, "invalid_body", b"{}"),
           Answer(201, forms.SignedIn, "the code does not count any more"),
+          _problem(409, "a token that is more than a code", "not_a_code"),
           _problem(503, "the tokens can't be written now", "not_signed_in"), once=False),
     _get("/v1/status", lists.status, "How the engine is", forms.Status),
     _get("/v1/budget", lists.budget, "The rate budget, and who spends it", forms.BudgetNow),

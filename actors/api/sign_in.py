@@ -11,7 +11,7 @@ from protocol.runtime.loop import wall
 from protocol.runtime.tokens import trade_code
 from protocol.tokens import CODE, Token, Tokens
 
-NO_CODE = Problem(403, "forbidden", "this token is more than a code: it signs in by itself")
+NO_CODE = Problem(409, "not_a_code", "this token is more than a code: it signs in by itself")
 USED = Problem(401, "unauthorized", "this code was used already: sidecar page makes another")
 
 

@@ -90,7 +90,7 @@ def test_a_token_that_has_every_scope_but_the_one_that_is_needed(front: Front) -
 
 
 def test_where_there_is_no_route_only_who_has_a_token_learns_that(front: Front) -> None:
-    for path in ("/", "/v1", "/v1/nothing", "/v2/orders", "/metrics", "/..", "/v1//orders"):
+    for path in ("/page/", "/v1", "/v1/nothing", "/v2/orders", "/metrics", "/..", "/v1//orders"):
         nowhere = Asked("GET", path, "read")
         assert refusal(front, request(front, nowhere, "")) == NOBODY, path
         assert refusal(front, request(front, nowhere)) == Refusal(404, "not_found"), path
