@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import requests
 import zmq
 
 from protocol.book import Book
@@ -50,6 +49,7 @@ from protocol.units import Count, Price
 from tests.engine.running import ROOT, free_ports
 
 READY_MAX_S: Final = 20.0
+IN_FORCE: Final = " tokens are in force"  # says the front whenever they are others
 LEVELS: Final = 20  # on each side of a book
 TICK: Final = os.sysconf("SC_CLK_TCK")
 PEERS: Final = ("stream", "gateway", "writer", "rehydrator", "supervisor")
@@ -274,13 +274,14 @@ class Front:
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.log.read_text()[-2_000:]}") from None
 
-    def until_taken_over(self, secret: str) -> None:
-        """The front knows this token."""
-        deadline = time.monotonic() + READY_MAX_S
-        headers = {"Authorization": f"Bearer {secret}"}
-        while requests.get(f"{self.url}/v1/status", headers=headers, timeout=10).status_code == 401:
-            assert time.monotonic() < deadline, "the front does not take the tokens over"
-            time.sleep(0.2)  # not so often that it counts as guessing
+    def page(self) -> tuple[str, str]:
+        """The address of the page and a code for it, which the front knows by now."""
+        before, deadline = self.log.read_text().count(IN_FORCE), time.monotonic() + READY_MAX_S
+        address, _, code = self.sidecar("page").strip().partition("/#")
+        while self.log.read_text().count(IN_FORCE) == before:
+            assert time.monotonic() < deadline, "the front does not take the code over"
+            time.sleep(0.05)
+        return address, code
 
     def _add(self, name: str, scopes: tuple[Scope, ...], expires_at: int) -> None:
         secret, var_dir = new_secret(), self.settings.var_dir
