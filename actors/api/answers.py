@@ -85,7 +85,11 @@ class Store:
             self.close()
             if _primary(e) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise Unfit(f"{self._path}: {e}") from None
-            self._aside(at, str(e))
+            try:
+                self._aside(at, str(e))
+            except OSError as unmoved:
+                text = f"{self._path}: {e}, and it can't be moved aside: {unmoved.strerror}"
+                raise Unfit(text) from None
             self.open(at)
         except OSError as e:
             raise Unfit(f"{self._path}: {e.strerror}") from None
@@ -116,7 +120,7 @@ class Store:
         self._count()
 
     def _aside(self, at: int, why: str) -> None:
-        """Raises Unfit if that would forget what may still be asked again."""
+        """Raises Unfit if that would forget what may still be asked again, and OSError."""
         files = [name for name in (self._path, f"{self._path}-wal") if os.path.exists(name)]
         written_at = max(os.stat(name).st_mtime_ns // 1_000 for name in files)
         if written_at > at - KEEP_US:
@@ -165,9 +169,9 @@ class Store:
                     return Kept(at, reply.id, f"{keyed.key} has not begun")
                 self._bytes += len(reply.body)
                 return Kept(at, reply.id)
-            case Drop(id=id, keyed=keyed):
-                sql = "DELETE FROM answers WHERE caller = ? AND key = ? AND answered = 0"
-                self._keys -= database.execute(sql, keyed.name).rowcount
+            case Drop(id=id, keyed=keyed, at=began_at):
+                sql = "DELETE FROM answers WHERE caller = ? AND key = ? AND answered = 0 AND at = ?"
+                self._keys -= database.execute(sql, (*keyed.name, began_at)).rowcount
                 return Kept(at, id)
 
     def _begin(self, database: sqlite3.Connection, wish: Begin, at: int) -> Cause:

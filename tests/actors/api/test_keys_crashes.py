@@ -20,8 +20,9 @@ from tests.actors.api.keyed_world import AT, Disk, Wish, World, failed, number_o
 
 NO_ANSWER = {"key_in_flight", "key_reused", "keys_unavailable", "answer_not_kept", "no_answer"}
 ASKED = st.sampled_from(
-    ("order", "other", "batch", "group", "group", "reset", "halt", "resume", "resume", "confirm")
-)
+    ("order", "other", "batch", "group", "group", "reset", "halt", "resume", "resume", "confirm",
+     "follow")
+)  # fmt: skip
 KEYS = st.sampled_from(("k1", "k2"))
 LATCH = ("halt", "resume")  # done as often as asked, where the disk is slow or no good
 
@@ -128,6 +129,19 @@ class Promises(RuleBasedStateMachine):
         times = {(self.world.asked[number_of(one)][0], one.at) for one in told}
         assert len(times) == len({key for key, _ in times}), f"young again: {times}"
 
+    @invariant()
+    def interrupted_only_what_was_begun(self) -> None:
+        """That something may have been done is said of what a former life began, or the engine has
+        heard of, and never of what was refused because of the disk."""
+        world = self.world
+        heard = {world.asked[number_of(one)][0] for one in world.letters_told}
+        for number in world.replies:
+            key, _ = world.asked[number]
+            if world.told(number)[1].get("code") != "interrupted" or key in heard:
+                continue
+            lives = {world.lives[n] for n, (said, _) in world.asked.items() if said == key}
+            assert min(lives) < world.lives[number], f"{key}: nobody has done anything"
+
 
 SETTINGS = settings(
     max_examples=60,
@@ -223,6 +237,14 @@ def test_a_resume_that_is_young_again_is_caught(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Keys, "begun", young)
     with pytest.raises(AssertionError, match="young again"):
         interrupted(Planted())
+
+
+def test_what_the_disk_took_too_late_and_keeps_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty(self: Keys, flight: keys._Flight, reply: Reply) -> list[keys.Step]:
+        return [self._end(flight, reply)]
+
+    monkeypatch.setattr(Keys, "_undo", hasty)
+    assert "nobody has done anything" in _caught(_Sound)
 
 
 def test_a_body_that_is_not_compared_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
