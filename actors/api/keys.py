@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.api.asks import Ask, CancelAll, Confirm, PressPanic, SetFollow, SetHalt
+from actors.api.asks import Ask
 from actors.api.bodies import BUSY, Problem
-from actors.api.groups import AskGroup
 from actors.api.keyed import HEADER, Begin, Begun, Drop, Keep, Kept, Keyed, Known
+from actors.api.repeats import interrupted, repeatable, stops, timed
 from actors.api.replies import Reply, as_json, refuse
 from actors.api.rooms import ROOM
 from protocol.limits import (
@@ -65,9 +65,9 @@ class Stage(enum.Enum):
     """Where a request with a key is."""
 
     LOOKING = enum.auto()  # the disk has not said what it knows; the engine has not heard of it
-    GONE = enum.auto()  # the same, but a halt does not wait for the disk
+    GONE = enum.auto()  # the same, but what stops does not wait for the disk
     ASKED = enum.auto()  # begun, on disk; the engine has it
-    BARE = enum.auto()  # a halt that the engine has, and of which nothing is to be kept
+    BARE = enum.auto()  # what stops: the engine has it, and nothing of it is to be kept
     KEEPING = enum.auto()  # its answer is on its way to the disk
     UNDOING = enum.auto()  # it was told that nothing was done; the disk has not forgotten it yet
 
@@ -88,7 +88,7 @@ class _Flight(Struct):
 
     @property
     def stops(self) -> bool:
-        return _stops(self.ask)
+        return stops(self.ask)
 
 
 Step = Effect | Go | Unkept
@@ -112,10 +112,10 @@ class Keys:
             if under_way.stage is Stage.UNDOING:
                 return [refuse(id, UNDOING)]
             return [refuse(id, IN_FLIGHT)]
-        stops = _stops(ask)
-        if len(self._flights) >= FLIGHTS_MAX + (ROOM["kill"] if stops else 0):
+        at_once = stops(ask)
+        if len(self._flights) >= FLIGHTS_MAX + (ROOM["kill"] if at_once else 0):
             return [refuse(id, BUSY)]
-        wait = IDEMPOTENCY_HALT_WAIT if stops else IDEMPOTENCY_WAIT
+        wait = IDEMPOTENCY_HALT_WAIT if at_once else IDEMPOTENCY_WAIT
         flight = _Flight(id, ask, keyed, at, Stage.LOOKING, None)
         self._flights[keyed.name] = flight
         self._names[id] = keyed.name
@@ -146,18 +146,21 @@ class Keys:
             return [*noted, self._keep(now, flight, flight.reply)]
         if gone:
             return noted
-        if known is not None and not _repeatable(flight.ask):
+        if known is not None and not repeatable(flight.ask):
             return [*noted, self._keep(now, flight, interrupted(flight.id, flight.ask))]
         return [*noted, Go(flight.id, flight.ask, flight.at)]
 
     def _undo(self, flight: _Flight, reply: Reply) -> list[Step]:
         """Say that nothing was done, and hold the key until the disk does not say otherwise: it
-        may take the beginning late, or have taken it although it said that it can't."""
+        may take the beginning late, or have taken it although it said that it can't. A resume stays
+        begun, and as old as it is."""
+        if timed(flight.ask):
+            return [self._end(flight, reply)]
         self._wait(flight, Stage.UNDOING, None)
         return [reply, Drop(flight.id, flight.keyed, flight.at)]
 
     def _unrecorded(self, flight: _Flight, cause: Begun) -> list[Step]:
-        """The disk has not taken it: then nothing goes on but what halts."""
+        """The disk has not taken it: then nothing goes on but what stops."""
         if flight.stops:
             gone = flight.stage is Stage.GONE
             self._wait(flight, Stage.BARE, None)
@@ -182,13 +185,13 @@ class Keys:
         if flight.stage is Stage.GONE:
             flight.reply = reply
             self._wait(flight, Stage.GONE, now + IDEMPOTENCY_WAIT)
-            return Report(f"{HEADER}: the disk is slow, and something that halts went before it")
+            return Report(f"{HEADER}: the disk is slow, and something that stops went before it")
         return self._keep(now, flight, reply)
 
     def _keep(self, now: int, flight: _Flight, reply: Reply) -> Effect:
         """The answer, or that there is none, on its way to the disk."""
         refused = reply.status >= 500 or reply.status == 429
-        if reply.unsure or (refused and (flight.again or _timed(flight.ask))):
+        if reply.unsure or (refused and (flight.again or timed(flight.ask))):
             return self._end(flight, reply)  # begun it stays, and since when
         if len(reply.body) > IDEMPOTENCY_ANSWER_BYTES_MAX:
             reply = replace(reply, body=as_json({"code": "answer_too_large", "text": TOO_LARGE}))
@@ -213,7 +216,7 @@ class Keys:
         return [*noted, *told]
 
     def _told(self, flight: _Flight, lost: bool) -> Step:
-        """An answer that is not on disk is none: only what halts, or was not done, is said."""
+        """An answer that is not on disk is none: only what stops, or was not done, is said."""
         assert flight.reply is not None
         if lost and flight.dropped and not flight.stops:
             self._wait(flight, Stage.UNDOING, None)
@@ -276,17 +279,6 @@ class Keys:
         return [Report(f"{HEADER}: {trouble}; requests with one are refused", grave=True)]
 
 
-def interrupted(id: int, ask: Ask) -> Reply:
-    """What is said of something that can't be done again, and may have been done."""
-    where = "look at the order groups (GET /v1/exchange/portfolio/order_groups)"
-    if isinstance(ask, Confirm):
-        where = "see whether orders are still refused as restore_unconfirmed"
-    if isinstance(ask, SetFollow):
-        where = "look at what is followed (GET /v1/follow)"
-    text = f"it had no answer the first time, and may have been done: {where}, then use another key"
-    return Reply(id, 202, as_json({"state": "unknown", "code": "interrupted", "text": text}))
-
-
 def _told_before(flight: _Flight, known: Known) -> Reply | None:
     """What is said to a repeat without doing anything; None if there is no answer yet."""
     if known.digest != flight.keyed.digest:
@@ -294,25 +286,3 @@ def _told_before(flight: _Flight, known: Known) -> Reply | None:
     if known.status:
         return Reply(flight.id, known.status, known.body, known.location)
     return None
-
-
-def _repeatable(ask: Ask) -> bool:
-    """Whether it may be done again: under the same ids, or because that only lowers risk.
-
-    Another group would be one too many; a reset, a limit or a change of what is followed might undo
-    what somebody did since, and a confirmation mean another restore. A resume says how old it is.
-    """
-    if isinstance(ask, AskGroup):
-        return ask.wanted.action == "trigger"
-    return not isinstance(ask, Confirm | SetFollow)
-
-
-def _stops(ask: Ask) -> bool:
-    """Whether it stops something, so that it waits for no disk: a halt, a panic, a cancel-all."""
-    return isinstance(ask, PressPanic | CancelAll) or (isinstance(ask, SetHalt) and ask.halted)
-
-
-def _timed(ask: Ask) -> bool:
-    """Whether it matters when it was first asked: a resume must not lift a later halt, however
-    often it is tried."""
-    return isinstance(ask, SetHalt) and not ask.halted

@@ -294,7 +294,7 @@ def test_what_does_not_halt_is_refused_by_a_disk_that_hangs() -> None:
     assert world.told(again)[0] == 201
 
 
-@pytest.mark.parametrize("what", ["group", "confirm", "resume"])
+@pytest.mark.parametrize("what", ["group", "confirm", "follow", "order"])
 def test_what_a_slow_disk_takes_after_its_refusal_is_forgotten_and_really_new(what: str) -> None:
     world = World()
     first = world.ask("k1", what)
@@ -309,6 +309,20 @@ def test_what_a_slow_disk_takes_after_its_refusal_is_forgotten_and_really_new(wh
     world.settle()
     assert world.told(again)[0] in (200, 201)
     assert [letter.at for letter in world.letters_told] == [world.at], "as young as it is"
+
+
+def test_a_resume_that_a_slow_disk_refused_keeps_its_time() -> None:
+    world = World()
+    first = world.ask("k1", "resume")
+    world.passes(IDEMPOTENCY_WAIT)
+    assert world.told(first)[1]["code"] == "keys_unavailable"
+    world.settle()
+    world.ask("k2", "halt")
+    world.settle()
+    again = world.ask("k1", "resume")
+    world.settle()
+    assert world.told(again)[0] == 409
+    assert world.gateway.halted_at
 
 
 def test_what_a_former_life_began_is_not_forgotten_by_a_slow_disk() -> None:

@@ -207,7 +207,7 @@ def test_an_answer_that_is_sent_before_it_is_kept_is_caught(
 
 
 def test_a_group_that_is_made_again_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "_repeatable", lambda ask: True)
+    monkeypatch.setattr(keys, "repeatable", lambda ask: True)
     _caught(_Sound)
 
 
