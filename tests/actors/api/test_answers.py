@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.api import answers
-from actors.api.answers import Answers, Bounds, Store, Unfit
+from actors.api import answers_thread
+from actors.api.answers import Bounds, Store, Unfit
+from actors.api.answers_thread import Answers
 from actors.api.keyed import Begin, Begun, Drop, Keep, Kept, Keyed, Known
 from actors.api.replies import Reply
 from protocol.limits import IDEMPOTENCY_KEEP, US
@@ -273,7 +274,7 @@ def test_what_waits_goes_into_one_commit(path: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_file_that_is_no_good_is_tried_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "IDEMPOTENCY_REOPEN", 0)
+    monkeypatch.setattr(answers_thread, "IDEMPOTENCY_REOPEN", 0)
     os.mkdir(path)
     thread = Thread(path)
     for wish in (begin("k1"), keep("k1"), Drop(1, keyed("k1"), AT)):
