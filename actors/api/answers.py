@@ -1,8 +1,8 @@
 """What is on disk under each idempotency key: a small SQLite file of the front's own.
 
-What is done together is one commit, which is on disk (an fsync) before anybody hears of it; a thread
-of its own does it (`answers_thread.py`). Nothing is forgotten before its time: a file that is full,
-or no good, takes no other key, and says so; what has no key goes on.
+What is done together is one commit, which is on disk (an fsync) before anybody hears of it; its
+thread is `answers_thread.py`. Nothing is forgotten before its time: a file that is full, or no
+good, takes no other key, and says so; what has no key goes on.
 """
 
 import contextlib

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from actors.api import keys
 from actors.api.keyed import Begin, Begun, Keep, Known
 from actors.api.keys import Keys
-from actors.api.replies import Reply
+from actors.api.replies import Reply, refuse
 from protocol.limits import REQUEST_MAX
 from protocol.machine import Cause
 from protocol.messages import Resume
@@ -66,6 +66,11 @@ class Promises(RuleBasedStateMachine):
         self.world.ask(key, what)
         self.world.disk_works()
         self.world.gateway_works()
+
+    @rule(key=KEYS, what=ASKED, done=st.booleans())
+    def begins_badly(self, key: str, what: str, done: bool) -> None:
+        self.world.ask(key, what)
+        self.disk_fails(done)
 
     @rule(key=KEYS)
     def again(self, key: str) -> None:
@@ -245,6 +250,18 @@ def test_what_the_disk_took_too_late_and_keeps_is_caught(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Keys, "_undo", hasty)
     assert "nobody has done anything" in _caught(_Sound)
+
+
+def test_a_beginning_that_failed_and_is_let_be_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    undo = Keys._undo
+
+    def only_slow(self: Keys, flight: keys._Flight, reply: Reply) -> list[keys.Step]:
+        if reply.body == refuse(0, keys.SLOW).body:
+            return undo(self, flight, reply)
+        return [self._end(flight, reply)]
+
+    monkeypatch.setattr(Keys, "_undo", only_slow)
+    assert "nobody has done anything" in _caught(Promises)
 
 
 def test_a_body_that_is_not_compared_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
