@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN
+from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
 from actors.api.bodies import Problem
@@ -24,12 +24,14 @@ from protocol.limits import (
     CLIENT_CLOSE_MAX,
     CLIENT_KERNEL_BYTES,
     CLIENT_PING,
+    CLIENT_READ_BYTES,
     CLIENT_SILENCE_MAX,
     CLIENT_WRITE_BYTES_HIGH,
     CLIENT_WRITE_BYTES_LOW,
     COMMAND_FRAME_BYTES_MAX,
     COMMANDS_A_SECOND,
     COMMANDS_BURST,
+    HANDSHAKE_LINE_BYTES_MAX,
     SECOND,
     TICKET_MAX,
 )
@@ -102,12 +104,19 @@ class Connection(asyncio.Protocol):
         self.close(GOING, "the front is stopping")
 
     def data_received(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Request):
-                self._begin(event)
-            elif not self._closing and isinstance(event, Frame):
-                self._take(event)
+        if self._protocol.state is CONNECTING and not self._closing and _has_long_line(data):
+            text = f"a line of a handshake has at most {HANDSHAKE_LINE_BYTES_MAX} bytes"
+            self._refuse(self._protocol.reject(431, ""), Problem(431, "headers_too_large", text))
+            self._pump()
+            return
+        # The library reads all that it is given before we see any of it, so it is given little.
+        for start in range(0, len(data), CLIENT_READ_BYTES):
+            self._protocol.receive_data(data[start : start + CLIENT_READ_BYTES])
+            for event in self._protocol.events_received():
+                if isinstance(event, Request):
+                    self._begin(event)
+                elif isinstance(event, Frame):
+                    self._take(event)
         if self._protocol.state is not OPEN and not self._closing:
             self._end()  # it said goodbye, or what it sent is no WebSocket
         self._pump()
@@ -159,7 +168,12 @@ class Connection(asyncio.Protocol):
     def _take(self, frame: Frame) -> None:
         now = self._heard_at = time.monotonic_ns()
         if self._commands.take(now, ""):
-            self.close(NOT_ALLOWED, "too many commands")
+            # Nothing is read after that, not even its close: the library throws it all away.
+            self._protocol.fail(NOT_ALLOWED, "too many commands")
+            if not self._closing:
+                self._end()
+        elif self._closing:
+            return  # counted all the same: the library answers pings until it has its close
         elif frame.opcode is Opcode.BINARY:
             self.close(NOT_TEXT, "JSON text is spoken here")
         elif frame.opcode in (Opcode.TEXT, Opcode.CONT):
@@ -237,3 +251,8 @@ class Connection(asyncio.Protocol):
                 self._transport.write_eof()
             else:
                 self._transport.close()
+
+
+def _has_long_line(head: bytes) -> bool:
+    """The library would refuse it, too, but not with a problem."""
+    return any(len(line) > HANDSHAKE_LINE_BYTES_MAX for line in head.split(b"\r\n"))
