@@ -40,7 +40,7 @@ LEDGER_IO = {
     )
 }  # fmt: skip
 GATEWAY_IO = {f"actors/gateway/{name}.py" for name in ("callers", "latch", "panic", "wire")}
-API_IO = {f"actors/api/{name}.py" for name in ("answers", "client", "sockets")}
+API_IO = {f"actors/api/{name}.py" for name in ("answers", "answers_thread", "client", "sockets")}
 PAPER_IO = {f"actors/paper/{name}.py" for name in ("control", "desk", "replies")}
 STREAM_IO = {f"actors/stream/{name}.py" for name in ("handshake", "socket", "wishes")}
 SUPERVISOR_IO = {

@@ -1,19 +1,16 @@
 """What is on disk under each idempotency key: a small SQLite file of the front's own.
 
-One thread does it all. What waits for it goes into one commit, which is on disk (an fsync) before
-anybody hears of it. Nothing is forgotten before its time: a file that is full, or no good, takes no
-other key, and says so; what has no key goes on.
+What is done together is one commit, which is on disk (an fsync) before anybody hears of it; its
+thread is `answers_thread.py`. Nothing is forgotten before its time: a file that is full, or no
+good, takes no other key, and says so; what has no key goes on.
 """
 
 import contextlib
 import logging
 import os
-import queue
 import sqlite3
 import stat
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -21,11 +18,9 @@ from msgspec import Struct
 from actors.api.keyed import Begin, Begun, Drop, Keep, Kept, Known
 from protocol.limits import (
     IDEMPOTENCY_BYTES_MAX,
-    IDEMPOTENCY_COMMIT_MAX,
     IDEMPOTENCY_KEEP,
     IDEMPOTENCY_KEYS_MAX,
     IDEMPOTENCY_PRUNED,
-    IDEMPOTENCY_REOPEN,
     US,
 )
 from protocol.machine import Cause
@@ -34,7 +29,6 @@ from protocol.runtime.process import sync_folder
 FORMAT: Final = 1
 APPLICATION: Final = 0x6B736964  # "ksid", application_id of the file
 KEEP_US: Final = IDEMPOTENCY_KEEP // US
-CLOSE_S_MAX: Final = 2.0  # a disk that hangs must not keep the process from ending
 TABLE: Final = """
 CREATE TABLE answers (
     caller TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, at INTEGER NOT NULL,
@@ -85,7 +79,11 @@ class Store:
             self.close()
             if _primary(e) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise Unfit(f"{self._path}: {e}") from None
-            self._aside(at, str(e))
+            try:
+                self._aside(at, str(e))
+            except OSError as unmoved:
+                text = f"{self._path}: {e}, and it can't be moved aside: {unmoved.strerror}"
+                raise Unfit(text) from None
             self.open(at)
         except OSError as e:
             raise Unfit(f"{self._path}: {e.strerror}") from None
@@ -116,7 +114,7 @@ class Store:
         self._count()
 
     def _aside(self, at: int, why: str) -> None:
-        """Raises Unfit if that would forget what may still be asked again."""
+        """Raises Unfit if that would forget what may still be asked again, and OSError."""
         files = [name for name in (self._path, f"{self._path}-wal") if os.path.exists(name)]
         written_at = max(os.stat(name).st_mtime_ns // 1_000 for name in files)
         if written_at > at - KEEP_US:
@@ -165,9 +163,9 @@ class Store:
                     return Kept(at, reply.id, f"{keyed.key} has not begun")
                 self._bytes += len(reply.body)
                 return Kept(at, reply.id)
-            case Drop(id=id, keyed=keyed):
-                sql = "DELETE FROM answers WHERE caller = ? AND key = ? AND answered = 0"
-                self._keys -= database.execute(sql, keyed.name).rowcount
+            case Drop(id=id, keyed=keyed, at=began_at):
+                sql = "DELETE FROM answers WHERE caller = ? AND key = ? AND answered = 0 AND at = ?"
+                self._keys -= database.execute(sql, (*keyed.name, began_at)).rowcount
                 return Kept(at, id)
 
     def _begin(self, database: sqlite3.Connection, wish: Begin, at: int) -> Cause:
@@ -210,72 +208,6 @@ class Store:
         self._keys, self._bytes = self._database.execute(sql).fetchone()
 
 
-class Answers:
-    """The store's thread. `tell` is called there, with what has become of each wish."""
-
-    def __init__(self, path: str, tell: Callable[[Cause], None], wall: Callable[[], int]) -> None:
-        self._store = Store(path)
-        self._tell = tell
-        self._wall = wall
-        self._wishes: queue.SimpleQueue[Wish | None] = queue.SimpleQueue()  # bounded by the core
-        self._trouble = "not opened yet"
-        self._open_at = 0  # monotonic nanoseconds: when it is worth another try
-        self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
-        self._thread.start()
-
-    def perform(self, wish: Wish) -> None:
-        """Do it by and by. Never waits."""
-        self._wishes.put(wish)
-
-    def close(self) -> None:
-        """Finish what waits, and end."""
-        self._wishes.put(None)
-        self._thread.join(CLOSE_S_MAX)
-
-    def _work(self) -> None:
-        self._ready()
-        ended = False
-        while not ended:
-            wishes = self._next()
-            ended = None in wishes
-            for cause in self._done([wish for wish in wishes if wish is not None]):
-                self._tell(cause)
-        self._store.close()
-
-    def _next(self) -> list[Wish | None]:
-        """What waits, at least one."""
-        found = [self._wishes.get()]
-        with contextlib.suppress(queue.Empty):
-            while found[-1] is not None and len(found) < IDEMPOTENCY_COMMIT_MAX:
-                found.append(self._wishes.get_nowait())
-        return found
-
-    def _done(self, wishes: list[Wish]) -> list[Cause]:
-        if not wishes:
-            return []
-        if self._ready():
-            try:
-                return self._store.commit(wishes, self._wall())
-            except Unfit as e:
-                self._fail(e)
-        return [_failed(wish, self._trouble, self._wall()) for wish in wishes]
-
-    def _ready(self) -> bool:
-        if self._trouble and time.monotonic_ns() >= self._open_at:
-            try:
-                self._store.open(self._wall())
-                self._trouble = ""
-            except Unfit as e:
-                self._fail(e)
-        return not self._trouble
-
-    def _fail(self, e: Unfit) -> None:
-        if str(e) != self._trouble:
-            log.error("idempotency keys: %s", e)
-        self._trouble = str(e)
-        self._open_at = time.monotonic_ns() + IDEMPOTENCY_REOPEN
-
-
 def _checked(database: sqlite3.Connection, path: str) -> None:
     """A file of ours, sound and of this format; an empty one becomes one. Raises
     sqlite3.DatabaseError and Unfit."""
@@ -307,13 +239,3 @@ def _size(path: str) -> int:
 def _primary(error: sqlite3.Error) -> int:
     """The primary result code: the low byte of the extended one (sqlite.org/rescode.html)."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
-def _failed(wish: Wish, text: str, at: int) -> Cause:
-    match wish:
-        case Begin(id=id):
-            return Begun(at, id, trouble="broken", text=text)
-        case Keep(reply=reply):
-            return Kept(at, reply.id, text)
-        case Drop(id=id):
-            return Kept(at, id, text)

@@ -143,7 +143,7 @@ class Api:
             case Begun():
                 return self._go_on(now, self._keys.begun(now, cause))
             case Kept():
-                return self._go_on(now, self._keys.kept(cause))
+                return self._go_on(now, self._keys.kept(now, cause))
             case Answered(letter=letter):
                 return self._answered(now, cause.at, letter)
             case Stopping():

@@ -71,10 +71,12 @@ class Keep(Effect, frozen=True):
 
 
 class Drop(Effect, frozen=True):
-    """Nothing was done: forget that it has begun. Leads to Kept."""
+    """Nothing was done: forget that it has begun, if it began at `at` (what a former life began
+    stays). Leads to Kept."""
 
     id: int
     keyed: Keyed
+    at: int
 
 
 class Begun(Cause, frozen=True):

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.api.asks import Ask, CancelAll, Confirm, PressPanic, SetHalt
+from actors.api.asks import Ask
 from actors.api.bodies import BUSY, Problem
-from actors.api.groups import AskGroup
 from actors.api.keyed import HEADER, Begin, Begun, Drop, Keep, Kept, Keyed, Known
+from actors.api.repeats import interrupted, repeatable, stops, timed
 from actors.api.replies import Reply, as_json, refuse
 from actors.api.rooms import ROOM
 from protocol.limits import (
@@ -36,6 +36,9 @@ IN_FLIGHT: Final = Problem(
 FULL: Final = Problem(503, "busy", "", HEADER, 60_000)
 UNAVAILABLE: Final = Problem(503, "keys_unavailable", "", HEADER, 5_000)
 SLOW: Final = replace(UNAVAILABLE, detail=f"the disk is too slow: {WITHOUT}")
+UNDOING: Final = replace(
+    UNAVAILABLE, detail="that nothing was done the last time with this key is not on disk yet"
+)
 UNKEPT: Final = Problem(
     503, "answer_not_kept",
     "it may have been done, but its answer could not be kept: ask again with the same key",
@@ -62,14 +65,15 @@ class Stage(enum.Enum):
     """Where a request with a key is."""
 
     LOOKING = enum.auto()  # the disk has not said what it knows; the engine has not heard of it
-    GONE = enum.auto()  # the same, but a halt does not wait for the disk
+    GONE = enum.auto()  # the same, but what stops does not wait for the disk
     ASKED = enum.auto()  # begun, on disk; the engine has it
-    BARE = enum.auto()  # a halt that the engine has, and of which nothing is to be kept
+    BARE = enum.auto()  # what stops: the engine has it, and nothing of it is to be kept
     KEEPING = enum.auto()  # its answer is on its way to the disk
+    UNDOING = enum.auto()  # it was told that nothing was done; the disk has not forgotten it yet
 
 
 class _Flight(Struct):
-    """One request with a key that has no answer yet."""
+    """One request with a key that has no answer yet, or one that the disk does not know."""
 
     id: int
     ask: Ask
@@ -83,8 +87,8 @@ class _Flight(Struct):
     instead: Reply | None = None  # a halt was done again before the disk knew its answer
 
     @property
-    def halts(self) -> bool:
-        return _halts(self.ask)
+    def stops(self) -> bool:
+        return stops(self.ask)
 
 
 Step = Effect | Go | Unkept
@@ -105,11 +109,13 @@ class Keys:
         if under_way is not None:
             if under_way.keyed.digest != keyed.digest:
                 return [refuse(id, REUSED)]
+            if under_way.stage is Stage.UNDOING:
+                return [refuse(id, UNDOING)]
             return [refuse(id, IN_FLIGHT)]
-        halts = _halts(ask)
-        if len(self._flights) >= FLIGHTS_MAX + (ROOM["kill"] if halts else 0):
+        at_once = stops(ask)
+        if len(self._flights) >= FLIGHTS_MAX + (ROOM["kill"] if at_once else 0):
             return [refuse(id, BUSY)]
-        wait = IDEMPOTENCY_HALT_WAIT if halts else IDEMPOTENCY_WAIT
+        wait = IDEMPOTENCY_HALT_WAIT if at_once else IDEMPOTENCY_WAIT
         flight = _Flight(id, ask, keyed, at, Stage.LOOKING, None)
         self._flights[keyed.name] = flight
         self._names[id] = keyed.name
@@ -140,13 +146,22 @@ class Keys:
             return [*noted, self._keep(now, flight, flight.reply)]
         if gone:
             return noted
-        if known is not None and not _repeatable(flight.ask):
+        if known is not None and not repeatable(flight.ask):
             return [*noted, self._keep(now, flight, interrupted(flight.id, flight.ask))]
         return [*noted, Go(flight.id, flight.ask, flight.at)]
 
+    def _undo(self, flight: _Flight, reply: Reply) -> list[Step]:
+        """Say that nothing was done, and hold the key until the disk does not say otherwise: it
+        may take the beginning late, or have taken it although it said that it can't. A resume stays
+        begun, and as old as it is."""
+        if timed(flight.ask):
+            return [self._end(flight, reply)]
+        self._wait(flight, Stage.UNDOING, None)
+        return [reply, Drop(flight.id, flight.keyed, flight.at)]
+
     def _unrecorded(self, flight: _Flight, cause: Begun) -> list[Step]:
-        """The disk has not taken it: then nothing goes on but what halts."""
-        if flight.halts:
+        """The disk has not taken it: then nothing goes on but what stops."""
+        if flight.stops:
             gone = flight.stage is Stage.GONE
             self._wait(flight, Stage.BARE, None)
             if flight.reply is not None:
@@ -155,7 +170,7 @@ class Keys:
         if cause.trouble == "full":
             return [self._end(flight, refuse(flight.id, replace(FULL, detail=cause.text)))]
         detail = f"{cause.text}: {WITHOUT}"
-        return [self._end(flight, refuse(flight.id, replace(UNAVAILABLE, detail=detail)))]
+        return self._undo(flight, refuse(flight.id, replace(UNAVAILABLE, detail=detail)))
 
     def hold(self, now: int, effects: list[Effect]) -> list[Effect]:
         """What a step leads to; answers to requests with a key are kept before they are sent."""
@@ -163,40 +178,51 @@ class Keys:
 
     def _held(self, now: int, reply: Reply) -> Effect:
         flight = self._flight(reply.id)
-        if flight is None or flight.stage is Stage.KEEPING:
+        if flight is None or flight.stage in (Stage.KEEPING, Stage.UNDOING):
             return reply
         if flight.stage is Stage.BARE:
             return self._end(flight, flight.instead or reply)
         if flight.stage is Stage.GONE:
             flight.reply = reply
             self._wait(flight, Stage.GONE, now + IDEMPOTENCY_WAIT)
-            return Report(f"{HEADER}: the disk is slow, and something that halts went before it")
+            return Report(f"{HEADER}: the disk is slow, and something that stops went before it")
         return self._keep(now, flight, reply)
 
     def _keep(self, now: int, flight: _Flight, reply: Reply) -> Effect:
         """The answer, or that there is none, on its way to the disk."""
         refused = reply.status >= 500 or reply.status == 429
-        if reply.unsure or (refused and (flight.again or _timed(flight.ask))):
+        if reply.unsure or (refused and (flight.again or timed(flight.ask))):
             return self._end(flight, reply)  # begun it stays, and since when
         if len(reply.body) > IDEMPOTENCY_ANSWER_BYTES_MAX:
             reply = replace(reply, body=as_json({"code": "answer_too_large", "text": TOO_LARGE}))
         flight.reply, flight.dropped = reply, refused
         self._wait(flight, Stage.KEEPING, now + IDEMPOTENCY_WAIT)
-        return Drop(flight.id, flight.keyed) if refused else Keep(reply, flight.keyed)
+        drop = Drop(flight.id, flight.keyed, flight.at)
+        return drop if refused else Keep(reply, flight.keyed)
 
-    def kept(self, cause: Kept) -> list[Step]:
-        """The disk has an answer, or can't have it."""
+    def kept(self, now: int, cause: Kept) -> list[Step]:
+        """The disk has an answer, or can't have it; or has forgotten what was not done."""
         noted = self._note(cause.problem)
         flight = self._flight(cause.id)
-        if flight is None or flight.stage is not Stage.KEEPING:
+        if flight is None or flight.stage not in (Stage.KEEPING, Stage.UNDOING):
             return noted  # it was told meanwhile that the disk takes too long
-        return [*noted, self._told(flight, bool(cause.problem))]
+        keeping = flight.stage is Stage.KEEPING
+        told = [self._told(flight, bool(cause.problem))] if keeping else []
+        if flight.stage is Stage.UNDOING:
+            if cause.problem:
+                self._wait(flight, Stage.UNDOING, now + IDEMPOTENCY_WAIT)
+            else:
+                self._forget(flight)
+        return [*noted, *told]
 
     def _told(self, flight: _Flight, lost: bool) -> Step:
-        """An answer that is not on disk is none: only what halts, or was not done, is said."""
+        """An answer that is not on disk is none: only what stops, or was not done, is said."""
         assert flight.reply is not None
-        if lost and not flight.halts and not flight.dropped:
-            self._end(flight, flight.reply)
+        if lost and flight.dropped and not flight.stops:
+            self._wait(flight, Stage.UNDOING, None)
+            return flight.reply
+        if lost and not flight.stops:
+            self._forget(flight)
             return Unkept(flight.id, flight.ask)
         return self._end(flight, flight.reply)
 
@@ -206,15 +232,18 @@ class Keys:
             return []
         steps: list[Step] = []
         for flight in [f for f in self._flights.values() if f.deadline and f.deadline <= now]:
-            if flight.stage is Stage.KEEPING:
+            if flight.stage is Stage.UNDOING:
+                self._wait(flight, Stage.UNDOING, None)
+                steps.append(Drop(flight.id, flight.keyed, flight.at))
+            elif flight.stage is Stage.KEEPING:
                 steps.append(self._told(flight, True))
             elif flight.reply is not None:
                 steps.append(self._end(flight, flight.reply))
-            elif flight.halts:
+            elif flight.stops:
                 self._wait(flight, Stage.GONE, None)
                 steps.append(Go(flight.id, flight.ask, flight.at))
             else:
-                steps.append(self._end(flight, refuse(flight.id, SLOW)))
+                steps += self._undo(flight, refuse(flight.id, SLOW))
         found = (f.deadline for f in self._flights.values() if f.deadline is not None)
         self._late_at = min(found, default=now + IDEMPOTENCY_WAIT)
         return steps
@@ -233,9 +262,12 @@ class Keys:
             self._late_at = self._late_at if earlier else deadline
 
     def _end(self, flight: _Flight, reply: Reply) -> Reply:
+        self._forget(flight)
+        return reply
+
+    def _forget(self, flight: _Flight) -> None:
         del self._flights[flight.keyed.name]
         del self._names[flight.id]
-        return reply
 
     def _note(self, trouble: str) -> list[Step]:
         """Say once what is wrong with the disk, and once that it is over."""
@@ -247,15 +279,6 @@ class Keys:
         return [Report(f"{HEADER}: {trouble}; requests with one are refused", grave=True)]
 
 
-def interrupted(id: int, ask: Ask) -> Reply:
-    """What is said of something that can't be done again, and may have been done."""
-    where = "look at the order groups (GET /v1/exchange/portfolio/order_groups)"
-    if isinstance(ask, Confirm):
-        where = "see whether orders are still refused as restore_unconfirmed"
-    text = f"it had no answer the first time, and may have been done: {where}, then use another key"
-    return Reply(id, 202, as_json({"state": "unknown", "code": "interrupted", "text": text}))
-
-
 def _told_before(flight: _Flight, known: Known) -> Reply | None:
     """What is said to a repeat without doing anything; None if there is no answer yet."""
     if known.digest != flight.keyed.digest:
@@ -263,24 +286,3 @@ def _told_before(flight: _Flight, known: Known) -> Reply | None:
     if known.status:
         return Reply(flight.id, known.status, known.body, known.location)
     return None
-
-
-def _repeatable(ask: Ask) -> bool:
-    """Whether it may be done again: under the same ids, or because that only lowers risk.
-
-    Another group would be one too many; a reset or a limit might undo what somebody did since, and
-    a confirmation mean another restore. A resume says how old it is.
-    """
-    if isinstance(ask, AskGroup):
-        return ask.wanted.action == "trigger"
-    return not isinstance(ask, Confirm)
-
-
-def _halts(ask: Ask) -> bool:
-    return isinstance(ask, PressPanic | CancelAll) or (isinstance(ask, SetHalt) and ask.halted)
-
-
-def _timed(ask: Ask) -> bool:
-    """Whether it matters when it was first asked: a resume must not lift a later halt, however
-    often it is tried."""
-    return isinstance(ask, SetHalt) and not ask.halted

@@ -179,7 +179,7 @@ _MARKETS: Final = (
     _get("/v1/follow", following.followed, "What is followed", forms.Followed),
     _post("/v1/follow", "trade", following.follow, "Follow other markets",
           Body(following.FollowBody, "invalid_follow", one_of=("add", "remove")),
-          Answer(200, forms.Followed, "what is followed now"),
+          Answer(200, forms.Followed, "what is followed now"), _INTERRUPTED,
           _problem(422, "nothing was changed", "invalid_wish", "follow_refused")),
     _get("/v1/markets", markets.listing, "Markets with their prices, as the exchange lists them",
          forms.Markets, *_THEIRS,

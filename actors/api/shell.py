@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from actors.api.answers import Answers
+from actors.api.answers_thread import Answers
 from actors.api.asks import Ask
 from actors.api.books import Listen
 from actors.api.core import Api, Requested

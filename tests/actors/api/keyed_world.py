@@ -81,7 +81,7 @@ class Disk:
                 rows[name] = Known(known.digest, known.at, reply.status, reply.body, reply.location)
                 return Kept(AT, reply.id)
             case Drop(id=id):
-                if name in rows and not rows[name].status:
+                if name in rows and not rows[name].status and rows[name].at == wish.at:
                     del rows[name]
                 return Kept(AT, id)
 
@@ -184,6 +184,7 @@ class World:
         self.letters_told: list[Letter] = []
         self.replies: dict[int, Reply] = {}
         self.asked: dict[int, tuple[str, str]] = {}  # key and what, by number
+        self.lives: dict[int, int] = {}  # in which life it was asked, by number
         self.reports: list[str] = []
         self.life = life  # the last one
         self._number = 0
@@ -235,6 +236,7 @@ class World:
         """A program asks, as `web.py` hands it on. Returns the request's number."""
         self._number += 1
         self.asked[self._number] = (key, what)
+        self.lives[self._number] = self.life
         path, content = ASKED[what]
         body = json.dumps(content).encode()
         keyed = said(caller, [key], "POST", path, body)

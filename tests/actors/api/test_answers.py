@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.api import answers
-from actors.api.answers import Answers, Bounds, Store, Unfit
+from actors.api import answers_thread
+from actors.api.answers import Bounds, Store, Unfit
+from actors.api.answers_thread import Answers
 from actors.api.keyed import Begin, Begun, Drop, Keep, Kept, Keyed, Known
 from actors.api.replies import Reply
 from protocol.limits import IDEMPOTENCY_KEEP, US
@@ -56,7 +57,7 @@ def known(store: Store, key: str) -> Known | None:
 
 def test_what_was_committed_is_there_in_the_next_life(path: str) -> None:
     store = opened(path)
-    wishes = [begin("k1"), begin("k2", AT + 1), keep("k1"), begin("k3"), Drop(1, keyed("k3"))]
+    wishes = [begin("k1"), begin("k2", AT + 1), keep("k1"), begin("k3"), Drop(1, keyed("k3"), AT)]
     done = [Begun(AT, 1), Begun(AT, 1), Kept(AT, 1), Begun(AT, 1), Kept(AT, 1)]
     assert store.commit(wishes, AT) == done
     store.close()
@@ -95,7 +96,7 @@ wishes = st.builds(
     lambda kind, key, digest, at: {
         "begin": Begin(1, Keyed("t1", key, digest), AT + at),
         "keep": Keep(Reply(2, 200 + at, digest, key), Keyed("t1", key, digest)),
-        "drop": Drop(3, Keyed("t1", key, digest)),
+        "drop": Drop(3, Keyed("t1", key, digest), AT + at),
     }[kind],
     st.sampled_from(["begin", "begin", "keep", "drop"]),
     st.sampled_from(["k1", "k2"]),
@@ -163,6 +164,23 @@ def test_a_damaged_file_is_named_and_left_while_its_keys_may_be_said_again(path:
     store = opened(path, at=now + DAY + 1)
     assert known(store, "k1") is None
     assert os.path.exists(f"{path}.unreadable-{now + DAY + 1}")
+
+
+def test_a_damaged_file_that_can_not_be_moved_is_named(path: str) -> None:
+    Path(path).write_bytes(b"not a database" * 1_000)
+    os.chmod(path, 0o600)
+    at = os.stat(path).st_mtime_ns // 1_000 + DAY + 1
+    os.mkdir(f"{path}.unreadable-{at}")
+    with pytest.raises(Unfit, match="Is a directory"):
+        opened(path, at=at)
+    os.rmdir(f"{path}.unreadable-{at}")
+    assert known(opened(path, at=at), "k1") is None
+
+
+def test_only_the_very_beginning_is_forgotten_that_is_meant(path: str) -> None:
+    store = opened(path)
+    store.commit([begin("k1", AT - 1), begin("k1"), Drop(1, keyed("k1"), AT)], AT)
+    assert known(store, "k1") == Known(b"d", AT - 1), "a former life began it"
 
 
 def test_damage_inside_is_found_at_the_start(path: str) -> None:
@@ -256,10 +274,10 @@ def test_what_waits_goes_into_one_commit(path: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_file_that_is_no_good_is_tried_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "IDEMPOTENCY_REOPEN", 0)
+    monkeypatch.setattr(answers_thread, "IDEMPOTENCY_REOPEN", 0)
     os.mkdir(path)
     thread = Thread(path)
-    for wish in (begin("k1"), keep("k1"), Drop(1, keyed("k1"))):
+    for wish in (begin("k1"), keep("k1"), Drop(1, keyed("k1"), AT)):
         thread.answers.perform(wish)
     begun, kept, dropped = thread.next(), thread.next(), thread.next()
     assert isinstance(begun, Begun)

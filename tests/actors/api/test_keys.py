@@ -7,6 +7,8 @@ import pytest
 from actors.api.asks import Place, Problem
 from actors.api.keyed import HEADER, Begin, Drop, Keep, Keyed, said
 from actors.api.keys import FLIGHTS_MAX
+from actors.api.rooms import ROOM
+from protocol.envelope import Letter
 from protocol.limits import (
     IDEMPOTENCY_ANSWER_BYTES_MAX,
     IDEMPOTENCY_HALT_WAIT,
@@ -14,11 +16,12 @@ from protocol.limits import (
     REQUEST_MAX,
     SECOND,
 )
-from protocol.messages import PlaceOrder
-from tests.actors.api.keyed_world import ASKED, World
+from protocol.machine import Answered
+from protocol.messages import PlaceOrder, Refused
+from tests.actors.api.keyed_world import ASKED, AT, World
 from tests.actors.api.reading import read
 
-SAFE = sorted(set(ASKED) - {"group", "reset", "confirm", "halt"})
+SAFE = sorted(set(ASKED) - {"group", "reset", "confirm", "follow", "halt"})
 
 
 def test_each_step_is_on_disk_before_the_next() -> None:
@@ -110,7 +113,7 @@ def test_what_a_crash_cut_off_is_done_again_under_the_same_ids(what: str, gone: 
     assert len(world.gateway.orders) == {"order": 1, "other": 1, "batch": 2}.get(what, 0)
 
 
-@pytest.mark.parametrize("what", ["group", "reset", "confirm"])
+@pytest.mark.parametrize("what", ["group", "reset", "confirm", "follow"])
 def test_what_can_not_be_done_twice_is_unknown_from_then_on(what: str) -> None:
     world = World()
     world.ask("k1", what)
@@ -121,6 +124,7 @@ def test_what_can_not_be_done_twice_is_unknown_from_then_on(what: str) -> None:
     world.settle()
     assert world.told(again)[0] == 202
     assert world.told(again)[1]["code"] == "interrupted"
+    assert ("GET /v1/follow" in world.told(again)[1]["text"]) == (what == "follow")
     third = world.ask("k1", what)
     world.settle()
     assert world.replies[third].body == world.replies[again].body
@@ -290,6 +294,103 @@ def test_what_does_not_halt_is_refused_by_a_disk_that_hangs() -> None:
     assert world.told(again)[0] == 201
 
 
+@pytest.mark.parametrize("what", ["group", "confirm", "follow", "order"])
+def test_what_a_slow_disk_takes_after_its_refusal_is_forgotten_and_really_new(what: str) -> None:
+    world = World()
+    first = world.ask("k1", what)
+    world.passes(IDEMPOTENCY_WAIT)
+    assert world.told(first)[1]["code"] == "keys_unavailable"
+    early = world.ask("k1", what)
+    assert world.told(early)[1]["code"] == "keys_unavailable", "not begun behind the first"
+    world.settle()
+    assert not world.disk.rows
+    assert not world.letters_told
+    again = world.ask("k1", what)
+    world.settle()
+    assert world.told(again)[0] in (200, 201)
+    assert [letter.at for letter in world.letters_told] == [world.at], "as young as it is"
+
+
+def test_a_resume_that_a_slow_disk_refused_keeps_its_time() -> None:
+    world = World()
+    first = world.ask("k1", "resume")
+    world.passes(IDEMPOTENCY_WAIT)
+    assert world.told(first)[1]["code"] == "keys_unavailable"
+    world.settle()
+    world.ask("k2", "halt")
+    world.settle()
+    again = world.ask("k1", "resume")
+    world.settle()
+    assert world.told(again)[0] == 409
+    assert world.gateway.halted_at
+
+
+def test_what_a_former_life_began_is_not_forgotten_by_a_slow_disk() -> None:
+    world = World()
+    world.ask("k1", "group")
+    world.disk_works()
+    world.gateway_works()
+    world.crash()
+    world.ask("k1", "group")
+    world.passes(IDEMPOTENCY_WAIT)
+    world.settle()
+    again = world.ask("k1", "group")
+    world.settle()
+    assert world.told(again)[1]["code"] == "interrupted"
+    assert world.gateway.groups == 1
+
+
+@pytest.mark.parametrize("how", ["fails", "is slow"])
+def test_what_was_refused_is_forgotten_even_if_the_disk_is_late_to(how: str) -> None:
+    world = World()
+    world.gateway.refuses = True
+    first = world.ask("k1", "group")
+    world.disk_works()
+    world.gateway_works()
+    world.answer_comes()
+    assert [type(wish) for wish in world.wishes] == [Drop]
+    if how == "fails":
+        world.disk_fails()
+        assert not world.wishes, "it is not tried again at once"
+        world.passes(IDEMPOTENCY_WAIT)
+    else:
+        world.passes(IDEMPOTENCY_WAIT)
+    assert world.told(first)[0] == 503
+    assert [type(wish) for wish in world.wishes] == [Drop]
+    world.gateway.refuses = False
+    world.settle()
+    again = world.ask("k1", "group")
+    world.settle()
+    assert world.told(again)[0] == 201
+
+
+def test_a_beginning_that_failed_and_is_on_disk_all_the_same_is_forgotten() -> None:
+    world = World()
+    world.ask("k1", "group")
+    world.disk_fails(done=True)
+    assert len(world.disk.rows) == 1
+    world.settle()
+    again = world.ask("k1", "group")
+    world.settle()
+    assert world.told(again)[0] == 201
+
+
+def test_a_halt_waits_for_nothing_that_is_to_be_forgotten() -> None:
+    world = World()
+    first = world.ask("k1", "halt")
+    world.disk_works()
+    [letter] = world.letters
+    world.letters.clear()
+    refused = Letter("gateway", 1, letter.id, AT, Refused("no disk"))
+    world.feed(Answered(AT, "gateway", refused))
+    assert [type(wish) for wish in world.wishes] == [Drop]
+    world.disk_fails()
+    assert world.told(first)[0] >= 500
+    again = world.ask("k1", "halt")
+    world.settle()
+    assert world.told(again)[0] == 200
+
+
 def test_an_answer_that_is_too_large_is_a_short_one_from_the_first_time_on() -> None:
     world = World()
     world.gateway.wishes = IDEMPOTENCY_ANSWER_BYTES_MAX // 10
@@ -306,10 +407,11 @@ def test_a_flood_of_keys_is_refused_but_no_halt() -> None:
     world = World()
     for number in range(FLIGHTS_MAX):
         world.ask(f"k{number}", "order")
-    more, halt = world.ask("more", "order"), world.ask("halt", "halt")
+    more = world.ask("more", "order")
     assert world.told(more)[1]["code"] == "busy"
-    assert halt not in world.replies
-    assert len(world.wishes) == FLIGHTS_MAX + 1
+    halts = [world.ask(f"halt{number}", "halt") for number in range(ROOM["kill"])]
+    assert not set(halts) & set(world.replies), "as many as all tokens may have waiting"
+    assert len(world.wishes) == FLIGHTS_MAX + ROOM["kill"]
 
 
 def test_a_front_that_waits_for_the_disk_is_not_woken_for_nothing() -> None:

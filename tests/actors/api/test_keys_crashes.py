@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from actors.api import keys
 from actors.api.keyed import Begin, Begun, Keep, Known
 from actors.api.keys import Keys
-from actors.api.replies import Reply
+from actors.api.replies import Reply, refuse
 from protocol.limits import REQUEST_MAX
 from protocol.machine import Cause
 from protocol.messages import Resume
@@ -20,8 +20,9 @@ from tests.actors.api.keyed_world import AT, Disk, Wish, World, failed, number_o
 
 NO_ANSWER = {"key_in_flight", "key_reused", "keys_unavailable", "answer_not_kept", "no_answer"}
 ASKED = st.sampled_from(
-    ("order", "other", "batch", "group", "group", "reset", "halt", "resume", "resume", "confirm")
-)
+    ("order", "other", "batch", "group", "group", "reset", "halt", "resume", "resume", "confirm",
+     "follow")
+)  # fmt: skip
 KEYS = st.sampled_from(("k1", "k2"))
 LATCH = ("halt", "resume")  # done as often as asked, where the disk is slow or no good
 
@@ -65,6 +66,11 @@ class Promises(RuleBasedStateMachine):
         self.world.ask(key, what)
         self.world.disk_works()
         self.world.gateway_works()
+
+    @rule(key=KEYS, what=ASKED, done=st.booleans())
+    def begins_badly(self, key: str, what: str, done: bool) -> None:
+        self.world.ask(key, what)
+        self.disk_fails(done)
 
     @rule(key=KEYS)
     def again(self, key: str) -> None:
@@ -127,6 +133,19 @@ class Promises(RuleBasedStateMachine):
         told = [one for one in self.world.letters_told if isinstance(one.body, Resume)]
         times = {(self.world.asked[number_of(one)][0], one.at) for one in told}
         assert len(times) == len({key for key, _ in times}), f"young again: {times}"
+
+    @invariant()
+    def interrupted_only_what_was_begun(self) -> None:
+        """That something may have been done is said of what a former life began, or the engine has
+        heard of, and never of what was refused because of the disk."""
+        world = self.world
+        heard = {world.asked[number_of(one)][0] for one in world.letters_told}
+        for number in world.replies:
+            key, _ = world.asked[number]
+            if world.told(number)[1].get("code") != "interrupted" or key in heard:
+                continue
+            lives = {world.lives[n] for n, (said, _) in world.asked.items() if said == key}
+            assert min(lives) < world.lives[number], f"{key}: nobody has done anything"
 
 
 SETTINGS = settings(
@@ -193,7 +212,7 @@ def test_an_answer_that_is_sent_before_it_is_kept_is_caught(
 
 
 def test_a_group_that_is_made_again_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "_repeatable", lambda ask: True)
+    monkeypatch.setattr(keys, "repeatable", lambda ask: True)
     _caught(_Sound)
 
 
@@ -223,6 +242,26 @@ def test_a_resume_that_is_young_again_is_caught(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Keys, "begun", young)
     with pytest.raises(AssertionError, match="young again"):
         interrupted(Planted())
+
+
+def test_what_the_disk_took_too_late_and_keeps_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty(self: Keys, flight: keys._Flight, reply: Reply) -> list[keys.Step]:
+        return [self._end(flight, reply)]
+
+    monkeypatch.setattr(Keys, "_undo", hasty)
+    assert "nobody has done anything" in _caught(_Sound)
+
+
+def test_a_beginning_that_failed_and_is_let_be_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    undo = Keys._undo
+
+    def only_slow(self: Keys, flight: keys._Flight, reply: Reply) -> list[keys.Step]:
+        if reply.body == refuse(0, keys.SLOW).body:
+            return undo(self, flight, reply)
+        return [self._end(flight, reply)]
+
+    monkeypatch.setattr(Keys, "_undo", only_slow)
+    assert "nobody has done anything" in _caught(Promises)
 
 
 def test_a_body_that_is_not_compared_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

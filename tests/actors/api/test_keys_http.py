@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from actors.api.answers import Answers
+from actors.api.answers_thread import Answers
 from actors.api.asks import Ask
 from actors.api.core import Requested
 from actors.api.keyed import Begin, Drop, Keep, Keyed
