@@ -65,7 +65,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._commands = Meter(SECOND // COMMANDS_A_SECOND, COMMANDS_BURST, 1)
         self._text: list[bytes] = []  # of a message that comes in pieces
-        self._heard_at = self._pinged_at = time.monotonic_ns()
+        self._heard_at = self._pinged_at = self._taken_at = time.monotonic_ns()
+        self._unsent = 0  # bytes that waited for it at the last look, if it was slow
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
 
@@ -216,7 +217,14 @@ class Connection(asyncio.Protocol):
         """At its clocks."""
         if self._closing:
             return
-        if now - self._heard_at > CLIENT_SILENCE_MAX:
+        unsent = self._transport.get_write_buffer_size() if self.slow else 0
+        if unsent < self._unsent or not unsent:
+            self._taken_at = now
+        self._unsent = unsent
+        if now - self._taken_at > CLIENT_SILENCE_MAX:
+            text = f"too slow: it took nothing for {CLIENT_SILENCE_MAX // SECOND} s"
+            self.close(TRY_AGAIN_LATER, text)
+        elif now - self._heard_at > CLIENT_SILENCE_MAX:
             self.close(SILENT, f"nothing came for {CLIENT_SILENCE_MAX // SECOND} s")
         elif now - max(self._pinged_at, self._heard_at) >= CLIENT_PING and self.token:
             self._pinged_at = now

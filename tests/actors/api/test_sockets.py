@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -303,6 +304,23 @@ def test_one_byte_a_second_is_too_little_and_it_is_cut_off(front: Front) -> None
             assert time.monotonic() < deadline
             slow.socket.recv(1)
         slow.socket.close()
+    works(front)
+
+
+def test_whoever_takes_nothing_for_too_long_is_closed_whatever_it_says(front: Front) -> None:
+    """Its pings would be answered for ever, and the answers wait for it."""
+    with (
+        planted(client, "CLIENT_SILENCE_MAX", 1_000 * MILLISECOND),
+        planted(sockets, "CLIENT_LOOK", 50 * MILLISECOND),
+        joined(front, receive_bytes=4_096) as deaf,
+    ):
+        front.say(b"x" * (UNSENT_A_CLIENT_BYTES_MAX // 2))
+        begun = time.monotonic()
+        while front.clients:
+            deaf.send(PING, b"x")
+            assert time.monotonic() - begun < 10
+            threading.Event().wait(0.1)
+        assert deaf.closed() == (1013, "too slow: it took nothing for 1 s")
     works(front)
 
 
