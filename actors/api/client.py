@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN
+from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
 from actors.api.bodies import Problem
@@ -24,12 +24,14 @@ from protocol.limits import (
     CLIENT_CLOSE_MAX,
     CLIENT_KERNEL_BYTES,
     CLIENT_PING,
+    CLIENT_READ_BYTES,
     CLIENT_SILENCE_MAX,
     CLIENT_WRITE_BYTES_HIGH,
     CLIENT_WRITE_BYTES_LOW,
     COMMAND_FRAME_BYTES_MAX,
     COMMANDS_A_SECOND,
     COMMANDS_BURST,
+    HANDSHAKE_LINE_BYTES_MAX,
     SECOND,
     TICKET_MAX,
 )
@@ -63,7 +65,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._commands = Meter(SECOND // COMMANDS_A_SECOND, COMMANDS_BURST, 1)
         self._text: list[bytes] = []  # of a message that comes in pieces
-        self._heard_at = self._pinged_at = time.monotonic_ns()
+        self._heard_at = self._pinged_at = self._taken_at = time.monotonic_ns()
+        self._unsent = 0  # bytes that waited for it at the last look, if it was slow
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
 
@@ -102,12 +105,19 @@ class Connection(asyncio.Protocol):
         self.close(GOING, "the front is stopping")
 
     def data_received(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Request):
-                self._begin(event)
-            elif not self._closing and isinstance(event, Frame):
-                self._take(event)
+        if self._protocol.state is CONNECTING and not self._closing and _has_long_line(data):
+            text = f"a line of a handshake has at most {HANDSHAKE_LINE_BYTES_MAX} bytes"
+            self._refuse(self._protocol.reject(431, ""), Problem(431, "headers_too_large", text))
+            self._pump()
+            return
+        # The library reads all that it is given before we see any of it, so it is given little.
+        for start in range(0, len(data), CLIENT_READ_BYTES):
+            self._protocol.receive_data(data[start : start + CLIENT_READ_BYTES])
+            for event in self._protocol.events_received():
+                if isinstance(event, Request):
+                    self._begin(event)
+                elif isinstance(event, Frame):
+                    self._take(event)
         if self._protocol.state is not OPEN and not self._closing:
             self._end()  # it said goodbye, or what it sent is no WebSocket
         self._pump()
@@ -159,7 +169,12 @@ class Connection(asyncio.Protocol):
     def _take(self, frame: Frame) -> None:
         now = self._heard_at = time.monotonic_ns()
         if self._commands.take(now, ""):
-            self.close(NOT_ALLOWED, "too many commands")
+            # Nothing is read after that, not even its close: the library throws it all away.
+            self._protocol.fail(NOT_ALLOWED, "too many commands")
+            if not self._closing:
+                self._end()
+        elif self._closing:
+            return  # counted all the same: the library answers pings until it has its close
         elif frame.opcode is Opcode.BINARY:
             self.close(NOT_TEXT, "JSON text is spoken here")
         elif frame.opcode in (Opcode.TEXT, Opcode.CONT):
@@ -202,7 +217,14 @@ class Connection(asyncio.Protocol):
         """At its clocks."""
         if self._closing:
             return
-        if now - self._heard_at > CLIENT_SILENCE_MAX:
+        unsent = self._transport.get_write_buffer_size() if self.slow else 0
+        if unsent < self._unsent or not unsent:
+            self._taken_at = now
+        self._unsent = unsent
+        if now - self._taken_at > CLIENT_SILENCE_MAX:
+            text = f"too slow: it took nothing for {CLIENT_SILENCE_MAX // SECOND} s"
+            self.close(TRY_AGAIN_LATER, text)
+        elif now - self._heard_at > CLIENT_SILENCE_MAX:
             self.close(SILENT, f"nothing came for {CLIENT_SILENCE_MAX // SECOND} s")
         elif now - max(self._pinged_at, self._heard_at) >= CLIENT_PING and self.token:
             self._pinged_at = now
@@ -237,3 +259,8 @@ class Connection(asyncio.Protocol):
                 self._transport.write_eof()
             else:
                 self._transport.close()
+
+
+def _has_long_line(head: bytes) -> bool:
+    """The library would refuse it, too, but not with a problem."""
+    return any(len(line) > HANDSHAKE_LINE_BYTES_MAX for line in head.split(b"\r\n"))

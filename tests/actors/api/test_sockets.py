@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,6 +16,7 @@ import pytest
 from actors.api import client, sockets
 from actors.api.effects import Drained, Left
 from protocol.limits import (
+    CLIENT_READ_BYTES,
     COMMAND_FRAME_BYTES_MAX,
     COMMANDS_BURST,
     SECOND,
@@ -108,6 +110,15 @@ def test_a_handshake_that_is_none_is_refused(front: Front, said: dict[str, str])
         assert b"application/problem+json" in raw.head
         assert json.loads(raw.rest())["code"] == "malformed_handshake"
     assert not front.causes
+
+
+def test_a_handshake_with_a_line_that_is_too_long_is_refused_with_a_problem(front: Front) -> None:
+    with Raw(front) as raw:
+        assert raw.ask(Cookie="x" * 9_000) == 431
+        assert b"application/problem+json" in raw.head
+        assert json.loads(raw.rest())["code"] == "headers_too_large"
+    with Raw(front) as raw:
+        assert raw.ask(Cookie="x" * 8_000) == 101
 
 
 def test_connections_are_bounded_in_all_and_for_each_token(front: Front) -> None:
@@ -224,6 +235,38 @@ def test_a_flood_of_commands_is_closed(front: Front, opcode: int) -> None:
     works(front)
 
 
+def test_of_a_flood_in_one_piece_little_is_read_even_of_a_stranger(front: Front) -> None:
+    with Raw(front) as raw:
+        assert raw.ask(token="", Origin=PAGE) == 101
+        raw.socket.sendall(framed(PING, b"") * 40_000)
+        pongs, (opcode, data) = 0, raw.take()
+        while opcode == PONG:
+            pongs, (opcode, data) = pongs + 1, raw.take()
+        assert (opcode, data[2:]) == (CLOSE, b"too many commands")
+        assert COMMANDS_BURST <= pongs <= COMMANDS_BURST + CLIENT_READ_BYTES // 6 + 1
+        assert raw.rest() == b""
+    works(front)
+
+
+def test_behind_our_own_close_pings_are_answered_no_longer_than_before_it(front: Front) -> None:
+    with joined(front) as raw:
+        raw.send(BINARY, b"{}")
+        assert raw.take()[0] == CLOSE
+        raw.socket.sendall(framed(PING, b"x" * 125) * 2_000)
+        assert len(raw.rest()) <= (COMMANDS_BURST + CLIENT_READ_BYTES // 131 + 2) * 127
+    works(front)
+
+
+def test_a_close_behind_pings_ends_what_we_closed(front: Front) -> None:
+    with joined(front) as raw:
+        raw.send(BINARY, b"{}")
+        assert raw.take()[0] == CLOSE
+        raw.socket.sendall(framed(PING, b"") * 50 + framed(CLOSE, b"\x03\xe8"))
+        for _ in range(50):
+            assert raw.take() == (PONG, b"")
+        assert raw.take() == (0, b"")
+
+
 # Who takes nothing, or says nothing
 
 
@@ -261,6 +304,23 @@ def test_one_byte_a_second_is_too_little_and_it_is_cut_off(front: Front) -> None
             assert time.monotonic() < deadline
             slow.socket.recv(1)
         slow.socket.close()
+    works(front)
+
+
+def test_whoever_takes_nothing_for_too_long_is_closed_whatever_it_says(front: Front) -> None:
+    """Its pings would be answered for ever, and the answers wait for it."""
+    with (
+        planted(client, "CLIENT_SILENCE_MAX", 1_000 * MILLISECOND),
+        planted(sockets, "CLIENT_LOOK", 50 * MILLISECOND),
+        joined(front, receive_bytes=4_096) as deaf,
+    ):
+        front.say(b"x" * (UNSENT_A_CLIENT_BYTES_MAX // 2))
+        begun = time.monotonic()
+        while front.clients:
+            deaf.send(PING, b"x")
+            assert time.monotonic() - begun < 10
+            threading.Event().wait(0.1)
+        assert deaf.closed() == (1013, "too slow: it took nothing for 1 s")
     works(front)
 
 
