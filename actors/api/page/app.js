@@ -11,6 +11,7 @@ const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "U
 
 let halted = false;
 let telling = 0;
+let counting = 0;
 
 function tell(text) {
   $("told").textContent = text;
@@ -59,11 +60,12 @@ function begin() {
   live.follow("system");
   showLine(live.state);
   money();
-  setInterval(money, MONEY_MS);
+  counting = setInterval(money, MONEY_MS);
   $("main").focus();
 }
 
 function out() {
+  clearInterval(counting);
   $("sign-in").hidden = false;
   $("stops").hidden = true;
   $("sign-in-text").textContent = "Your token does not count any more. Run sidecar page again.";
