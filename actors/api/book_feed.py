@@ -9,7 +9,7 @@ from actors.api.in_step import InStep, Topic
 from actors.api.notices import Why, snapshot
 from protocol import topics
 from protocol.envelope import Envelope
-from protocol.limits import BOOKS_KEPT_MAX, BOOKS_NAMED_EVERY, ENDED_KEPT
+from protocol.limits import BOOKS_KEPT_MAX, BOOKS_NAMED_EVERY, ENDED_KEPT, NAMES_ASKED_MAX
 from protocol.machine import Effect
 from protocol.messages import BookLost, Follow, FollowAnswer
 from protocol.telling import Outstanding
@@ -28,6 +28,8 @@ class BookFeed:
         self._audience = audience
         self._steps = steps
         self._tells = tells
+        self._wanted: dict[str, None] = {}  # prefixes whose books are to be asked for
+        self._naming: set[str] = set()  # those that the stream is being asked for
         self._name_at = 0
         self._gone: dict[str, tuple[int, int]] = {}  # books let go, and their last number
         self._full: set[str] = set()  # prefixes whose followers know that there is no room
@@ -135,13 +137,21 @@ class BookFeed:
         self._books.unfollow(now, topics.subject(name))
 
     def prefixed(self, now: int, at: int, prefix: str) -> list[Effect]:
-        """Somebody follows by a prefix: ask the stream which books it has there, unless it is
-        being asked."""
-        if self._tells.crowded:
-            return []  # those that change make themselves known
+        """Somebody follows by a prefix: ask the stream which books it has there."""
         self._full.discard(prefix)
-        named = Follow(named=prefix.removeprefix(BOOK))
-        return self._tells.tell(now, at, "stream", f"{NAMED}{prefix}", named)
+        self._wanted[prefix] = None
+        return self._ask(now, at)
+
+    def _ask(self, now: int, at: int) -> list[Effect]:
+        effects: list[Effect] = []
+        while self._wanted and len(self._naming) < NAMES_ASKED_MAX:
+            prefix = next(iter(self._wanted))
+            del self._wanted[prefix]
+            if prefix not in self._naming and self._audience.follow(prefix):
+                self._naming.add(prefix)
+                named = Follow(named=prefix.removeprefix(BOOK))
+                effects += self._tells.tell(now, at, "stream", f"{NAMED}{prefix}", named)
+        return effects
 
     def due(self, now: int, at: int) -> list[Effect]:
         """Ask again now and then: a quiet book of which nothing was heard is known by its name."""
@@ -154,11 +164,15 @@ class BookFeed:
                 effects += self.prefixed(now, at, prefix)
         return effects
 
-    def named(self, now: int, letter: str, answer: object) -> list[Effect]:
+    def named(self, now: int, at: int, letter: str, answer: object) -> list[Effect]:
         """The stream's answer to that."""
-        if not letter.startswith(NAMED) or not isinstance(answer, FollowAnswer):
+        prefix = letter.removeprefix(NAMED)
+        if not letter.startswith(NAMED) or prefix not in self._naming:
             return []
-        effects: list[Effect] = []
+        self._naming.discard(prefix)
+        effects = self._ask(now, at)
+        if not isinstance(answer, FollowAnswer):
+            return effects
         for ticker in answer.tickers:
             name = topics.book(ticker)
             if name not in self._steps.topics and self._audience.of(name):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from actors.api import notices
 from actors.api.effects import Pace, Say
-from protocol.limits import CATCH_UP_RETRY, ENTRIES_A_PAGE
+from protocol.limits import CATCH_UP_RETRY, ENTRIES_A_PAGE, PAGES_ASKED_MAX
 from protocol.machine import Effect
 from protocol.messages import AnyMessage, Entries, EntriesRequest, Entry
 from protocol.telling import Outstanding
@@ -83,7 +83,7 @@ class Ledger:
             if not behind.ready or waits:
                 continue
             behind.asked_at = now
-            if self._tells.crowded:
+            if len(self._asked) >= PAGES_ASKED_MAX:
                 continue
             self._asked[letter] = behind.at
             request = EntriesRequest(behind.at, ENTRIES_A_PAGE)

@@ -331,7 +331,7 @@ class Feeds:
         """An answer to a letter of ours, or of a follower's."""
         body = letter.body
         effects = self._entries.answered(letter.id, body)
-        effects += self._book.named(now, letter.id, body)
+        effects += self._book.named(now, at, letter.id, body)
         if isinstance(body, BookAnswer):
             self._books.answered(now, letter, body)
             effects += self._settle(now, at, (topics.book(body.ticker),))

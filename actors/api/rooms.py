@@ -26,7 +26,14 @@ from actors.api.batches import CancelMany, PlaceMany
 from actors.api.groups import AskGroup
 from actors.api.quota import WAITING, Kind
 from protocol.brakes import UNSAID
-from protocol.limits import MARKS_ASKED_MAX, READS_WAITING_MAX, TELLS_MAX, TOKENS_MAX
+from protocol.limits import (
+    MARKS_ASKED_MAX,
+    NAMES_ASKED_MAX,
+    PAGES_ASKED_MAX,
+    READS_WAITING_MAX,
+    TELLS_MAX,
+    TOKENS_MAX,
+)
 
 ROOM: Final[dict[Kind, int]] = {
     "look": READS_WAITING_MAX,
@@ -43,7 +50,9 @@ _KINDS: Final[dict[type[Any], Kind]] = {
     CancelAll: "kill", PressPanic: "kill",
 }  # fmt: skip
 
-assert sum(ROOM.values()) + MARKS_ASKED_MAX < TELLS_MAX, (
+_BESIDE: Final = MARKS_ASKED_MAX + NAMES_ASKED_MAX + PAGES_ASKED_MAX  # for pages and WebSockets
+
+assert sum(ROOM.values()) + _BESIDE < TELLS_MAX, (
     "all that may wait finds room, so no halt is refused for others' load"
 )
 

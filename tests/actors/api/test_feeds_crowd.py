@@ -4,7 +4,13 @@ do not feel it."""
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.limits import PREFIXES_A_SECOND, PREFIXES_BURST, PREFIXES_MAX, SECOND
+from protocol.limits import (
+    NAMES_ASKED_MAX,
+    PREFIXES_A_SECOND,
+    PREFIXES_BURST,
+    PREFIXES_MAX,
+    SECOND,
+)
 from protocol.messages import Follow
 from protocol.topics import under
 from tests.actors.api.scene import Scene
@@ -32,7 +38,22 @@ def test_a_stream_that_does_not_answer_is_not_asked_more_and_more() -> None:
     for _ in range(200):
         scene.passes(SECOND)
     told = [letter.id for _, letter in scene.letters if isinstance(letter.body, Follow)]
-    assert len(set(told)) == len(MANY)
+    assert len(set(told)) == NAMES_ASKED_MAX
+    heard: set[str] = set()
+    while scene.letters:
+        heard |= {letter.id for _, letter in scene.letters}
+        scene.letters_arrive()
+    assert {f"named:{prefix}" for prefix in MANY} <= heard, "in the end each was asked for"
+
+
+def test_the_books_of_every_prefix_are_found_however_many_there_are() -> None:
+    scene = Scene()
+    for number in (1, NAMES_ASKED_MAX, PREFIXES_MAX - 1):
+        scene.install(f"KX{number}-A", (470_000, 100))
+    reader = scene.join(*MANY)
+    for _ in range(4):
+        scene.second()
+    assert len(reader.books) == 3
 
 
 def test_a_token_that_subscribes_too_fast_is_told_when_to_come_back() -> None:
