@@ -1,6 +1,7 @@
 // Signing in, and what is always there: the gate, the connection, the money, halt and panic.
 
 import { ask, paste, trade } from "./api.js";
+import { Desk } from "./desk.js";
 import { showLine, showSystem } from "./health.js";
 import { Live } from "./live.js";
 
@@ -12,6 +13,7 @@ const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "U
 let halted = false;
 let telling = 0;
 let counting = 0;
+let desk = null;
 
 function tell(text) {
   $("told").textContent = text;
@@ -47,15 +49,18 @@ async function signIn(how, given) {
 
 function begin() {
   $("sign-in").hidden = true;
-  for (const id of ["health", "stops"]) $(id).hidden = false;
+  for (const id of ["desk", "health", "stops"]) $(id).hidden = false;
   const live = new Live();
+  desk = new Desk(live, tell);
   live.addEventListener("state", ({ detail }) => {
     showLine(detail);
+    if (detail === "gone") desk.gone();
     if (detail === "out") out();
   });
   live.addEventListener("said", ({ detail: said }) => {
     const body = said.topic === "system" ? said.body : null;
     if (body) system(body);
+    else desk.take(said);
   });
   live.follow("system");
   showLine(live.state);
@@ -66,6 +71,8 @@ function begin() {
 
 function out() {
   clearInterval(counting);
+  desk.close();
+  $("desk").hidden = true;
   $("sign-in").hidden = false;
   $("stops").hidden = true;
   $("sign-in-text").textContent = "Your token does not count any more. Run sidecar page again.";

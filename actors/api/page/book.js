@@ -1,0 +1,81 @@
+// One market's book from the WebSocket: whole, or known not to be.
+
+const PLACES = 10000; // of a price: the API's four digits
+
+export class Book {
+  constructor(ticker) {
+    this.ticker = ticker;
+    this.topic = `book.${ticker}`;
+    this.yes = new Map(); // bids, counts by price in 1/10,000 of a dollar
+    this.no = new Map();
+    this.state = "waiting"; // live, stale, lost
+    this.why = "";
+  }
+
+  // Takes a message of its topic. Returns whether anything changed.
+  take(said) {
+    if (said.topic !== this.topic && !this.topic.startsWith(said.topic)) return false;
+    if (said.kind === "lost") return this.lose(said.detail);
+    if (said.topic !== this.topic) return false;
+    const body = said.body;
+    if (said.kind === "snapshot" || body.type === "BookSnapshot") return this.fill(body);
+    switch (body.type) {
+      case "BookDelta": {
+        const side = this[body.side];
+        const price = places(body.price);
+        const left = hundredths(side.get(price) || 0, body.change);
+        if (left > 0) side.set(price, left);
+        else side.delete(price);
+        return true;
+      }
+      case "BookLost": return this.lose(body.reason);
+      case "BookStale": return this.turn("stale", body.reason);
+      case "BookFresh": return this.turn("live", "");
+    }
+    return false;
+  }
+
+  fill(body) {
+    for (const side of ["yes", "no"]) {
+      this[side] = new Map(body[side].map(([price, size]) => [places(price), hundredths(0, size)]));
+    }
+    return body.state === "stale" ? this.turn("stale", body.reason) : this.turn("live", "");
+  }
+
+  lose(why) {
+    this.yes.clear();
+    this.no.clear();
+    return this.turn("lost", why);
+  }
+
+  turn(state, why) {
+    this.state = state;
+    this.why = why;
+    return true;
+  }
+
+  // The best levels of both sides in YES prices, best first: [price, contracts].
+  bids(most) {
+    return best(this.yes, most);
+  }
+
+  asks(most) {
+    return best(this.no, most).map(([price, size]) => [PLACES - price, size]);
+  }
+}
+
+export function places(price) {
+  return Math.round(Number(price) * PLACES);
+}
+
+export function priced(at) {
+  return (at / PLACES).toFixed(4);
+}
+
+function hundredths(before, change) {
+  return before + Math.round(Number(change) * 100);
+}
+
+function best(side, most) {
+  return [...side].sort((a, b) => b[0] - a[0]).slice(0, most).map(([p, c]) => [p, c / 100]);
+}
