@@ -103,20 +103,22 @@ export class Desk {
     }
   }
 
-  async profit() {
-    try {
-      const { positions } = await ask("GET", "/v1/positions?limit=200");
-      showPositions($("positions"), positions);
-    } catch {
-      // The line and the gate say what is wrong.
-    }
+  profit() {
+    return this.read("/v1/positions?limit=200", "positions", (found) => showPositions($("positions"), found.positions));
   }
 
-  async budget() {
+  budget() {
+    return this.read("/v1/budget", "budget", (found) => showBudget($("budget"), found.budgets));
+  }
+
+  // What is not published is asked for. While there is no answer, what is shown counts as old.
+  async read(path, id, show) {
+    const section = $(id).closest("section");
     try {
-      showBudget($("budget"), (await ask("GET", "/v1/budget")).budgets);
+      show(await ask("GET", path));
+      section.classList.remove("stale");
     } catch {
-      // As above.
+      section.classList.add("stale");
     }
   }
 }
