@@ -24,7 +24,7 @@ FRONT: Final = [  # what is done to the front from outside
     f"{ENGINE}/test_{name}.py" for name in ("browser", "front_survival", "schemathesis")
 ]
 WRITER: Final = "tests/actors/writer"
-API: Final = "tests/actors/api"
+ACTORS: Final = [f"tests/actors/{name}" for name in ("api", "paper", "stream")]
 SIMULATION: Final = "tests/simulation"
 
 
@@ -35,20 +35,20 @@ def without(*paths: str) -> list[str]:
 
 PARTS: Final = {
     "days": [SIMULATION],
-    "rest": ["tests", *without(ENGINE, WRITER, API, SIMULATION)],
+    "rest": ["tests", *without(ENGINE, WRITER, *ACTORS, SIMULATION)],
     "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS, *FRONT)],
     "writer": [WRITER],
     "stream": STREAMS,
     "crowd": CROWD,
     "waits": WAITS,
     "front": FRONT,
-    "api": [API],
+    "actors": ACTORS,
 }
 LANES: Final = (
     ("days", "rest"),
     ("engine", "writer"),
     ("crowd", "stream"),
-    ("waits", "front", "api"),
+    ("waits", "front", "actors"),
 )
 INTERRUPTED: Final = 130
 CACHE: Final = "cache_dir=.pytest_cache/{}"
