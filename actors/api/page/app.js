@@ -8,6 +8,7 @@ import { Live } from "./live.js";
 const $ = (id) => document.getElementById(id);
 const TOLD_MS = 8000;
 const MONEY_MS = 2000;
+const AGAIN_MS = 600;
 const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
 let halted = false;
@@ -34,10 +35,14 @@ function sure(title, text, yes) {
   });
 }
 
-async function signIn(how, given) {
+async function signIn(how, given, again = 0) {
   try {
     await how(given);
   } catch (error) {
+    if (error.status === 401 && again > 0) { // a code that was made just now is known in a moment
+      setTimeout(() => signIn(how, given, again - 1), AGAIN_MS);
+      return;
+    }
     $("sign-in-text").textContent = error.status === 401
       ? "That does not count any more. Run sidecar page and open the address that it prints."
       : `That did not work: ${error.message}`;
@@ -116,5 +121,5 @@ $("sign-in-form").addEventListener("submit", (event) => {
 const code = location.hash.slice(1);
 if (code.length > 20) {
   history.replaceState(null, "", location.pathname); // it is of no use to anybody any more
-  signIn(trade, code);
+  signIn(trade, code, 2);
 }
