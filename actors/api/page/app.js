@@ -2,14 +2,13 @@
 
 import { ask, paste, trade } from "./api.js";
 import { Desk } from "./desk.js";
+import { $, money } from "./format.js";
 import { showLine, showSystem } from "./health.js";
 import { Live } from "./live.js";
 
-const $ = (id) => document.getElementById(id);
 const TOLD_MS = 8000;
 const MONEY_MS = 2000;
 const AGAIN_MS = 600;
-const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
 let halted = false;
 let telling = 0;
@@ -69,8 +68,8 @@ function begin() {
   });
   live.follow("system");
   showLine(live.state);
-  money();
-  counting = setInterval(money, MONEY_MS);
+  count();
+  counting = setInterval(count, MONEY_MS);
   $("main").focus();
 }
 
@@ -90,10 +89,10 @@ function system(body) {
   showSystem(body);
 }
 
-async function money() {
+async function count() {
   try {
     const { total } = await ask("GET", "/v1/balance");
-    $("total").textContent = dollars.format(Number(total));
+    $("total").textContent = money(total);
     $("total").hidden = false;
   } catch {
     $("total").hidden = true; // the line says what is wrong

@@ -5,12 +5,12 @@ import { ask } from "./api.js";
 import { Account } from "./account.js";
 import { Book } from "./book.js";
 import { Chart } from "./chart.js";
+import { $ } from "./format.js";
 import { Ladder } from "./ladder.js";
 import { showBudget, showFills, showOrders, showPositions, showTrades } from "./lists.js";
 import { Markets } from "./markets.js";
 import { Ticket } from "./ticket.js";
 
-const $ = (id) => document.getElementById(id);
 const PROFIT_MS = 2000;
 const BUDGET_MS = 3000;
 const TRADES = 20;

@@ -1,4 +1,6 @@
-// Decimal strings of the API for people. What is not known is a dash.
+// Decimal strings of the API for people, and the elements that show them. What is not known is a dash.
+
+export const $ = (id) => document.getElementById(id);
 
 const NOTHING = "–";
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
@@ -8,7 +10,12 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 // A price in cents of a dollar: "0.5600" is 56¢, "0.5625" is 56.25¢.
 export function cents(price) {
   if (price === null || price === undefined) return NOTHING;
-  return `${Number((Number(price) * 100).toFixed(2))}¢`;
+  return `${inCents(price)}¢`;
+}
+
+// The same as a number alone, as it is typed.
+export function inCents(price) {
+  return String(Number((Number(price) * 100).toFixed(2)));
 }
 
 export function count(text) {

@@ -1,6 +1,7 @@
 // How the engine is: the gate, why it is closed, and each process.
 
-const $ = (id) => document.getElementById(id);
+import { $ } from "./format.js";
+import { line } from "./lists.js";
 
 export function showLine(state) {
   const words = {
@@ -29,18 +30,11 @@ export function showSystem(system) {
 }
 
 function row(name, process) {
-  const line = document.createElement("tr");
   const well = process.state === "ready";
-  const cells = [
+  return line([
     [name], [process.state, well ? "good" : "bad"], [process.reason || "", "soft"],
     [age(process.heartbeat_age_ms), "n"], [String(process.restarts), "n"],
-  ];
-  for (const [text, kind] of cells) {
-    const cell = line.insertCell();
-    cell.textContent = text; // what the engine says is data, never markup
-    cell.className = kind || "";
-  }
-  return line;
+  ]);
 }
 
 function age(ms) {

@@ -4,7 +4,8 @@ import { cents, count, made, money, mood, time } from "./format.js";
 
 const ROWS = 100;
 
-function line(cells) {
+// A row of a table: each cell a text with its kind, or an element.
+export function line(cells) {
   const row = made("tr");
   for (const cell of cells) {
     if (cell instanceof Node) {

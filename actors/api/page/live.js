@@ -15,7 +15,6 @@ export class Live extends EventTarget {
     this.prefixes = new Set();
     this.tries = 0;
     this.socket = null;
-    this.closed = false;
     this.looking = setInterval(() => this.look(), LOOK_MS);
     this.connect();
   }
@@ -29,6 +28,10 @@ export class Live extends EventTarget {
   leave(...prefixes) {
     const fewer = prefixes.filter((prefix) => this.prefixes.delete(prefix));
     if (fewer.length && this.open) this.send({ unsubscribe: fewer });
+  }
+
+  get closed() {
+    return this.state === "out";
   }
 
   get open() {
@@ -79,7 +82,6 @@ export class Live extends EventTarget {
   }
 
   end() {
-    this.closed = true;
     clearInterval(this.looking);
     this.turn("out");
   }

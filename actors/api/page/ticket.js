@@ -1,7 +1,7 @@
 // The ticket: an order, or other terms for one that rests. Asked once, whatever the network does.
 
 import { Refused, ask } from "./api.js";
-import { cents, count } from "./format.js";
+import { cents, count, inCents } from "./format.js";
 
 export class Ticket {
   constructor(form, told) {
@@ -24,7 +24,7 @@ export class Ticket {
 
   fill(side, price) {
     if (!this.amending) this.form.elements.side.value = side;
-    this.form.elements.price.value = String(Number((Number(price) * 100).toFixed(2)));
+    this.form.elements.price.value = inCents(price);
     this.pending = null;
     this.sum();
     this.form.elements.count.focus();
@@ -39,7 +39,7 @@ export class Ticket {
     send.textContent = order ? "Amend" : "Place";
     if (order) {
       side.value = order.side;
-      price.value = String(Number((Number(order.price) * 100).toFixed(2)));
+      price.value = inCents(order.price);
       size.value = order.count;
       price.focus();
     }
