@@ -10,8 +10,6 @@ import asyncio
 from typing import Any
 
 import httptools
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
 from protocol.http import (
     HEADER_BYTES,
@@ -35,7 +33,6 @@ from protocol.limits import (
     TARGET_BYTES_MAX,
 )
 from protocol.runtime.http_answers import Answering
-from protocol.runtime.http_room import Room
 
 
 class Refused(Exception):
@@ -49,16 +46,8 @@ class Refused(Exception):
 class Connection(Answering):
     """From its first byte to its last."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        room: Room,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop, room=room)
+    def __init__(self, *server: Any, **more: Any) -> None:
+        super().__init__(*server, **more)
         self._told = False  # that there is no room
         self._part = "idle"  # of a message that is being read: idle, head or body
         self._message = 0  # which one
