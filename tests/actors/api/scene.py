@@ -318,6 +318,21 @@ class Scene:
         self.stream = Outbox("stream", self.stream.epoch + 1)
         self.books = StreamBooks(self.stream)
 
+    def stream_does(self, word: str, ticker: str, k: int) -> None:
+        """One thing of those that change a book, if it makes sense now; `k` is what differs."""
+        followed = self.books.by_ticker.get(ticker)
+        live = followed is not None and followed.live
+        match word:
+            case "change" if live:
+                self.change(ticker, 10_000 * (k + 1), 100)
+            case "install":
+                self.install(ticker, (470_000, 100 * (k + 1)))
+            case "lose" if live:
+                self.lose(ticker)
+            case "stale" | "fresh" if followed and live and followed.stale == (word == "fresh"):
+                reason = "data is late" if word == "stale" else ""
+                self.say_all(self.books.age([followed], reason, self.at))
+
     def book_fact(self, *facts: AnyFact) -> None:
         for fact in facts:
             entry = Entry(len(self.entries) + 1, natural_id(fact), self.at, "gateway", fact)

@@ -34,21 +34,12 @@ def told(story: Story) -> Scene:
 
 
 def step(scene: Scene, word: str, k: int) -> None:
-    followed = scene.books.by_ticker.get(A)
-    live = followed is not None and followed.live
     match word:
-        case "change" if live:
-            scene.change(A, 10_000 * (k + 1), 100)
-        case "install":
-            scene.install(A, (470_000, 100 * (k + 1)))
-        case "lose" if live:
-            scene.lose(A)
+        case "change" | "install" | "lose" | "stale" | "fresh":
+            scene.stream_does(word, A, k)
         case "restart":
             scene.restart_stream()
             scene.install(A, (470_000, 100 * (k + 1)))
-        case "stale" | "fresh" if followed and live and followed.stale == (word == "fresh"):
-            reason = "data is late" if word == "stale" else ""
-            scene.say_all(scene.books.age([followed], reason, scene.at))
         case "ask":  # the stream's answer to the first is there before the second
             scene.passes(k * 25 * MS)
             scene.ask(A)

@@ -65,19 +65,10 @@ class Day:
     def step(self, word: str, k: int) -> None:
         scene, ticker = self.scene, TICKERS[k % len(TICKERS)]
         followed = scene.books.by_ticker.get(ticker)
-        live = followed is not None and followed.live
-        stale = followed is not None and followed.stale
         readers = sorted(scene.readers)
         match word:
-            case "change" if live:
-                scene.change(ticker, 10_000 * (k + 1), 100)
-            case "install":
-                scene.install(ticker, (470_000, 100 * (k + 1)))
-            case "lose" if live:
-                scene.lose(ticker)
-            case "stale" | "fresh" if followed is not None and live and stale == (word == "fresh"):
-                reason = "data is late" if word == "stale" else ""
-                scene.say_all(scene.books.age([followed], reason, scene.at))
+            case "change" | "install" | "lose" | "stale" | "fresh":
+                scene.stream_does(word, ticker, k)
             case "drop" if followed is not None:
                 scene.say_all(scene.books.drop(followed, "not followed any more", scene.at))
             case "restart":
