@@ -21,7 +21,7 @@ WAITS: Final = [  # for what comes each minute, for a hold to end, for a doubt t
     f"{ENGINE}/test_{name}.py" for name in ("book_audits", "halt", "money", "offline", "outcomes")
 ]
 FRONT: Final = [  # what is done to the front from outside
-    f"{ENGINE}/test_{name}.py" for name in ("browser", "front_survival", "schemathesis")
+    f"{ENGINE}/test_{name}.py" for name in ("browser", "front_survival", "page", "schemathesis")
 ]
 WRITER: Final = "tests/actors/writer"
 ACTORS: Final = [f"tests/actors/{name}" for name in ("api", "paper", "stream")]
