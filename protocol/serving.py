@@ -61,6 +61,11 @@ def reached_at(host: str, port: int) -> str:
     return f"[{own}]:{port}" if ":" in own else f"{own}:{port}"
 
 
+def front_at(api: Api) -> str:
+    """The front's address as this machine's own programs write it: "http://127.0.0.1:7601"."""
+    return f"{'https' if api.tls_cert else 'http'}://{reached_at(api.host, api.port)}"
+
+
 def check_serving(api: Api, page: Status, where: str) -> None:
     """Whether what others can reach is guarded, and all bounds make sense. Raises ConfigError."""
     if bool(api.tls_cert) != bool(api.tls_key):

@@ -7,61 +7,59 @@ from protocol.latch import moment
 from supervisor.books import summary
 from supervisor.followers import trouble
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8883; --soft: #888; --good: #15803d; --bad: #b91c1c; }
-@media (prefers-color-scheme: dark) { :root { --good: #4ade80; --bad: #f87171; } }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;
-  font-variant-numeric: tabular-nums; }
-h2 { font-size: 1.1rem; margin: 1.5rem 0 0; }
-h1 { font-size: 1.5rem; margin: 0; } h1 span { color: var(--soft); font-weight: 400; }
-.good { color: var(--good); } .bad { color: var(--bad); }
-ul { padding: 0; list-style: none; margin: .5rem 0 1.5rem; }
-.flags { display: flex; flex-wrap: wrap; gap: .5rem; }
-.flags li { border: 1px solid var(--line); border-radius: .5rem; padding: .15rem .6rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid var(--line); }
-th { color: var(--soft); font-weight: 500; } .n { text-align: right; }
-footer { color: var(--soft); margin-top: 1.5rem; }
-"""
+POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+REFRESH_S = 2
 
 
-def render(status: dict[str, Any]) -> str:
-    """The page for one state of `/status.json`. Everything from outside is escaped."""
-    verdict = (
-        '<span class="good">healthy</span>'
-        if status["healthy"]
-        else '<span class="bad">not healthy</span>'
-    )
-    said = list(status["reasons"])
-    if status["processes"].get("gateway", {}).get("counters", {}).get("restore_unconfirmed"):
-        said.append("a restore waits for you: sidecar confirm-restore")
-    said += armed(status["processes"])
-    hold = status["processes"].get("gateway", {}).get("counters", {}).get("hold_ms", 0)
-    if hold:
-        said.append(f"creates are held for {-(-hold // 1000)} s more, after a cancel-all")
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in said)
+def render(status: dict[str, Any], front: str, still: bool = False) -> str:
+    """The page for one state of `/status.json`. Everything from outside is escaped.
+
+    `front` is the address of the front, which has the other page. This one comes anew by itself,
+    without a script, unless it is to hold still, for whoever reads slowly or by ear.
+    """
+    healthy = status["healthy"]
+    gate = "good" if status["gate"] == "open" else "bad"
+    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in _reasons(status))
     flags = "".join(
-        f'<li class="{"good" if on else "bad"}">{"✓" if on else "✗"} {html.escape(flag)}</li>'
+        f'<li class="pill {"good" if on else "bad"}">{"✓" if on else "✗"} {html.escape(flag)}</li>'
         for flag, on in status["flags"].items()
     )
     rows = "".join(_row(name, process) for name, process in status["processes"].items())
-    gate = "good" if status["gate"] == "open" else "bad"
+    again = "" if still else f'<meta http-equiv="refresh" content="{REFRESH_S}">'
+    other = '<a href="/">Go on</a>' if still else '<a href="/?still">Hold still</a>'
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2">
+<html lang="en"><head><meta charset="utf-8">{again}
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{"✓" if status["healthy"] else "✗"} kalshi-sidecar</title><style>{_STYLE}</style></head>
-<body><h1>kalshi-sidecar <span>{html.escape(status["profile"])}</span> · {verdict}
-<span>· gate</span> <span class="{gate}">{html.escape(status["gate"])}</span></h1>
-<ul class="bad">{reasons}</ul><ul class="flags">{flags}</ul>
-<table><thead><tr><th>process</th><th>state</th><th class="n">pid</th><th class="n">restarts</th>
-<th class="n">heartbeat</th><th>reason</th></tr></thead><tbody>{rows}</tbody></table>
-<p>{html.escape(summary(status["processes"]))}</p>
+<title>{"✓" if healthy else "✗"} kalshi-sidecar</title>
+<link rel="stylesheet" href="/look.css"></head>
+<body><header class="bar"><h1>kalshi-sidecar</h1>
+<p class="pill">{html.escape(status["profile"])}</p>
+<p class="pill {"good" if healthy else "bad"}">{"healthy" if healthy else "not healthy"}</p>
+<p class="pill {gate}">gate {html.escape(status["gate"])}</p>
+<nav><a href="{html.escape(front)}/">Markets, orders, halt and panic</a></nav></header>
+{f'<ul class="why">{reasons}</ul>' if reasons else ""}
+<main><section><h2>Flags</h2><ul class="flags">{flags}</ul></section>
+<section><h2>Processes</h2><div class="scroll"><table><thead><tr><th>process</th><th>state</th>
+<th class="n">pid</th><th class="n">restarts</th><th class="n">heartbeat</th><th>reason</th></tr>
+</thead><tbody>{rows}</tbody></table></div>
+<p class="soft">{html.escape(summary(status["processes"]))}</p></section>
 {_followers(status["followers"])}
-<footer>As of {html.escape(status["as_of"])} · <code>/status.json</code> · <code>/readyz</code>
-</footer></body></html>
+<footer class="soft">As of {html.escape(status["as_of"])} · {other} ·
+<a href="/status.json">status.json</a> · <a href="/readyz">readyz</a></footer></main></body></html>
 """
+
+
+def _reasons(status: dict[str, Any]) -> list[str]:
+    """Why it is not healthy, and what else somebody has to know."""
+    counters = status["processes"].get("gateway", {}).get("counters", {})
+    said = list(status["reasons"])
+    if counters.get("restore_unconfirmed"):
+        said.append("a restore waits for you: sidecar confirm-restore")
+    said += armed(status["processes"])
+    hold = counters.get("hold_ms", 0)
+    if hold:
+        said.append(f"creates are held for {-(-hold // 1000)} s more, after a cancel-all")
+    return said
 
 
 def armed(processes: dict[str, Any]) -> list[str]:
@@ -75,10 +73,10 @@ def _followers(followers: dict[str, Any]) -> str:
     if not followers:
         return ""
     rows = "".join(_follower(name, follower) for name, follower in followers.items())
-    return f"""<h2>Followers</h2>
-<table><thead><tr><th>program</th><th>state</th><th class="n">follows</th><th class="n">lost</th>
-<th class="n">gaps</th><th class="n">lag</th><th class="n">said</th></tr></thead>
-<tbody>{rows}</tbody></table>"""
+    return f"""<section><h2>Followers</h2>
+<div class="scroll"><table><thead><tr><th>program</th><th>state</th><th class="n">follows</th>
+<th class="n">lost</th><th class="n">gaps</th><th class="n">lag</th><th class="n">said</th></tr>
+</thead><tbody>{rows}</tbody></table></div></section>"""
 
 
 def _follower(name: str, follower: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import os
 import time
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from protocol.runtime.http import is_local, listen, server
 from protocol.runtime.latch import LatchFile
 from protocol.runtime.loop import Loop, wall
 from protocol.runtime.process import next_epoch
+from protocol.serving import front_at
 from supervisor.core import FLAGS, REQUIRED, Declare, Runner, RunnersRead, Supervisor
 from supervisor.page import POLICY, render
 
@@ -73,6 +75,8 @@ class Page:
     def __init__(self, settings: Settings) -> None:
         self._profile = settings.profile
         self._port = settings.supervisor.port
+        self._look = files("protocol").joinpath("look.css").read_text()
+        self._front = front_at(settings.api)
         self._declared = Declare(NOTHING, time.monotonic_ns())
 
     def perform(self, effect: Effect) -> None:
@@ -83,6 +87,7 @@ class Page:
         return Starlette(
             routes=[
                 Route("/", self._page),
+                Route("/look.css", self._style),
                 Route("/status.json", self._status),
                 Route("/readyz", self._ready),
                 Route("/livez", self._live),
@@ -108,7 +113,11 @@ class Page:
 
     async def _page(self, request: Request) -> Response:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
-        return self._refused(request) or HTMLResponse(render(self._state()), headers=headers)
+        shown = render(self._state(), self._front, "still" in request.query_params)
+        return self._refused(request) or HTMLResponse(shown, headers=headers)
+
+    async def _style(self, request: Request) -> Response:
+        return self._refused(request) or Response(self._look, media_type="text/css")
 
     async def _status(self, request: Request) -> Response:
         return self._refused(request) or JSONResponse(self._state())

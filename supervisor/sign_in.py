@@ -13,7 +13,7 @@ from protocol.errors import ConfigError
 from protocol.runtime.loop import wall
 from protocol.runtime.process import MISCONFIGURED, load_settings
 from protocol.runtime.tokens import new_code
-from protocol.serving import reached_at
+from protocol.serving import front_at
 
 DONE: Final = 0
 
@@ -27,7 +27,5 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError as e:
         print(f"page: {e}", file=sys.stderr)
         return MISCONFIGURED
-    api = settings.api
-    scheme = "https" if api.tls_cert else "http"
-    print(f"{scheme}://{reached_at(api.host, api.port)}/#{code}")
+    print(f"{front_at(settings.api)}/#{code}")
     return DONE

@@ -38,8 +38,9 @@ def _file(name: str, content: bytes) -> Answer:
 
 def _page() -> dict[str, Answer]:
     """By path: the page itself at `/`, what it loads under `/page/`."""
-    folder = files("actors.api").joinpath("page")
-    found = {f.name: f.read_bytes() for f in folder.iterdir() if f.name.rpartition(".")[2] in KINDS}
+    shared = files("protocol").joinpath("look.css")
+    listed = [*files("actors.api").joinpath("page").iterdir(), shared]
+    found = {f.name: f.read_bytes() for f in listed if f.name.rpartition(".")[2] in KINDS}
     paths = {"index.html": "/"}
     return {paths.get(n, f"/page/{n}"): _file(n, content) for n, content in found.items()}
 

@@ -187,7 +187,8 @@ def test_the_page_shows_text_and_never_markup() -> None:
                 }
             },
             "followers": {},
-        }
+        },
+        "http://127.0.0.1:7601",
     )
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 7

@@ -104,7 +104,7 @@ def test_the_page_marks_who_does_not_keep_up(lost: int, lag_ms: int, word: str) 
         "healthy": True, "gate": "open", "reasons": [], "flags": {}, "profile": "paper",
         "as_of": "now", "processes": {}, "followers": {"<b>bot</b>": follower},
     }  # fmt: skip
-    page = render(status)
+    page = render(status, "http://127.0.0.1:7601")
     kind = "good" if word == "keeps up" else "bad"
     assert "<h2>Followers</h2>" in page
     assert f'<td>&lt;b&gt;bot&lt;/b&gt;</td><td class="{kind}">{word}</td>' in page
@@ -112,4 +112,4 @@ def test_the_page_marks_who_does_not_keep_up(lost: int, lag_ms: int, word: str) 
     row = _table(status)[-1].split()
     assert row == ["<b>bot</b>", *("fine" if word == "keeps up" else word).split(), "12",
                    str(lost), "4", str(lag_ms), "420"]  # fmt: skip
-    assert "Followers" not in render({**status, "followers": {}})
+    assert "Followers" not in render({**status, "followers": {}}, "")

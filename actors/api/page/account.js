@@ -1,60 +1,68 @@
-// Orders, fills and positions as the WebSocket tells them: a snapshot of each topic, then changes.
+// Orders and fills as the WebSocket tells them: a snapshot of each topic, then changes.
 
 const KEYS = {
   order: (row) => row.client_order_id || row.order_id,
   fill: (row) => row.trade_id,
-  position: (row) => row.ticker,
 };
 
 const OPEN = ["intended", "unknown", "resting"];
+const FILLS = 200; // of which the last are shown
 
 export class Account {
   constructor() {
-    this.order = new Map();
+    this.clear();
+  }
+
+  // A new line to the engine begins with snapshots of everything.
+  clear() {
+    this.order = new Map(); // those that may still fill
     this.fill = new Map();
-    this.position = new Map();
     this.lost = new Set(); // topics, or beginnings of topics, that are not whole
     this.seen = new Map(); // by topic: the entry that its snapshot was of
   }
 
-  // Takes a message. Returns which of its three lists may have changed, "" for none.
+  // Takes a message. Returns which of its two lists may have changed, "" for none.
   take(said) {
     const kind = (said.topic || "").split(".")[0];
     if (!(kind in KEYS)) return "";
-    if (said.kind === "lost") {
-      this.lost.add(said.topic);
-      return kind;
-    }
-    if (said.kind === "snapshot") {
-      this.snapshot(kind, said);
-    } else if (said.body && said.body.n > (this.seen.get(said.topic) ?? -1)) {
-      this[kind].set(KEYS[kind](said.body), said.body);
-    }
+    if (said.kind === "lost") this.lost.add(said.topic);
+    else if (said.kind === "snapshot") this.snapshot(kind, said);
+    else if (said.body?.n > (this.seen.get(said.topic) ?? -1)) this.put(kind, said.body);
     return kind;
   }
 
   snapshot(kind, said) {
     const ticker = said.topic.slice(kind.length + 1);
     for (const [key, row] of this[kind]) if (row.ticker === ticker) this[kind].delete(key);
-    for (const row of said.body) this[kind].set(KEYS[kind](row), row);
+    for (const row of said.body) this.put(kind, row);
     this.seen.set(said.topic, said.n);
     for (const topic of [...this.lost]) if (`${said.topic} `.startsWith(topic)) this.lost.delete(topic);
   }
 
-  // What may still fill, the newest first.
-  get open() {
-    return [...this.order.values()].filter((order) => OPEN.includes(order.state))
-      .sort((a, b) => b.created_at - a.created_at);
+  put(kind, row) {
+    const key = KEYS[kind](row);
+    if (kind === "order" && !OPEN.includes(row.state)) {
+      this.order.delete(key);
+      return;
+    }
+    this[kind].set(key, row);
+    if (this.fill.size > 2 * FILLS) this.fill = new Map(this.fills.map((fill) => [KEYS.fill(fill), fill]));
   }
 
+  // What may still fill, the newest first.
+  get open() {
+    return [...this.order.values()].sort((a, b) => b.created_at - a.created_at);
+  }
+
+  // The last fills, the newest first.
   get fills() {
-    return [...this.fill.values()].sort((a, b) => b.n - a.n);
+    return [...this.fill.values()].sort((a, b) => b.n - a.n).slice(0, FILLS);
   }
 
   // Contracts of ours that may fill, by side and price.
   ownAt(ticker) {
     const found = new Map();
-    for (const order of this.open) {
+    for (const order of this.order.values()) {
       if (order.ticker !== ticker) continue;
       const key = `${order.side}:${Number(order.price).toFixed(4)}`;
       found.set(key, (found.get(key) || 0) + Number(order.remaining));

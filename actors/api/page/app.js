@@ -2,18 +2,17 @@
 
 import { ask, paste, trade } from "./api.js";
 import { Desk } from "./desk.js";
-import { $, money } from "./format.js";
-import { showLine, showSystem } from "./health.js";
+import { $ } from "./format.js";
+import { Health, isHalted, showLine } from "./health.js";
 import { Live } from "./live.js";
 
 const TOLD_MS = 8000;
-const MONEY_MS = 2000;
 const AGAIN_MS = 600;
+const OUT = "out"; // behind the #: a token has ended
 
-let halted = false;
 let telling = 0;
-let counting = 0;
 let desk = null;
+let health = null;
 
 function tell(text) {
   $("told").textContent = text;
@@ -53,50 +52,37 @@ async function signIn(how, given, again = 0) {
 
 function begin() {
   $("sign-in").hidden = true;
-  for (const id of ["desk", "health", "stops"]) $(id).hidden = false;
-  const live = new Live();
+  for (const id of ["desk", "stops"]) $(id).hidden = false;
+  health = new Health(tell);
+  const live = new Live(turned, heard);
   desk = new Desk(live, tell);
-  live.addEventListener("state", ({ detail }) => {
-    showLine(detail);
-    if (detail === "gone") desk.gone();
-    if (detail === "out") out();
-  });
-  live.addEventListener("said", ({ detail: said }) => {
-    const body = said.topic === "system" ? said.body : null;
-    if (body) system(body);
-    else desk.take(said);
-  });
   live.follow("system");
   showLine(live.state);
-  count();
-  counting = setInterval(count, MONEY_MS);
   $("main").focus();
 }
 
-function out() {
-  clearInterval(counting);
-  desk.close();
-  $("desk").hidden = true;
-  $("sign-in").hidden = false;
-  $("stops").hidden = true;
-  $("sign-in-text").textContent = "Your token does not count any more. Run sidecar page again.";
+function turned(state) {
+  showLine(state);
+  if (state === "gone") desk.gone();
+  if (state === "out") out();
 }
 
-function system(body) {
-  halted = body.reasons.some((reason) => reason.includes("halted"));
+function heard(said) {
+  if (said.topic === "system" && said.body) system(said);
+  else desk.take(said);
+}
+
+// Everything goes with the tab's memory: a desk that stays would act twice beside the next one.
+function out() {
+  history.replaceState(null, "", `#${OUT}`);
+  location.reload();
+}
+
+function system({ body, epoch }) {
+  const halted = isHalted(body);
   $("halt").textContent = halted ? "Halted" : "Halt";
   $("halt").disabled = halted;
-  showSystem(body);
-}
-
-async function count() {
-  try {
-    const { total } = await ask("GET", "/v1/balance");
-    $("total").textContent = money(total);
-    $("total").hidden = false;
-  } catch {
-    $("total").hidden = true; // the line says what is wrong
-  }
+  health.show(body, epoch);
 }
 
 async function stop(what, reason) {
@@ -117,8 +103,13 @@ $("sign-in-form").addEventListener("submit", (event) => {
   signIn(paste, $("token").value.trim());
 });
 
+// The address of another code may be opened in a tab that has the page already.
+addEventListener("hashchange", () => location.reload());
+
 const code = location.hash.slice(1);
-if (code.length > 20) {
-  history.replaceState(null, "", location.pathname); // it is of no use to anybody any more
+history.replaceState(null, "", location.pathname); // a code is of no use to anybody any more
+if (code === OUT) {
+  $("sign-in-text").textContent = "Your token does not count any more. Run sidecar page again.";
+} else if (code) {
   signIn(trade, code, 2);
 }

@@ -8,14 +8,14 @@ export class Book {
     this.topic = `book.${ticker}`;
     this.yes = new Map(); // bids, counts by price in 1/10,000 of a dollar
     this.no = new Map();
-    this.state = "waiting"; // live, stale, lost
+    this.state = "waiting"; // live, stale, lost, unfollowed
     this.why = "";
   }
 
   // Takes a message of its topic. Returns whether anything changed.
   take(said) {
     if (said.topic !== this.topic && !this.topic.startsWith(said.topic)) return false;
-    if (said.kind === "lost") return this.lose(said.detail);
+    if (said.kind === "lost") return this.lose(said.detail, said.why === "not_followed" ? "unfollowed" : "lost");
     if (said.topic !== this.topic) return false;
     const body = said.body;
     if (said.kind === "snapshot" || body.type === "BookSnapshot") return this.fill(body);
@@ -42,10 +42,10 @@ export class Book {
     return body.state === "stale" ? this.turn("stale", body.reason) : this.turn("live", "");
   }
 
-  lose(why) {
+  lose(why, state = "lost") {
     this.yes.clear();
     this.no.clear();
-    return this.turn("lost", why);
+    return this.turn(state, why);
   }
 
   turn(state, why) {
@@ -54,13 +54,24 @@ export class Book {
     return true;
   }
 
-  // The best levels of both sides in YES prices, best first: [price, contracts].
-  bids(most) {
-    return best(this.yes, most);
+  // What to say of it; nothing while it can be trusted.
+  get note() {
+    switch (this.state) {
+      case "live": return "";
+      case "waiting": return "The book is asked for …";
+      case "stale": return `This book is of a past moment: ${this.why}`;
+      case "unfollowed": return "The engine does not follow this market.";
+      default: return `The book is lost, and comes again by itself: ${this.why}`;
+    }
   }
 
-  asks(most) {
-    return best(this.no, most).map(([price, size]) => [PLACES - price, size]);
+  // The levels of both sides in YES prices, the best first: [price, contracts].
+  get bids() {
+    return levels(this.yes);
+  }
+
+  get asks() {
+    return levels(this.no).map(([price, size]) => [PLACES - price, size]);
   }
 }
 
@@ -76,6 +87,6 @@ function hundredths(before, change) {
   return before + Math.round(Number(change) * 100);
 }
 
-function best(side, most) {
-  return [...side].sort((a, b) => b[0] - a[0]).slice(0, most).map(([p, c]) => [p, c / 100]);
+function levels(side) {
+  return [...side].sort((a, b) => b[0] - a[0]).map(([price, hundreds]) => [price, hundreds / 100]);
 }

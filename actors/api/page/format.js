@@ -4,13 +4,24 @@ export const $ = (id) => document.getElementById(id);
 
 const NOTHING = "–";
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
+const hundredths = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+const gained = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", signDisplay: "exceptZero" });
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-// A price in cents of a dollar: "0.5600" is 56¢, "0.5625" is 56.25¢.
-export function cents(price) {
-  if (price === null || price === undefined) return NOTHING;
-  return `${inCents(price)}¢`;
+const unknown = (text) => text === null || text === undefined;
+
+// A price in cents of a dollar: "0.5600" is 56¢, "0.5625" is 56.25¢; at least so many `digits` after
+// the point, so that what stands below each other can be compared.
+export function cents(price, digits = 0) {
+  if (unknown(price)) return NOTHING;
+  return `${Number(inCents(price)).toFixed(Math.max(digits, finest([price])))}¢`;
+}
+
+// How many digits after the point the finest of some prices needs, in cents.
+export function finest(prices) {
+  return Math.max(0, ...prices.map((price) => (unknown(price) ? 0 : (inCents(price).split(".")[1] || "").length)));
 }
 
 // The same as a number alone, as it is typed.
@@ -19,16 +30,30 @@ export function inCents(price) {
 }
 
 export function count(text) {
-  return text === null || text === undefined ? NOTHING : grouped.format(Number(text));
+  return unknown(text) ? NOTHING : grouped.format(Number(text));
+}
+
+// The same where the hundredths of one below it are shown.
+export function exactCount(number) {
+  return hundredths.format(number);
 }
 
 export function money(text) {
-  return text === null || text === undefined ? NOTHING : dollars.format(Number(text));
+  return unknown(text) ? NOTHING : dollars.format(Number(text));
+}
+
+// What was won or lost, with its sign.
+export function gain(text) {
+  return unknown(text) ? NOTHING : gained.format(Number(text));
 }
 
 // Microseconds since 1970.
 export function time(at) {
   return at ? clock.format(new Date(at / 1000)) : NOTHING;
+}
+
+export function date(at) {
+  return at ? day.format(new Date(at / 1000)) : NOTHING;
 }
 
 // Which way an amount of money goes.
@@ -37,10 +62,19 @@ export function mood(text) {
   return value > 0 ? "good" : value < 0 ? "bad" : "";
 }
 
+export const sided = (side) => (side === "bid" ? "buy YES" : "sell YES");
+
 // An element with text: what comes from outside is data, never markup.
 export function made(tag, text = "", kind = "") {
   const found = document.createElement(tag);
   if (text !== "") found.textContent = text;
   if (kind) found.className = kind;
+  return found;
+}
+
+export function button(text, act, kind = "") {
+  const found = made("button", text, kind);
+  found.type = "button";
+  found.addEventListener("click", act);
   return found;
 }

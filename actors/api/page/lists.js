@@ -1,93 +1,100 @@
 // Orders that may fill, fills, positions, the last prints, and the budget's gauges.
 
-import { cents, count, made, money, mood, time } from "./format.js";
+import { Rows, put, textRow } from "./rows.js";
+import { button, cents, count, gain, made, money, mood, sided, time } from "./format.js";
 
 const ROWS = 100;
+const MARKET = ["market", "ticker-cell"];
+const PRICE = ["price", "n"];
+const ORDER = [MARKET, [""], PRICE, ["open", "n"], ["filled", "n"], [""]];
+const FILL = [[""], MARKET, [""], PRICE, ["contracts", "n"], ["fee", "n"]];
+const POSITION = [MARKET, ["", "n"], ["cost", "n"], ["can lose", "n"], ["open profit", "n"], ["realized", "n"]];
+const PRINT = [[""], ["", "n"], ["", "n"]];
 
-// A row of a table: each cell a text with its kind, or an element.
-export function line(cells) {
-  const row = made("tr");
-  for (const cell of cells) {
-    if (cell instanceof Node) {
-      const held = made("td", "", "n");
-      held.append(cell);
-      row.append(held);
-    } else {
-      row.append(made("td", cell[0], cell[1] || ""));
-    }
+export class Orders {
+  // `act` is told what is to become of an order: amend or cancel.
+  constructor(body, act) {
+    this.rows = new Rows(body, (order) => order.client_order_id || order.order_id, (order) => this.begin(order), "No order is open.");
+    this.act = act;
   }
-  return row;
-}
 
-function put(body, rows, none) {
-  if (!rows.length) {
-    const empty = made("td", none, "soft");
-    empty.colSpan = 8;
-    const row = made("tr");
-    row.append(empty);
-    rows = [row];
+  begin() {
+    let shown = null;
+    const amend = button("Amend", () => this.act("amend", shown));
+    const cancel = button("Cancel", () => this.act("cancel", shown));
+    const acts = made("span", "", "row");
+    acts.append(amend, cancel);
+    const last = made("td");
+    last.append(acts);
+    const row = textRow(ORDER, (order) => [
+      order.ticker, sided(order.side), cents(order.price), count(order.remaining), count(order.filled),
+      [stateOf(order), order.state === "unknown" ? "warn" : ""],
+    ], [last]);
+    return {
+      element: row.element,
+      show: (order) => {
+        shown = order;
+        const ours = Boolean(order.client_order_id);
+        amend.hidden = !ours || order.state !== "resting";
+        cancel.hidden = !ours;
+        for (const [verb, one] of [["Amend", amend], ["Cancel", cancel]]) {
+          one.setAttribute("aria-label", `${verb} ${sided(order.side)} ${count(order.remaining)} at ${cents(order.price)}`);
+        }
+        row.show(order);
+      },
+    };
   }
-  body.replaceChildren(...rows);
+
+  show(orders) {
+    this.rows.show(orders.slice(0, ROWS));
+  }
 }
 
-export const sided = (side) => (side === "bid" ? "buy YES" : "sell YES");
-
-// `act` is told what is to become of an order: amend or cancel.
-export function showOrders(body, orders, act) {
-  const rows = orders.slice(0, ROWS).map((order) => {
-    const held = made("span", "", "row");
-    if (order.state === "resting" && order.client_order_id) held.append(button("Amend", () => act("amend", order)));
-    if (order.client_order_id) held.append(button("Cancel", () => act("cancel", order)));
-    const state = order.state === "unknown" ? "warn" : "";
-    return line([
-      [order.ticker], [sided(order.side)], [cents(order.price), "n"],
-      [count(order.remaining), "n"], [count(order.filled), "n"], [order.state, state], held,
-    ]);
-  });
-  put(body, rows, "No order is open.");
+function stateOf(order) {
+  if (!order.client_order_id) return `${order.state}, not ours`;
+  return order.state === "unknown" ? "unknown, being found out" : order.state;
 }
 
-function button(text, act) {
-  const found = made("button", text);
-  found.type = "button";
-  found.addEventListener("click", act);
-  return found;
+export function fills(body) {
+  return new Rows(body, (fill) => fill.trade_id, () => textRow(FILL, (fill) => [
+    time(fill.exchange_at), fill.ticker, sided(fill.side), cents(fill.price), count(fill.count), money(fill.fee),
+  ]), "Nothing was filled so far.");
 }
 
-export function showFills(body, fills) {
-  const rows = fills.slice(0, ROWS).map((fill) => line([
-    [time(fill.exchange_at)], [fill.ticker], [sided(fill.side)], [cents(fill.price), "n"],
-    [count(fill.count), "n"], [money(fill.fee), "n"],
-  ]));
-  put(body, rows, "Nothing was filled so far.");
+export function positions(body) {
+  return new Rows(body, (held) => held.ticker, () => textRow(POSITION, (held) => [
+    held.ticker, `${count(Math.abs(held.position))} ${Number(held.position) < 0 ? "NO" : "YES"}`,
+    money(held.cost), money(held.exposure),
+    [held.unrealized === null ? held.mark?.reason || "–" : gain(held.unrealized), mood(held.unrealized)],
+    [gain(held.realized), mood(held.realized)],
+  ]), "Nothing is held.");
 }
 
-export function showPositions(body, positions) {
-  const rows = positions.map((held) => line([
-    [held.ticker], [count(held.position), "n"], [money(held.cost), "n"], [money(held.exposure), "n"],
-    [held.unrealized === null ? held.mark?.reason || "–" : money(held.unrealized), `n ${mood(held.unrealized)}`],
-    [money(held.realized), `n ${mood(held.realized)}`],
-  ]));
-  put(body, rows, "Nothing is held.");
+export function prints(body) {
+  return new Rows(body, (trade) => trade.trade_id, () => textRow(PRINT, (trade) => {
+    const bought = trade.taker_side === "yes";
+    return [time(trade.exchange_at), [`${bought ? "▲" : "▼"} ${cents(trade.price)}`, bought ? "good" : "bad"], count(trade.count)];
+  }), "No trade so far.");
 }
 
-export function showTrades(body, trades) {
-  const rows = trades.map((trade) => line([
-    [time(trade.exchange_at)], [cents(trade.price), `n ${trade.taker_side === "yes" ? "good" : "bad"}`],
-    [count(trade.count), "n"],
-  ]));
-  put(body, rows, "No print so far.");
-}
-
-export function showBudget(place, budgets) {
-  const gauges = budgets.map((budget) => {
-    const label = made("label", `${budget.name} `);
+// How many tokens each budget has of those that it holds, and how many more come each second.
+export function gauges(place) {
+  return new Rows(place, (budget) => budget.name, () => {
+    const element = made("label");
+    const name = made("span");
+    const figures = made("span", "", "soft");
     const gauge = made("meter");
-    gauge.max = budget.holds;
-    gauge.low = budget.kept;
-    gauge.value = budget.tokens;
-    label.append(gauge, made("span", ` ${count(budget.tokens)} of ${count(budget.holds)}, ${count(budget.a_second)}/s`));
-    return label;
+    element.append(name, figures, gauge);
+    return {
+      element,
+      show(budget) {
+        put(name, budget.name);
+        put(figures, `${count(budget.tokens)} of ${count(budget.holds)}, +${count(budget.a_second)}/s`);
+        gauge.max = budget.holds;
+        gauge.low = Math.max(budget.kept, budget.holds / 4);
+        gauge.high = gauge.optimum = budget.holds;
+        gauge.value = budget.tokens;
+      },
+    };
   });
-  place.replaceChildren(...gauges);
 }

@@ -6,28 +6,46 @@ const SILENT_MS = 3500; // the supervisor speaks each second: so long without a 
 const LOOK_MS = 500;
 const AGAIN_MS = [250, 500, 1000, 2000, 4000];
 
-export class Live extends EventTarget {
-  // Events: "state" (detail: connecting, live, silent, gone, out) and "said" (detail: a message).
-  constructor() {
-    super();
+export class Live {
+  // `turned` is told the state (connecting, live, silent, gone, out), `said` each message.
+  constructor(turned, said) {
+    this.turned = turned;
+    this.said = said;
     this.state = "connecting";
     this.heardAt = 0;
-    this.prefixes = new Set();
+    this.prefixes = new Set(); // what we want
+    this.followed = new Set(); // what the engine was asked for on this line
     this.tries = 0;
     this.socket = null;
+    this.asking = false;
     this.looking = setInterval(() => this.look(), LOOK_MS);
     this.connect();
   }
 
   follow(...prefixes) {
-    const more = prefixes.filter((prefix) => !this.prefixes.has(prefix));
-    for (const prefix of more) this.prefixes.add(prefix);
-    if (more.length && this.open) this.send({ subscribe: more });
+    for (const prefix of prefixes) this.prefixes.add(prefix);
+    this.askSoon();
   }
 
   leave(...prefixes) {
-    const fewer = prefixes.filter((prefix) => this.prefixes.delete(prefix));
-    if (fewer.length && this.open) this.send({ unsubscribe: fewer });
+    for (const prefix of prefixes) this.prefixes.delete(prefix);
+    this.askSoon();
+  }
+
+  // What changes together is asked for together: one command, however many prefixes.
+  askSoon() {
+    if (this.asking || !this.open) return;
+    this.asking = true;
+    queueMicrotask(() => { this.asking = false; this.asked(); });
+  }
+
+  asked() {
+    if (!this.open) return;
+    const subscribe = [...this.prefixes].filter((prefix) => !this.followed.has(prefix));
+    const unsubscribe = [...this.followed].filter((prefix) => !this.prefixes.has(prefix));
+    if (!subscribe.length && !unsubscribe.length) return;
+    this.socket.send(JSON.stringify({ subscribe, unsubscribe }));
+    this.followed = new Set(this.prefixes);
   }
 
   get closed() {
@@ -36,10 +54,6 @@ export class Live extends EventTarget {
 
   get open() {
     return this.state === "live" || this.state === "silent";
-  }
-
-  send(command) {
-    this.socket.send(JSON.stringify(command));
   }
 
   async connect() {
@@ -62,12 +76,13 @@ export class Live extends EventTarget {
 
   hear(said) {
     this.heardAt = performance.now();
+    this.turn("live");
     if (said.kind === "welcome") {
       this.tries = 0;
-      if (this.prefixes.size) this.send({ subscribe: [...this.prefixes] });
+      this.followed = new Set();
+      this.asked();
     }
-    this.turn("live");
-    this.dispatchEvent(new CustomEvent("said", { detail: said }));
+    this.said(said);
   }
 
   look() {
@@ -90,6 +105,6 @@ export class Live extends EventTarget {
     if (state === this.state && state !== "connecting") return;
     if (state === "connecting" && this.state === "gone") return; // gone until it is back
     this.state = state;
-    this.dispatchEvent(new CustomEvent("state", { detail: state }));
+    this.turned(state);
   }
 }

@@ -1,7 +1,7 @@
 // The ticket: an order, or other terms for one that rests. Asked once, whatever the network does.
 
 import { Refused, ask } from "./api.js";
-import { cents, count, inCents } from "./format.js";
+import { cents, count, inCents, money } from "./format.js";
 
 export class Ticket {
   constructor(form, told) {
@@ -33,10 +33,9 @@ export class Ticket {
   amend(order) {
     this.amending = order;
     this.pending = null;
-    const { side, price, count: size, tif, send, back } = this.form.elements;
-    for (const field of [...this.form.querySelectorAll("[name=side]"), tif]) field.disabled = order !== null;
+    const { side, price, count: size, tif, post_only: posted, back } = this.form.elements;
+    for (const field of [...side, tif, posted]) field.disabled = order !== null;
     back.hidden = order === null;
-    send.textContent = order ? "Amend" : "Place";
     if (order) {
       side.value = order.side;
       price.value = inCents(order.price);
@@ -46,21 +45,25 @@ export class Ticket {
     this.sum();
   }
 
+  // What would be sent, in words: on the button, and what it can cost at most.
   sum() {
-    const { price, count: size, side } = this.form.elements;
+    const { price, count: size, side, send, cost } = this.form.elements;
     const each = side.value === "bid" ? Number(price.value) : 100 - Number(price.value);
     const all = (each * Number(size.value)) / 100;
-    this.form.elements.cost.value = all > 0 ? `at most $${all.toFixed(2)}` : "";
+    const terms = price.value && size.value ? `${count(size.value)} at ${price.value}¢` : "";
+    const verb = this.amending ? "Amend to" : side.value === "bid" ? "Buy" : "Sell";
+    send.textContent = terms ? `${verb} ${terms}` : this.amending ? "Amend" : "Place";
+    cost.value = all > 0 ? `Costs at most ${money(all)}, and fees` : "\u00a0";
   }
 
   async send() {
-    const { side, price, count: size, tif, send } = this.form.elements;
+    const { side, price, count: size, tif, post_only: posted, send } = this.form.elements;
     const terms = { price: (Number(price.value) / 100).toFixed(4), count: Number(size.value).toFixed(2) };
     this.pending ??= this.amending
       ? { path: `/v1/orders/${encodeURIComponent(this.amending.client_order_id)}/amend`,
           body: { ...terms, amend_id: crypto.randomUUID() } }
       : { path: "/v1/orders",
-          body: { ...terms, ticker: this.ticker, side: side.value, time_in_force: tif.value,
+          body: { ...terms, ticker: this.ticker, side: side.value, time_in_force: tif.value, post_only: posted.checked,
                   client_order_id: crypto.randomUUID() } };
     send.disabled = true;
     this.say("sent, waiting for the answer", "soft");

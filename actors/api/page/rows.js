@@ -1,0 +1,78 @@
+// Rows of a table or a list that live as long as what they show: what has the focus keeps it, and a
+// click that began on a row ends on it, however often the rest moves.
+
+import { made } from "./format.js";
+
+export class Rows {
+  // `begin(item)` makes a row: {element, show(item)}; `key(item)` tells items apart; `none` is said
+  // in a row of its own while there is nothing. The order of two items must not change.
+  constructor(body, key, begin, none = "") {
+    this.body = body;
+    this.key = key;
+    this.begin = begin;
+    this.rows = new Map(); // by key, in the order shown
+    this.empty = none ? blank(none) : null;
+    if (this.empty) body.append(this.empty);
+  }
+
+  show(items) {
+    const wanted = new Map(items.map((item) => [this.key(item), item]));
+    for (const [key, row] of this.rows) {
+      if (wanted.has(key)) continue;
+      row.element.remove();
+      this.rows.delete(key);
+    }
+    let before = null; // from the last to the first: each stands before the one after it
+    for (const [key, item] of [...wanted].reverse()) {
+      let row = this.rows.get(key);
+      if (!row) {
+        row = this.begin(item);
+        this.rows.set(key, row);
+      }
+      if (row.element.nextSibling !== before || !row.element.parentNode) this.body.insertBefore(row.element, before);
+      row.show(item);
+      before = row.element;
+    }
+    if (!this.empty) return;
+    if (wanted.size) this.empty.remove();
+    else this.body.append(this.empty);
+  }
+}
+
+function blank(text) {
+  const cell = made("td", text, "soft");
+  cell.colSpan = 9;
+  const row = made("tr");
+  row.append(cell);
+  return row;
+}
+
+// A row of texts: of each column its name and the class of its cells; `texts(item)` is what stands
+// in them, where a text may be a pair with a class for now, such as [text, "bad"]. `more` are cells
+// after them. Where the screen is too narrow for a table, each figure is shown with its name.
+export function textRow(columns, texts, more = []) {
+  const element = made("tr");
+  const kinds = columns.map(([, kind = ""]) => kind);
+  const cells = columns.map(([name, kind]) => {
+    const cell = made("td", "", kind);
+    if (name) cell.dataset.name = name;
+    return cell;
+  });
+  element.append(...cells, ...more);
+  return {
+    element,
+    show(item) {
+      texts(item).forEach((said, i) => {
+        const [text, mood] = Array.isArray(said) ? said : [said, ""];
+        put(cells[i], text);
+        const kind = `${kinds[i]} ${mood}`.trim();
+        if (cells[i].className !== kind) cells[i].className = kind;
+      });
+    },
+  };
+}
+
+// Say something, if it is not said already: what is not touched is not laid out again.
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
