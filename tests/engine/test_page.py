@@ -116,6 +116,32 @@ def test_a_process_dies_and_the_page_says_so_and_recovers(trader: Trader, victim
     trader.page.wait_for_selector("#ladder tr.bid")
 
 
+def test_a_supervisor_that_is_not_heard_makes_all_of_it_stale(trader: Trader) -> None:
+    pid = trader.engine.pids()["supervisor"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        trader.sees("#line", "stale: the supervisor is not heard")
+        trader.sees("#gate", "gate unknown")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    trader.sees("#line", "live")
+    trader.sees("#gate", "gate open")
+
+
+def test_a_stream_that_is_not_heard_takes_the_book_away(trader: Trader) -> None:
+    pid = trader.engine.pids()["stream"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        trader.sees("#book-note", "The book is lost")
+        assert trader.page.locator("#ladder tr.bid").count() == 0
+        trader.sees("#gate", "gate closed")
+        trader.sees("#why", "stream")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    trader.page.wait_for_selector("#ladder tr.bid")
+    trader.sees("#gate", "gate open")
+
+
 def test_a_market_that_nobody_follows_is_found_and_followed(trader: Trader) -> None:
     engine = trader.engine
     engine.post("/v1/follow", {"remove": ["*"]}).raise_for_status()
