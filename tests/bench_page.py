@@ -3,7 +3,7 @@ what it weighs. Beside bare pages in the same browser, in the same run.
 
 Playwright's driver hears each frame of the page's WebSocket, and it, the browser and the engine
 have the same processors: what is printed is the page on a busy machine.
-Called by `make bench`; alone, `python -m tests.bench_page [frames|paint]` prints only these rows,
+Called by `make bench`; alone, `python -m tests.bench_page [frames|opened]` prints only these rows,
 and `python -m tests.bench_page costs` which functions of the page take how long.
 """
 
@@ -11,7 +11,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,24 +18,17 @@ from typing import Any, Final
 
 import requests
 
-from protocol.runtime.loop import wall
-from protocol.runtime.tokens import new_code
+from tests.bench_browser import PATIENCE_MS, SCREEN, Rows, Weighed, chromium, sign_in, without
 from tests.bench_ledger import row, show
+from tests.bench_opening import opened
 from tests.bench_tape import BUSIEST, MARKETS, RECORDED, write_tape
 from tests.bench_trace import CATEGORIES, PROFILED, Outcome, Trace, frame_times, late
-from tests.engine.hostile import CHROMIUM
 from tests.engine.running import Engine
-
-Rows = list[dict[str, Any]]
 
 SPEED: Final = 10
 TAPE_S: Final = 600.0  # of the recording: a tenth of it is played
 WATCHED_S: Final = 8.0
 WARM_UP_S: Final = 2.0
-LOADS: Final = 10
-CODE_AGE_S: Final = 3.0  # a code counts once the front has read the file of tokens again
-PATIENCE_MS: Final = 30_000
-SCREEN: Final = {"width": 1400, "height": 1000}
 
 # What is done is one number, 60 times a second: what this browser can do on this machine, beside
 # this engine.
@@ -45,62 +37,6 @@ let n = 0;
 function draw() { document.getElementById("n").textContent = ++n; requestAnimationFrame(draw); }
 draw();
 </script>"""
-
-# The moments of a load, by `performance.now()`: each when it is seen first, at a frame's beginning.
-WATCH: Final = """
-window.seen = {};
-const shown = {
-  line: () => document.querySelector("#line")?.textContent === "live",
-  ladder: () => document.querySelector("#ladder tr.bid, #ladder tr.ask") !== null,
-};
-(function look() {
-  for (const [name, is] of Object.entries(shown))
-    if (!(name in window.seen) && is()) window.seen[name] = performance.now();
-  if (Object.keys(window.seen).length < 2) requestAnimationFrame(look);
-})();
-"""
-MOMENTS: Final = """() => {
-  const found = {...window.seen};
-  for (const entry of performance.getEntriesByType("paint")) found[entry.name] = entry.startTime;
-  const [page] = performance.getEntriesByType("navigation");
-  found.document = page.responseEnd;
-  found.ready = page.domContentLoadedEventEnd;
-  for (const entry of performance.getEntriesByType("resource")) {
-    const path = new URL(entry.name).pathname;
-    if (!(path in found)) found[path] = entry.responseEnd;
-  }
-  return found;
-}"""
-# The least that shows live data of this engine: one file, one question, one text. The front
-# serves no page of ours, so it is the page's icon with a question of its own.
-LEAST: Final = """
-fetch("/v1/status", {headers: {Authorization: "Bearer TOKEN"}}).then((answer) => answer.json())
-  .then(() => requestAnimationFrame(() => { window.took = performance.now(); }));
-"""
-
-
-def without() -> str:
-    """Why nothing can be measured, or ""."""
-    if CHROMIUM is None:
-        return "chromium is not installed"
-    try:
-        import playwright.sync_api  # noqa: F401
-    except ImportError:
-        return "playwright is not installed"
-    return ""
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """A browser, which is gone afterwards."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @contextmanager
@@ -120,13 +56,6 @@ def moving() -> Iterator[tuple[Engine, str]]:
             yield engine, named
     finally:
         shutil.rmtree(folder)
-
-
-def sign_in(engine: Engine, page: Any) -> None:
-    code = new_code(engine.settings.var_dir, wall()).decode()
-    time.sleep(CODE_AGE_S)
-    page.goto(f"{engine.api}/#{code}")
-    page.wait_for_selector("#ladder tr.bid, #ladder tr.ask", timeout=PATIENCE_MS)
 
 
 # Frames
@@ -211,98 +140,13 @@ def frames() -> Rows:
 
 
 def choose(page: Any) -> int:
-    """Show the busiest market; how many there are in the list."""
+    """Show the busiest market, if it is known which; how many there are in the list."""
     page.wait_for_selector("#markets li button", timeout=PATIENCE_MS)
-    busiest = page.locator("#markets li button", has=page.get_by_text(BUSIEST, exact=True))
-    if busiest.count():
-        busiest.click()
+    if RECORDED.exists():
+        named = page.get_by_text(BUSIEST, exact=True)
+        page.locator("#markets li button", has=named).click(timeout=PATIENCE_MS)
     page.wait_for_selector("#ladder tr.bid, #ladder tr.ask", timeout=PATIENCE_MS)
     return int(page.locator("#markets li").count())
-
-
-class Weighed:
-    """What a page loads, in bytes as they came over the network, heads included."""
-
-    def __init__(self, page: Any) -> None:
-        self._paths: dict[str, str] = {}
-        self._bytes: Counter[str] = Counter()
-        network = page.context.new_cdp_session(page)
-        network.on("Network.requestWillBeSent", self._asked)
-        network.on("Network.loadingFinished", self._came)
-        network.send("Network.enable")
-
-    def _asked(self, event: Any) -> None:
-        self._paths[event["requestId"]] = event["request"]["url"].split("/", 3)[3]
-
-    def _came(self, event: Any) -> None:
-        self._bytes[self._paths[event["requestId"]]] += event["encodedDataLength"]
-
-    def rows(self) -> Rows:
-        answers = sum(size for path, size in self._bytes.items() if path.startswith("v1/"))
-        files = sum(self._bytes.values()) - answers
-        return [
-            row("page and what it loads", [files / 1e3], "kB", "200 kB"),
-            row("  files", [sum(not path.startswith("v1/") for path in self._bytes)], "", ""),
-            row("  answers of the API beside them", [answers / 1e3], "kB", ""),
-        ]
-
-
-# First paint
-
-
-def paint() -> Rows:
-    """From the navigation's start to live data, each time in a browser that has seen nothing."""
-    with Engine() as engine, chromium() as browser:
-        engine.start()
-        engine.until_healthy(60)
-        codes = [new_code(engine.settings.var_dir, wall()).decode() for _ in range(LOADS)]
-        time.sleep(CODE_AGE_S)
-        loads, least = [], []
-        token = Path(engine.settings.var_dir, "token.read").read_text().strip()
-        for code in codes:
-            loads.append(load(browser, f"{engine.api}/#{code}"))
-            least.append(_least(browser, engine.api, token))
-    both = [max(found["line"], found["ladder"]) for found in loads]
-
-    def moments(name: str) -> list[float]:
-        return [found[name] for found in loads]
-
-    return [
-        row(f"page opened: live, {LOADS} loads", both, "ms", "1,000 ms"),
-        row("  the quickest", [min(both)], "ms", ""),
-        row("  first contentful paint", moments("first-contentful-paint"), "ms", ""),
-        row("  the document is there", moments("document"), "ms", ""),
-        row("  scripts have run", moments("ready"), "ms", ""),
-        row("  signed in", moments("/v1/sign-in"), "ms", ""),
-        row("  ticket of the WebSocket", moments("/v1/ws/ticket"), "ms", ""),
-        row("  list of markets", moments("/v1/markets"), "ms", ""),
-        row("  line says live", moments("line"), "ms", ""),
-        row("  ladder has rows", moments("ladder"), "ms", ""),
-        row("  an icon and one answer", least, "ms", ""),
-    ]
-
-
-def load(browser: Any, address: str) -> dict[str, float]:
-    """The moments of one load."""
-    context = browser.new_context(viewport=SCREEN)
-    context.add_init_script(WATCH)
-    page = context.new_page()
-    page.goto(address)
-    page.wait_for_function("() => 'line' in seen && 'ladder' in seen", timeout=PATIENCE_MS)
-    found: dict[str, float] = page.evaluate(MOMENTS)
-    context.close()
-    return found
-
-
-def _least(browser: Any, api: str, token: str) -> float:
-    context = browser.new_context(viewport=SCREEN)
-    context.add_init_script(LEAST.replace("TOKEN", token))
-    page = context.new_page()
-    page.goto(f"{api}/page/icon.svg")
-    page.wait_for_function("() => 'took' in window", timeout=PATIENCE_MS)
-    took = float(page.evaluate("window.took"))
-    context.close()
-    return took
 
 
 # What costs
@@ -324,7 +168,7 @@ def costs() -> None:
             print(f"{spent / trace.seconds:10.2f}  {name}")
 
 
-PARTS: Final = {"frames": frames, "paint": paint}
+PARTS: Final = {"frames": frames, "opened": opened}
 
 
 def measure(parts: list[str] | None = None) -> Rows:
