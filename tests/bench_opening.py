@@ -11,6 +11,7 @@ from tests.bench_ledger import row
 from tests.engine.running import Engine
 
 LOADS: Final = 10
+LOADING_MAX_S: Final = 35.0  # on a machine that is too busy for it there are fewer
 
 # The moments of a load, by `performance.now()`: each when it is seen first, at a frame's beginning.
 WATCH: Final = """
@@ -67,12 +68,15 @@ def opened() -> Rows:
         time.sleep(CODE_AGE_S)
         loads, least = [], []
         token = Path(engine.settings.var_dir, "token.read").read_text().strip()
+        began = time.monotonic()
         for code in codes:
+            if time.monotonic() - began > LOADING_MAX_S:
+                break
             loads.append(load(browser, f"{engine.api}/#{code}"))
             least.append(_least(browser, engine.api, token))
     both = [max(found["line"], found["ladder"]) for found in loads]
     return [
-        row(f"page opened: live, {LOADS} loads", both, "ms", "1,000 ms"),
+        row(f"page opened: live, {len(loads)} loads", both, "ms", "1,000 ms"),
         row("  the quickest", [min(both)], "ms", ""),
         *(
             row(f"  {name}", [found[moment] for found in loads], "ms", "")
