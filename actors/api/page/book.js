@@ -8,7 +8,7 @@ export class Book {
     this.topic = `book.${ticker}`;
     this.yes = new Map(); // bids, counts by price in 1/10,000 of a dollar
     this.no = new Map();
-    this.state = "waiting"; // live, stale, lost, unfollowed
+    this.state = "waiting"; // opening, live, stale, lost, unfollowed
     this.why = "";
   }
 
@@ -21,6 +21,7 @@ export class Book {
     if (said.kind === "snapshot" || body.type === "BookSnapshot") return this.fill(body);
     switch (body.type) {
       case "BookDelta": {
+        if (this.state === "waiting" || this.state === "opening") return false; // of before the snapshot
         const side = this[body.side];
         const price = places(body.price);
         const left = hundredths(side.get(price) || 0, body.change);
@@ -42,6 +43,13 @@ export class Book {
     return body.state === "stale" ? this.turn("stale", body.reason) : this.turn("live", "");
   }
 
+  // The book as it was when it was asked for, until the topic's snapshot begins its changes.
+  open(answer) {
+    if (this.state !== "waiting") return;
+    this.fill(answer);
+    if (this.state === "live") this.turn("opening", "");
+  }
+
   lose(why, state = "lost") {
     this.yes.clear();
     this.no.clear();
@@ -59,6 +67,7 @@ export class Book {
     switch (this.state) {
       case "live": return "";
       case "waiting": return "The book is asked for …";
+      case "opening": return "As of a moment ago; changes begin in a moment.";
       case "stale": return `This book is of a past moment: ${this.why}`;
       case "unfollowed": return "The engine does not follow this market.";
       default: return `The book is lost, and comes again by itself: ${this.why}`;

@@ -27,18 +27,23 @@ export class Chart {
     this.drawnAt = 0;
   }
 
-  async aim(market) {
+  // Another market: the chart begins now.
+  aim(market) {
     this.market = market;
     this.clear();
     this.make();
-    const { ticker } = market;
+  }
+
+  // And goes back as far as the exchange remembers.
+  async recall() {
+    const { market } = this;
     const until = Date.now() * 1000;
     const query = `since=${until - HOURS * 3600e6}&until=${until}&minutes=1`;
     let candles = [];
     try {
-      ({ candles } = await ask("GET", `/v1/markets/${ticker}/candles?${query}`));
+      ({ candles } = await ask("GET", `/v1/markets/${market.ticker}/candles?${query}`));
     } catch {
-      return; // without a past the chart begins now
+      return;
     }
     if (this.market !== market) return;
     const first = this.data[0][0] ?? Infinity;

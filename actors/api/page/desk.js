@@ -16,6 +16,7 @@ const MONEY_MS = 2000;
 const BUDGET_MS = 3000;
 const SOON_MS = 200; // after a fill
 const TRADES = 20;
+const DEPTH = 20; // levels of a side that are asked for first
 
 export class Desk {
   // `live` is the line to the engine, `tell` says something to the trader.
@@ -58,8 +59,22 @@ export class Desk {
     this.ticket.aim(market);
     this.chart.aim(market);
     this.live.follow(`${this.book.topic} `, `trade.${market.ticker} `);
-    this.past(market);
+    this.open(market);
     for (const what of ["book", "trade", "quote"]) this.dirty.add(what);
+  }
+
+  // What there is already, the most urgent first.
+  async open(market) {
+    const { book } = this;
+    try {
+      book.open(await ask("GET", `/v1/books/${market.ticker}?depth=${DEPTH}`));
+      this.dirty.add("book");
+    } catch {
+      // The topic says what is wrong with the book.
+    }
+    if (this.market !== market) return;
+    this.chart.recall();
+    this.past(market);
   }
 
   // The last trades from before we looked.

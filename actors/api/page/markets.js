@@ -94,8 +94,10 @@ export class Markets {
     row.button.type = "button";
     row.bid = made("span", "", "n");
     row.ask = made("span", "", "n");
-    row.line = spark();
-    row.button.append(made("span", named(market), "title"), made("span", market.ticker, "soft ticker"), row.line, row.bid, row.ask);
+    row.line = { element: spark(), points: "" };
+    row.button.append(
+      made("span", named(market), "title"), made("span", market.ticker, "soft ticker"), row.line.element, row.bid, row.ask,
+    );
     row.button.title = market.ticker;
     row.button.addEventListener("click", () => this.pick(market.ticker));
     row.item = made("li");
@@ -129,16 +131,23 @@ export class Markets {
     this.changed.clear();
   }
 
-  // Each second a point, and the lines of those that can be seen.
+  // Each second a point, and the lines of those that can be seen. All places are read before
+  // anything is written: a line that is changed in between would have the list laid out once a row.
   sparks() {
     if (document.hidden) return;
     const now = Date.now();
-    const box = this.list.getBoundingClientRect();
-    for (const { market, path, line, item } of this.rows.values()) {
-      const mid = middle(market);
-      if (mid !== null) path.add(now, mid);
-      const { top, bottom, height } = item.getBoundingClientRect();
-      if (height && bottom > box.top && top < box.bottom) line.firstChild.setAttribute("points", path.drawn(WIDE, TALL, now));
+    const { top, bottom } = this.list.getBoundingClientRect();
+    const seen = [];
+    for (const row of this.rows.values()) {
+      const mid = middle(row.market);
+      if (mid !== null) row.path.add(now, mid);
+      const box = row.item.getBoundingClientRect();
+      if (box.height && box.bottom > top && box.top < bottom) seen.push(row);
+    }
+    for (const { path, line } of seen) {
+      const points = path.drawn(WIDE, TALL, now);
+      if (points !== line.points) line.element.firstChild.setAttribute("points", points);
+      line.points = points;
     }
   }
 
