@@ -81,6 +81,15 @@ def test_the_history_does_not_keep_the_code(engine: Engine, browser: Any, trader
     page.close()
 
 
+def test_the_status_page_leads_to_the_page(engine: Engine, browser: Any) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(SOON_MS)
+    page.goto(f"{engine.status_page}/?still")
+    page.click("nav a")
+    page.wait_for_selector("#sign-in")
+    page.close()
+
+
 def test_a_code_counts_in_one_tab_and_the_next_is_told_so(
     engine: Engine, browser: Any, trader: Trader
 ) -> None:
