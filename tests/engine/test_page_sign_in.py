@@ -50,7 +50,7 @@ def test_no_request_says_where_the_page_was_or_what_it_signed_in_with(
     engine: Engine, browser: Any, trader: Trader
 ) -> None:
     page, asked = browser.new_page(), list[Any]()
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))
     address = trader.address()
     code = address.partition("#")[2]
     page.goto(address)
@@ -113,7 +113,7 @@ def test_a_code_counts_in_one_tab_and_the_next_is_told_so(
     ids=["short", "like one", "two words", "letters of Latin-1", "a snowman", "long"],
 )
 def test_a_pasted_token_that_is_none(page: Any, token: str) -> None:
-    """It is not reached for what is no token; nor is the page told that by an exception."""
+    """It is told so plainly, also where a header could not even carry it."""
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     pastes(page, token)
