@@ -3,21 +3,16 @@
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from protocol.runtime.loop import wall
-from protocol.runtime.tokens import new_code
-from tests.engine.hostile import CHROMIUM
-from tests.engine.running import ROOT, Engine
+from protocol.runtime.tokens import load_tokens
+from protocol.tokens import is_page
+from tests.engine.running import Engine
+from tests.engine.trader import PHONE, SCREENS, Trader, chromium, needs_browser
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and os.environ.get("CI") != "true", reason="chromium is not installed"
-)
-SCREENS = ROOT / "run" / "screens"
-SOON_MS = 15_000
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -30,83 +25,45 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-class Trader:
-    """A tab that has signed in, and what its console said."""
-
-    def __init__(self, engine: Engine, browser: Any, **look: Any) -> None:
-        self.engine = engine
-        self.page = browser.new_page(**look)
-        self.page.set_default_timeout(SOON_MS)
-        self.said: list[str] = []
-        self.page.on("console", lambda message: self._note(message))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        code = new_code(engine.settings.var_dir, wall()).decode()
-        self.page.goto(f"{engine.api}/#{code}")
-        self.sees("#line", "live")
-
-    def _note(self, message: Any) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            self.said.append(message.text)
-
-    def sees(self, where: str, text: str) -> None:
-        """By and by it stands there."""
-        self.page.wait_for_function(
-            "([where, text]) => document.querySelector(where)?.innerText.includes(text)",
-            arg=[where, text],
-        )
-
-    def text(self, where: str) -> str:
-        return str(self.page.inner_text(where))
-
-    def places(self, price: str, count: str, stays: str = "good_till_canceled") -> None:
-        self.page.fill("#ticket [name=price]", price)
-        self.page.fill("#ticket [name=count]", count)
-        self.page.select_option("#ticket [name=tif]", stays)
-        self.page.click("#ticket [name=send]")
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
 def trader(engine: Engine, browser: Any) -> Iterator[Trader]:
-    trader = Trader(engine, browser, viewport={"width": 1400, "height": 1000})
+    trader = Trader(engine, browser)
     yield trader
     trader.page.close()
 
 
 def test_the_code_is_of_no_use_to_who_reads_the_address_later(trader: Trader) -> None:
     assert "#" not in trader.page.url
-    assert trader.page.evaluate("document.cookie + JSON.stringify({...localStorage})") == "{}"
+    kept = "document.cookie + JSON.stringify({...localStorage, ...sessionStorage})"
+    assert trader.page.evaluate(kept) == "{}"
 
 
 def test_a_market_is_found_and_moves(trader: Trader) -> None:
-    page = trader.page
-    page.wait_for_selector("#markets li button")
-    ticker = page.inner_text("#markets li:last-child .ticker")
-    page.fill("#search", ticker.lower())
-    assert page.locator("#markets li:visible").count() == 1
-    page.click("#markets li:visible button")
-    trader.sees("#market-ticker", ticker)
-    page.fill("#search", "")
-    page.wait_for_selector("#ladder tr.bid")
+    ticker = trader.tickers()[-1]
+    trader.page.fill("#search", ticker.lower())
+    assert trader.page.locator("#markets li:visible").count() == 1
+    trader.sees("#markets-note", "1 of 36 shown")
+    trader.chooses(ticker)
     before = trader.text("#markets")
-    page.wait_for_function(
+    trader.page.wait_for_function(
         "(before) => document.querySelector('#markets').innerText !== before", arg=before
     )
+    trader.sees("#quote", "Open interest")
+    assert trader.page.locator("#chart canvas").count() == 1
 
 
 def test_an_order_is_placed_amended_and_canceled(trader: Trader) -> None:
     trader.places("1", "3")
     trader.sees("#ticket-told", "Placed at 1¢")
     trader.sees("#orders", "1¢")
+    trader.sees("#ladder tr.bid .own", "3")
     trader.page.click("#orders button:has-text('Amend')")
     trader.page.fill("#ticket [name=price]", "2")
+    trader.sees("#ticket [name=send]", "Amend to 3 at 2¢")
     trader.page.click("#ticket [name=send]")
     trader.sees("#ticket-told", "Amended at 2¢")
     trader.sees("#orders", "2¢")
@@ -114,12 +71,20 @@ def test_an_order_is_placed_amended_and_canceled(trader: Trader) -> None:
     trader.sees("#orders", "No order is open.")
 
 
+def test_a_price_of_the_ladder_goes_into_the_ticket(trader: Trader) -> None:
+    trader.page.focus("#ladder tr.bid .price button")
+    trader.page.keyboard.press("Enter")
+    assert trader.page.is_checked("#ticket [value=ask]"), "who bids there buys: we would sell"
+    assert trader.page.input_value("#ticket [name=price]")
+    assert trader.page.evaluate("document.activeElement.name") == "count"
+
+
 def test_a_fill_and_a_position_are_seen(trader: Trader) -> None:
     trader.places("99", "2", "immediate_or_cancel")
     trader.sees("#ticket-told", "2 filled")
     trader.sees("#fills", "buy YES")
     trader.sees("#positions", trader.text("#market-ticker"))
-    trader.page.screenshot(path=SCREENS / "light.png")
+    trader.sees("#trades", "2")
 
 
 def test_an_order_that_is_refused_says_why_where_it_was_sent(trader: Trader) -> None:
@@ -130,43 +95,115 @@ def test_an_order_that_is_refused_says_why_where_it_was_sent(trader: Trader) -> 
 def test_a_halt_is_seen_and_its_end(trader: Trader) -> None:
     trader.page.click("#halt")
     trader.sees("#gate", "gate closed")
-    trader.sees("#why", "halted")
+    trader.sees("#why", "sidecar resume")
+    trader.places("1", "1")
+    trader.sees("#ticket-told", "halted")
     trader.engine.resume()
     trader.sees("#gate", "gate open")
 
 
-@pytest.mark.parametrize(
-    "victim", ["api", "stream", "gateway", "writer", "rehydrator", "supervisor"]
-)
+VICTIMS = ["api", "stream", "gateway", "writer", "rehydrator", "supervisor"]
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_a_process_dies_and_the_page_says_so_and_recovers(trader: Trader, victim: str) -> None:
     os.kill(trader.engine.pids()[victim], signal.SIGKILL)
-    wanted = (
-        "() => !document.querySelector('#line').innerText.startsWith('live') || "
-        "document.querySelector('#gate').innerText !== 'gate open' || "
-        "document.querySelector('#book-note').innerText !== ''"
-    )
-    trader.page.wait_for_function(wanted)
+    if victim == "api":
+        trader.sees("#line", "connection lost")
+    trader.sees("#told", f"{victim}: ended and was started again.")
     trader.sees("#line", "live")
     trader.sees("#gate", "gate open")
     trader.page.wait_for_selector("#ladder tr.bid")
 
 
-def test_nothing_went_wrong_unseen(trader: Trader) -> None:
-    assert trader.said == []
+def test_a_supervisor_that_is_not_heard_makes_all_of_it_stale(trader: Trader) -> None:
+    pid = trader.engine.pids()["supervisor"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        trader.sees("#line", "stale: the supervisor is not heard")
+        trader.sees("#gate", "gate unknown")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    trader.sees("#line", "live")
+    trader.sees("#gate", "gate open")
+
+
+def test_a_stream_that_is_not_heard_takes_the_book_away(trader: Trader) -> None:
+    pid = trader.engine.pids()["stream"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        trader.sees("#book-note", "The book is lost")
+        assert trader.page.locator("#ladder tr.bid").count() == 0
+        trader.sees("#gate", "gate closed")
+        trader.sees("#why", "stream")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    trader.page.wait_for_selector("#ladder tr.bid")
+    trader.sees("#gate", "gate open")
+
+
+def test_a_market_that_nobody_follows_is_found_and_followed(trader: Trader) -> None:
+    engine = trader.engine
+    engine.post("/v1/follow", {"remove": ["*"]}).raise_for_status()
+    name, title = "KXNEW-27JAN01-T5", "Something new?"
+    engine.deed("market", ticker=name, title=title, bids=[["0.4000", "5.00"]])
+    trader.page.fill("#search", name.lower())
+    trader.page.keyboard.press("Enter")
+    trader.page.click(f"#markets li:visible button[title='{name}']")
+    trader.sees("#book-note", "does not follow")
+    trader.page.click("#follow")
+    trader.sees("#ladder tr.bid", "40¢")
+    engine.post("/v1/follow", {"add": ["*"]}).raise_for_status()
 
 
 @pytest.mark.parametrize(
-    ("name", "look"),
+    ("name", "looks"),
     [
-        ("dark", {"viewport": {"width": 1400, "height": 1000}, "color_scheme": "dark"}),
-        ("phone", {"viewport": {"width": 390, "height": 844}, "is_mobile": True}),
+        ("light", {}),
+        ("dark", {"color_scheme": "dark"}),
+        ("phone", {"viewport": PHONE, "is_mobile": True, "device_scale_factor": 2}),
     ],
 )
-def test_other_looks(engine: Engine, browser: Any, name: str, look: dict[str, Any]) -> None:
-    trader = Trader(engine, browser, **look)
-    trader.page.wait_for_selector("#ladder tr.bid")
+def test_the_page_in_three_looks(
+    engine: Engine, browser: Any, name: str, looks: dict[str, Any]
+) -> None:
+    trader = Trader(engine, browser, **looks)
+    trader.chooses(trader.tickers()[5])
+    trader.places("2", "10")
+    trader.sees("#orders", "2¢")
     wide = trader.page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert not wide, "nothing sticks out"
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    trader.page.evaluate("scrollTo(0, 0)")
     trader.page.screenshot(path=SCREENS / f"{name}.png", full_page=name == "phone")
     trader.page.close()
-    assert Path(SCREENS / f"{name}.png").stat().st_size > 10_000
+    assert (SCREENS / f"{name}.png").stat().st_size > 10_000
+
+
+def test_panic_asks_once(trader: Trader) -> None:
+    trader.sees("#orders", "2¢")  # of the looks above
+    trader.page.click("#panic")
+    trader.sees("#ask", "every order is canceled")
+    trader.page.keyboard.press("Escape")
+    trader.sees("#gate", "gate open")
+    trader.page.click("#panic")
+    trader.page.click("#ask-yes")
+    trader.sees("#why", "panic")
+    trader.sees("#orders", "No order is open.")
+
+
+def test_a_new_address_in_the_same_tab_signs_in_anew(trader: Trader) -> None:
+    trader.page.goto(trader.address())
+    trader.sees("#line", "live")
+    assert "#" not in trader.page.url
+
+
+def test_a_token_that_ends_leads_back_to_the_door(trader: Trader) -> None:
+    for token in load_tokens(trader.engine.settings.var_dir):
+        if is_page(token.name):
+            assert trader.engine.sidecar("token", "remove", token.name).returncode == 0
+    trader.sees("#sign-in-text", "Your token does not count any more.")
+
+
+def test_nothing_went_wrong_unseen(trader: Trader) -> None:
+    assert trader.said == []

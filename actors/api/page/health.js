@@ -6,7 +6,7 @@ import { $ } from "./format.js";
 const LINE = {
   connecting: ["connecting", "warn"],
   live: ["live", "good"],
-  silent: ["stale: nothing is heard", "bad"],
+  silent: ["stale: the supervisor is not heard", "bad"],
   gone: ["connection lost, trying again", "bad"],
   out: ["signed out", "bad"],
 };
@@ -18,6 +18,12 @@ export function showLine(state) {
   pill.textContent = text;
   pill.className = `pill ${mood}`;
   document.body.classList.toggle("stale", state !== "live");
+  if (state !== "live") showGate("unknown", "bad"); // until it is said again
+}
+
+function showGate(word, mood) {
+  put($("gate"), `gate ${word}`);
+  $("gate").className = `pill ${mood}`;
 }
 
 export class Health {
@@ -32,8 +38,7 @@ export class Health {
   // The supervisor's word, and which life of it says so.
   show(system, epoch) {
     const open = system.gate === "open";
-    put($("gate"), open ? "gate open" : "gate closed");
-    $("gate").className = `pill ${open ? "good" : "bad"}`;
+    showGate(system.gate, open ? "good" : "bad");
     $("why").hidden = open && system.healthy;
     put($("why"), this.why(system));
     this.rows.show(Object.entries(system.processes));

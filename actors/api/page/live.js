@@ -2,7 +2,7 @@
 
 import { Refused, ask } from "./api.js";
 
-const SILENT_MS = 3500; // the supervisor speaks each second: so long without a word is too long
+const SILENT_MS = 3500; // the supervisor speaks each second: so long without its word is too long
 const LOOK_MS = 500;
 const AGAIN_MS = [250, 500, 1000, 2000, 4000];
 
@@ -74,12 +74,16 @@ export class Live {
     socket.onclose = () => socket === this.socket && !this.closed && this.again();
   }
 
+  // Quotes may come on while nobody says any more whether all is well: only the supervisor's word
+  // keeps the line live.
   hear(said) {
-    this.heardAt = performance.now();
-    this.turn("live");
     if (said.kind === "welcome") {
       this.tries = 0;
       this.followed = new Set();
+    }
+    if (said.kind === "welcome" || (said.topic === "system" && said.body)) {
+      this.heardAt = performance.now();
+      this.turn("live");
       this.asked();
     }
     this.said(said);
