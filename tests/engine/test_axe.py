@@ -65,7 +65,9 @@ def test_before_signing_in(engine: Engine, browser: Any, look: dict[str, Any]) -
     assert faults(page) == []
     page.fill("#token", "none that counts")
     page.press("#token", "Enter")
-    page.wait_for_function("document.querySelector('#sign-in-text').innerText.includes('count')")
+    page.wait_for_function(
+        "() => document.querySelector('#sign-in-text').innerText.includes('count')"
+    )
     assert faults(page) == []
     page.close()
 

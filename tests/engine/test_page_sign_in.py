@@ -116,10 +116,10 @@ def test_a_pasted_token_that_is_none(page: Any, token: str) -> None:
     """It is told so plainly, also where a header could not even carry it."""
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
+    before = page.inner_text("#sign-in-text")
     pastes(page, token)
     page.wait_for_function(
-        "!document.querySelector('#sign-in-text').innerText.includes('Run ')"
-        " || document.querySelector('#sign-in-text').innerText.includes('That')"
+        "(before) => document.querySelector('#sign-in-text').innerText !== before", arg=before
     )
     said = page.inner_text("#sign-in-text")
     assert "count" in said, f"{token[:20]!r} is told {said!r}"

@@ -1,6 +1,7 @@
 """Terms that can't be: the ticket says what is wrong where it was typed, and sends no order."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -10,6 +11,7 @@ from tests.engine.trader import Trader, chromium, needs_browser
 
 pytestmark = needs_browser
 TICKER: Final = "KXCENT-27JAN01-T5"  # of whole cents
+WORD_MAX_S: Final = 30.0
 IMPOSSIBLE: Final = {
     "no price": ("", "1", "price"),
     "a price of 0": ("0", "1", "price"),
@@ -72,10 +74,33 @@ def test_a_price_between_two_of_the_grid_is_refused_at_its_field(
     assert len(asked) == 1
 
 
-def test_more_than_the_account_has_is_refused(trader: Trader, asked: list[Any]) -> None:
+def test_more_contracts_than_one_order_may_be_are_refused(trader: Trader, asked: list[Any]) -> None:
     trader.places("50", "1000000")
     trader.sees("#ticket-told", "Refused")
-    assert "$" in trader.text("#ticket-told"), "how much there is, or how much is too much"
+    trader.sees("#ticket-told", "10000.00")
+    assert len(asked) == 1
+
+
+def cash(engine: Engine) -> Decimal:
+    """What can be spent in this market."""
+    rows = engine.get("/v1/balance").json()["balance"]
+    return Decimal(next(row["balance"] for row in rows if row["shard"] == 0))
+
+
+def test_more_than_the_account_has_is_refused(trader: Trader, asked: list[Any]) -> None:
+    engine = trader.engine
+    before = cash(engine)
+    taken = f"{before - 10:.2f}"
+    engine.deed("withdraw", amount=taken)
+    try:
+        engine.until(lambda: cash(engine) < 20, WORD_MAX_S, "the withdrawal is seen")
+        trader.places("50", "9000")
+        trader.sees("#ticket-told", "Refused")
+        told = trader.text("#ticket-told")
+    finally:
+        engine.deed("deposit", amount=taken)
+        engine.until(lambda: cash(engine) > before - 20, WORD_MAX_S, "the deposit is seen")
+    assert "4500" in told and "10." in told, f"what it costs, and what there is: {told}"
     assert len(asked) == 1
 
 
