@@ -21,6 +21,7 @@ from tests import (
     bench_ledger,
     bench_limiter,
     bench_orders,
+    bench_page,
     bench_stream,
 )
 from tests.bench_ledger import row, show
@@ -122,6 +123,7 @@ def main() -> None:
         bench_brakes,
         bench_ledger,
         bench_front,
+        bench_page,
     ):
         rows += part.measure()
     show(rows)
