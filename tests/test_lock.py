@@ -1,5 +1,6 @@
 """The lock says which packages, to the byte, and never where to get them from."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -20,3 +21,12 @@ def test_it_has_all_that_the_project_names() -> None:
     packages = {re.split(r"[<>=; ]", name)[0].lower() for name in named}
     locked = set(re.findall(r"^([a-z0-9-]+)==", LOCK, re.MULTILINE))
     assert packages - locked == set()
+
+
+def test_the_lock_of_npm_says_no_place_either() -> None:
+    packages = json.loads((ROOT / "tests" / "package-lock.json").read_text())["packages"]
+    locked = {name: package for name, package in packages.items() if name}
+    assert {"node_modules/axe-core", "node_modules/zeromq"} <= set(locked)
+    for name, package in locked.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "://" not in json.dumps(package), name

@@ -113,6 +113,19 @@ class Guard:
             return Problem(400, "repeated_header", f"{twice} is said twice", twice)
         return self._stranger(said) or _misshapen(head, said) or _oversized(head, said)
 
+    def visit(self, head: Head) -> Problem | None:
+        """What is wrong with a request for a file of the page, if anything is.
+
+        Another site (also one of this machine: ports don't matter to it) may lead to the page,
+        as the status page does. It opens in a window of its own: its headers let nobody frame it or
+        hold on to it. Only a browser says `navigate` and `document`, of a window and nothing else.
+        """
+        said = _said(head)
+        mode, dest = said.get(b"sec-fetch-mode"), said.get(b"sec-fetch-dest")
+        if (mode, dest) == ("navigate", "document") and b"sec-fetch-site" in said:
+            said[b"sec-fetch-site"] = "none"  # as if its address had been typed
+        return self.knock(head, said)
+
     def charge(self, now: int, caller: Caller, count: int) -> Problem | None:
         """Take for a request that counts as more than one, once its body says so."""
         wait = self._quota.take(now, caller.token.id, caller.kind, count) if count else 0

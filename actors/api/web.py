@@ -130,7 +130,7 @@ class Web:
         head = Head(method, path, scope["headers"], client[0] if client else "")
         file = PAGE.get(path)
         if file is not None and method in ("GET", "HEAD"):
-            return self._guard.knock(head) or file
+            return self._guard.visit(head) or file
         route = _route(method, path)
         needed = None if isinstance(route, Problem) else route.scope
         caller = self._guard.admit(time.monotonic_ns(), wall(), head, needed)

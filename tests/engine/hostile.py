@@ -118,6 +118,8 @@ class Open:
                     kind, body = "image/svg+xml", SQUARE
                 elif "event-stream" in self.headers.get("Accept", ""):
                     kind, body = "text/event-stream", b"data: a secret\n\n"
+                elif self.path.endswith(".js"):
+                    kind, body = "text/javascript", b"window.stolen = 'a secret'"
                 self.send_response(200)
                 origin = self.headers.get("Origin", "*")
                 for name, value in {
@@ -175,10 +177,10 @@ class OpenSocket:
         self._server.shutdown()
 
 
-def page(front: str, socket: str, token: str, ticket: str, order: str) -> str:
+def page(front: str, socket: str, token: str, ticket: str, order: str, code: str) -> str:
     """The page, aimed at this front."""
     aims = {"@FRONT@": front, "@SOCKET@": socket, "@TOKEN@": token, "@TICKET@": ticket}
-    aims["@ORDER@"] = order
+    aims |= {"@ORDER@": order, "@CODE@": code}
     text = PAGE
     for mark, aim in aims.items():
         assert mark in text
@@ -197,6 +199,7 @@ def visit(url: str, rebound: bool = False) -> dict[str, dict[str, Any]]:
         command = [
             CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
             "--disable-dev-shm-usage", "--disable-background-networking", "--no-proxy-server",
+            "--disable-popup-blocking",
             f"--user-data-dir={folder}", f"--host-resolver-rules=MAP *.example {where}",
             f"--timeout={HOLD_MAX_S * 1_000}", "--dump-dom", url,
         ]  # fmt: skip

@@ -22,7 +22,7 @@ from tests.engine.running import ROOT, Engine
 
 PAGE = (ROOT / "docs" / "ATTACH.md").read_text()
 PROGRAMS = dict(re.findall(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```$", PAGE, re.M | re.S))
-PACKAGE = ROOT / "tests" / "attach" / "node_modules" / "zeromq"
+PACKAGE = ROOT / "tests" / "node_modules" / "zeromq"
 ENOUGH = 30  # states of the book that a program and we have both seen
 PATIENCE_S = 60.0
 
@@ -144,7 +144,7 @@ def test_it_shows_the_books_that_there_are_before_and_after_the_stream_died(
         if shutil.which("node") is None:
             pytest.skip("node is not installed")
         if not PACKAGE.exists():
-            pytest.skip("npm ci --ignore-scripts --prefix tests/attach has not been run")
+            pytest.skip("npm ci --ignore-scripts --prefix tests has not been run")
     ticker = busiest(engine)
     with (
         engine.ear("stream.pub", f"book.{ticker} ", "mark ") as ear,

@@ -125,6 +125,29 @@ def test_nobody_reaches_it_under_another_name(
     assert requests.get(f"{front.url}/", headers=headers, timeout=10).status_code == status
 
 
+LED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_a_link_of_another_site_leads_to_it_and_to_nothing_else(front: Front, site: str) -> None:
+    """The status page's is one: another port is another origin."""
+    led = {**LED, "Sec-Fetch-Site": site}
+    answer = requests.get(f"{front.url}/", headers=led, timeout=10)
+    assert answer.status_code == 200
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    for wrong in (
+        {"Sec-Fetch-Dest": "iframe"},
+        {"Sec-Fetch-Dest": "script"},
+        {"Sec-Fetch-Mode": "no-cors"},
+        {"Origin": "https://evil.example"},
+        {"Host": "evil.example"},
+    ):
+        refused = requests.get(f"{front.url}/", headers={**led, **wrong}, timeout=10)
+        assert refused.status_code in (403, 421), wrong
+    answer = requests.get(f"{front.url}/v1/status", headers=led, timeout=10)
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+
+
 def test_nothing_else_is_there_without_a_token(front: Front) -> None:
     for path in ("/page/", "/page/nothing.js", "/page/../page/app.js", "/index.html"):
         raw = requests.Request("GET", front.url).prepare()
