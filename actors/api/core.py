@@ -71,8 +71,9 @@ class Requested(Cause, frozen=True):
 class Api:
     """The core. Orders that name no group are in `order_group`, "" for none."""
 
-    def __init__(self, identity: Identity, order_group: str = "") -> None:
+    def __init__(self, identity: Identity, order_group: str = "", profile: str = "paper") -> None:
         self._order_group = order_group
+        self._profile = profile
         self._outbox = Outbox(identity.name, identity.epoch)
         self._pulse = Pulse(identity, self._outbox)
         self._tells = Outstanding(self._outbox)
@@ -286,4 +287,5 @@ class Api:
     def _status(self, id: int, at: int) -> Reply:
         if self._system is None:
             return refuse(id, Problem(503, "not_ready", "the supervisor has not been heard"))
-        return dated(id, self._system, AsOf(self._system_at).told(at))
+        told = {"profile": self._profile} | AsOf(self._system_at).told(at)
+        return dated(id, self._system, told)

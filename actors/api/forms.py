@@ -39,8 +39,10 @@ class Dated(Struct, frozen=True):
 
 
 class Status(System, frozen=True, tag="System", kw_only=True):
-    """How the engine is, as the supervisor says each second."""
+    """How the engine is, as the supervisor says each second. Orders of the profile `live` are
+    about real money."""
 
+    profile: str
     as_of: int
     age_ms: int
 

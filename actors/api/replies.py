@@ -212,7 +212,7 @@ def paged(id: int, ask: GetLedger, body: Entries, as_of: dict[str, int]) -> Repl
     return Reply(id, 200, as_json(found | as_of))
 
 
-def dated(id: int, body: AnyMessage, as_of: dict[str, int]) -> Reply:
+def dated(id: int, body: AnyMessage, as_of: dict[str, Any]) -> Reply:
     """A letter's body as it is, and of when that is."""
     fields: dict[str, Any] = msgspec.to_builtins(body, enc_hook=encode_unit)
     return Reply(id, 200, as_json(fields | as_of))

@@ -61,7 +61,7 @@ async def serve(settings: Settings) -> int:
     guard = Guard(names_of(api, api.port), watch.tokens, Quota(api))
     web = Web(guard, ask, SignIn(settings.var_dir, guard.take_over).begin)
     sockets = Sockets(web, web.tickets, lambda cause: loop.feed(cause), api.sockets_a_token)
-    loop = Loop(Api(identity, api.order_group), bus, perform)
+    loop = Loop(Api(identity, api.order_group, settings.profile), bus, perform)
     answers = Answers(f"{settings.var_dir}/answers.db", loop.feed_from_thread, wall)
     http = server(
         web.app(), api.connections, tls, sockets.protocol,
