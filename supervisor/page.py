@@ -37,9 +37,11 @@ def render(status: dict[str, Any], front: str, still: bool = False) -> str:
 <p class="pill {"good" if healthy else "bad"}">{"healthy" if healthy else "not healthy"}</p>
 <p class="pill {gate}">gate {html.escape(status["gate"])}</p>
 <nav><a href="{html.escape(front)}/">Markets, orders, halt and panic</a></nav></header>
-{f'<ul class="why">{reasons}</ul>' if reasons else ""}
-<main><section><h2>Flags</h2><ul class="flags">{flags}</ul></section>
-<section><h2>Processes</h2><div class="scroll"><table><thead><tr><th>process</th><th>state</th>
+<main>{f'<ul class="why">{reasons}</ul>' if reasons else ""}
+<section><h2>Flags</h2><ul class="flags">{flags}</ul></section>
+<section><h2>Processes</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Processes, table">
+<table><thead><tr><th>process</th><th>state</th>
 <th class="n">pid</th><th class="n">restarts</th><th class="n">heartbeat</th><th>reason</th></tr>
 </thead><tbody>{rows}</tbody></table></div>
 <p class="soft">{html.escape(summary(status["processes"]))}</p></section>
@@ -74,7 +76,8 @@ def _followers(followers: dict[str, Any]) -> str:
         return ""
     rows = "".join(_follower(name, follower) for name, follower in followers.items())
     return f"""<section><h2>Followers</h2>
-<div class="scroll"><table><thead><tr><th>program</th><th>state</th><th class="n">follows</th>
+<div class="scroll" tabindex="0" role="region" aria-label="Followers, table">
+<table><thead><tr><th>program</th><th>state</th><th class="n">follows</th>
 <th class="n">lost</th><th class="n">gaps</th><th class="n">lag</th><th class="n">said</th></tr>
 </thead><tbody>{rows}</tbody></table></div></section>"""
 

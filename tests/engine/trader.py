@@ -58,11 +58,17 @@ class Trader:
 
     def sees(self, where: str, text: str) -> None:
         """By and by it stands there, for everybody to see."""
-        self.page.wait_for_function(
-            """([where, text]) => [...document.querySelectorAll(where)]
-            .some((found) => found.checkVisibility() && found.innerText.includes(text))""",
-            arg=[where, text],
-        )
+        from playwright.sync_api import TimeoutError
+
+        try:
+            self.page.wait_for_function(
+                """([where, text]) => [...document.querySelectorAll(where)]
+                .some((found) => found.checkVisibility() && found.innerText.includes(text))""",
+                arg=[where, text],
+            )
+        except TimeoutError:
+            found = self.page.locator(where).all_inner_texts()
+            raise AssertionError(f"{where} says {found}, expected {text!r}") from None
 
     def text(self, where: str) -> str:
         return str(self.page.inner_text(where))

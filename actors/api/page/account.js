@@ -19,10 +19,12 @@ export class Account {
     this.fill = new Map();
     this.lost = new Set(); // topics, or beginnings of topics, that are not whole
     this.seen = new Map(); // by topic: the entry that its snapshot was of
+    this.known = false; // whether what is not there does not exist
   }
 
   // Takes a message. Returns which of its two lists may have changed, "" for none.
   take(said) {
+    if (said.kind === "subscribed" && said.prefixes.includes("order.")) this.known = true;
     const kind = (said.topic || "").split(".")[0];
     if (!(kind in KEYS)) return "";
     if (said.kind === "lost") this.lost.add(said.topic);
@@ -39,6 +41,12 @@ export class Account {
     for (const topic of [...this.lost]) if (`${said.topic} `.startsWith(topic)) this.lost.delete(topic);
   }
 
+  // The orders of ours in a message, whatever state they are in.
+  static rows(said) {
+    if (!said.topic?.startsWith("order.") || said.kind === "lost") return [];
+    return said.kind === "snapshot" ? said.body : [said.body];
+  }
+
   put(kind, row) {
     const key = KEYS[kind](row);
     if (kind === "order" && !OPEN.includes(row.state)) {
@@ -46,7 +54,7 @@ export class Account {
       return;
     }
     this[kind].set(key, row);
-    if (this.fill.size > 2 * FILLS) this.fill = new Map(this.fills.map((fill) => [KEYS.fill(fill), fill]));
+    if (this.fill.size > FILLS) this.fill.delete(this.oldest());
   }
 
   // What may still fill, the newest first.
@@ -56,7 +64,11 @@ export class Account {
 
   // The last fills, the newest first.
   get fills() {
-    return [...this.fill.values()].sort((a, b) => b.n - a.n).slice(0, FILLS);
+    return [...this.fill.values()].sort((a, b) => b.n - a.n);
+  }
+
+  oldest() {
+    return KEYS.fill(this.fills.at(-1));
   }
 
   // Contracts of ours that may fill, by side and price.

@@ -1,24 +1,90 @@
-// Signing in, and what is always there: the gate, the connection, the money, halt and panic.
+// Signing in, and what is always there: the gate, the line, halt and panic.
 
 import { ask, paste, trade } from "./api.js";
 import { Desk } from "./desk.js";
 import { $ } from "./format.js";
-import { Health, isHalted, showLine } from "./health.js";
+import { Health, showLine, showProfile } from "./health.js";
 import { Live } from "./live.js";
+import { Notices } from "./notices.js";
 
-const TOLD_MS = 8000;
 const AGAIN_MS = 600;
+const TRIES = 5;
+const CODE_MIN = 20; // characters behind the #: shorter ones are places on the page
 const OUT = "out"; // behind the #: a token has ended
 
-let telling = 0;
-let desk = null;
-let health = null;
+const notices = new Notices($("told"));
+let signing = false;
+let desk = null; // one for good: two would place an order twice
 
-function tell(text) {
-  $("told").textContent = text;
-  $("told").hidden = false;
-  clearTimeout(telling);
-  telling = setTimeout(() => { $("told").hidden = true; }, TOLD_MS);
+async function signIn(how, given, tries) {
+  if (signing || desk) return;
+  signing = true;
+  $("sign-in-text").textContent = "Signing in …";
+  for (let left = tries; ; left -= 1) {
+    try {
+      await how(given);
+      begin();
+      return;
+    } catch (error) {
+      // A code that was made just now is known in a moment, and a front that starts answers then.
+      if (left > 1 && [0, 401, 503].includes(error.status)) {
+        await new Promise((done) => { setTimeout(done, AGAIN_MS); });
+        continue;
+      }
+      $("sign-in-text").textContent = error.status === 401
+        ? "That does not count, or not any more. Run sidecar page and open the address that it prints."
+        : `That did not work: ${error.message}`;
+      signing = false;
+      return;
+    }
+  }
+}
+
+function begin() {
+  $("token").value = "";
+  $("sign-in").hidden = true;
+  for (const id of ["desk", "stops"]) $(id).hidden = false;
+  const health = new Health(notices);
+  const live = new Live(turned, (said) => {
+    if (said.topic === "system" && said.body) health.show(said.body, said.epoch);
+    else desk.take(said);
+  });
+  desk = new Desk(live, notices);
+  live.follow("system");
+  showLine(live.state);
+  whichProfile();
+  $("main").focus();
+}
+
+async function whichProfile() {
+  try {
+    showProfile((await ask("GET", "/v1/status")).profile);
+  } catch {
+    setTimeout(whichProfile, 1000);
+  }
+}
+
+function turned(state) {
+  showLine(state);
+  desk.turned(state);
+  if (state === "out") out();
+}
+
+// Everything goes with the tab's memory: a desk that stays would act beside the next one.
+function out() {
+  history.replaceState(null, "", `#${OUT}`);
+  location.reload();
+}
+
+async function stop(what, reason) {
+  try {
+    const found = await ask("POST", `/v1/${what}`, { reason });
+    if (found.saved === false) notices.trouble(`${what}: done, but not on disk: a restart forgets it. ${found.reason}`);
+    if (what === "panic") notices.news(`Panic: ${found.state}, ${found.resting} orders rest. ${found.reason}`);
+  } catch (error) {
+    const where = error.status === 0 ? ` It may be done. From a terminal: sidecar ${what}.` : "";
+    notices.trouble(`${what}: ${error.message}${where}`);
+  }
 }
 
 function sure(title, text, yes) {
@@ -33,66 +99,6 @@ function sure(title, text, yes) {
   });
 }
 
-async function signIn(how, given, again = 0) {
-  try {
-    await how(given);
-  } catch (error) {
-    if (error.status === 401 && again > 0) { // a code that was made just now is known in a moment
-      setTimeout(() => signIn(how, given, again - 1), AGAIN_MS);
-      return;
-    }
-    $("sign-in-text").textContent = error.status === 401
-      ? "That does not count any more. Run sidecar page and open the address that it prints."
-      : `That did not work: ${error.message}`;
-    return;
-  }
-  $("token").value = "";
-  begin();
-}
-
-function begin() {
-  $("sign-in").hidden = true;
-  for (const id of ["desk", "stops"]) $(id).hidden = false;
-  health = new Health(tell);
-  const live = new Live(turned, heard);
-  desk = new Desk(live, tell);
-  live.follow("system");
-  showLine(live.state);
-  $("main").focus();
-}
-
-function turned(state) {
-  showLine(state);
-  if (state === "gone") desk.gone();
-  if (state === "out") out();
-}
-
-function heard(said) {
-  if (said.topic === "system" && said.body) system(said);
-  else desk.take(said);
-}
-
-// Everything goes with the tab's memory: a desk that stays would act twice beside the next one.
-function out() {
-  history.replaceState(null, "", `#${OUT}`);
-  location.reload();
-}
-
-function system({ body, epoch }) {
-  const halted = isHalted(body);
-  $("halt").textContent = halted ? "Halted" : "Halt";
-  $("halt").disabled = halted;
-  health.show(body, epoch);
-}
-
-async function stop(what, reason) {
-  try {
-    await ask("POST", `/v1/${what}`, { reason });
-  } catch (error) {
-    tell(`${what}: ${error.message}`);
-  }
-}
-
 $("halt").addEventListener("click", () => stop("halt", "halted on the page"));
 $("panic").addEventListener("click", async () => {
   const text = "Trading halts, every order is canceled, and it is looked until nothing rests.";
@@ -100,16 +106,17 @@ $("panic").addEventListener("click", async () => {
 });
 $("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  signIn(paste, $("token").value.trim());
+  signIn(paste, $("token").value.trim(), 1);
 });
+$("skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
 
 // The address of another code may be opened in a tab that has the page already.
-addEventListener("hashchange", () => location.reload());
+addEventListener("hashchange", () => { if (location.hash.length > CODE_MIN) location.reload(); });
 
 const code = location.hash.slice(1);
 history.replaceState(null, "", location.pathname); // a code is of no use to anybody any more
 if (code === OUT) {
   $("sign-in-text").textContent = "Your token does not count any more. Run sidecar page again.";
-} else if (code) {
-  signIn(trade, code, 2);
+} else if (code.length >= CODE_MIN) {
+  signIn(trade, code, TRIES);
 }

@@ -19,9 +19,10 @@ export class Book {
     if (said.topic !== this.topic) return false;
     const body = said.body;
     if (said.kind === "snapshot" || body.type === "BookSnapshot") return this.fill(body);
+    if (body.type === "BookLost") return this.lose(body.reason);
+    if (this.state !== "live" && this.state !== "stale") return false; // nothing to change before a snapshot
     switch (body.type) {
       case "BookDelta": {
-        if (this.state === "waiting" || this.state === "opening") return false; // of before the snapshot
         const side = this[body.side];
         const price = places(body.price);
         const left = hundredths(side.get(price) || 0, body.change);
@@ -29,7 +30,6 @@ export class Book {
         else side.delete(price);
         return true;
       }
-      case "BookLost": return this.lose(body.reason);
       case "BookStale": return this.turn("stale", body.reason);
       case "BookFresh": return this.turn("live", "");
     }
@@ -60,6 +60,11 @@ export class Book {
     this.state = state;
     this.why = why;
     return true;
+  }
+
+  // Whether its levels are right, of now or of a past moment.
+  get known() {
+    return ["opening", "live", "stale"].includes(this.state);
   }
 
   // What to say of it; nothing while it can be trusted.

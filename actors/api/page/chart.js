@@ -1,7 +1,7 @@
 // What one market was bid and asked at over the last hours, and each trade as it comes.
 
 import { ask } from "./api.js";
-import { middle } from "./markets.js";
+import { middle } from "./market_row.js";
 
 const HOURS = 6;
 const POINTS = 6000; // the oldest go
@@ -58,6 +58,12 @@ export class Chart {
     this.drawnAt = 0;
   }
 
+  // From now on nobody knows what is bid, until somebody says so.
+  lose() {
+    if (!this.market || !this.data[0].length) return;
+    [this.now(null)[0], null, null, null].forEach((value, i) => this.data[i].push(value));
+  }
+
   traded(body) {
     this.add(quoted(body.price));
   }
@@ -74,9 +80,9 @@ export class Chart {
   }
 
   // Each second, so that the axis goes on also where nothing happens.
-  draw() {
+  draw(live) {
     const now = performance.now();
-    if (!this.plot || now - this.drawnAt < EVERY_MS) return;
+    if (!this.plot || !live || now - this.drawnAt < EVERY_MS) return;
     this.drawnAt = now;
     const tip = this.now(null);
     if (!(tip[0] - this.data[0].at(-1) < APART_S)) this.add(null);

@@ -6,6 +6,7 @@ const NOTHING = "–";
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 const hundredths = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+const fine = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumFractionDigits: 4 });
 const gained = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", signDisplay: "exceptZero" });
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -39,7 +40,8 @@ export function exactCount(number) {
 }
 
 export function money(text) {
-  return unknown(text) ? NOTHING : dollars.format(Number(text));
+  if (unknown(text)) return NOTHING;
+  return (Math.abs(Number(text)) < 0.005 ? fine : dollars).format(Number(text)); // a fee may be less than a cent
 }
 
 // What was won or lost, with its sign.
@@ -54,6 +56,11 @@ export function time(at) {
 
 export function date(at) {
   return at ? day.format(new Date(at / 1000)) : NOTHING;
+}
+
+// The time of today, the date of what is older.
+export function moment(at) {
+  return Date.now() * 1000 - at < 24 * 3600e6 ? time(at) : date(at);
 }
 
 // Which way an amount of money goes.

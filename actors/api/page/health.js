@@ -1,7 +1,7 @@
 // How the engine is: the line to it, the gate, why it is closed, and each process.
 
 import { Rows, put, textRow } from "./rows.js";
-import { $ } from "./format.js";
+import { $, date } from "./format.js";
 
 const LINE = {
   connecting: ["connecting", "warn"],
@@ -13,23 +13,25 @@ const LINE = {
 
 export function showLine(state) {
   const [text, mood] = LINE[state];
-  const pill = $("line");
-  pill.hidden = false;
-  pill.textContent = text;
-  pill.className = `pill ${mood}`;
+  pill($("line"), text, mood);
   document.body.classList.toggle("stale", state !== "live");
-  if (state !== "live") showGate("unknown", "bad"); // until it is said again
+  if (state !== "live") pill($("gate"), "gate unknown", "bad"); // until it is said again
 }
 
-function showGate(word, mood) {
-  put($("gate"), `gate ${word}`);
-  $("gate").className = `pill ${mood}`;
+// Whether this is about real money: nobody may have to guess.
+export function showProfile(profile) {
+  pill($("profile"), profile === "live" ? "LIVE: real money" : profile, profile === "live" ? "bad" : "");
+}
+
+function pill(place, text, mood) {
+  put(place, text);
+  place.className = `pill ${mood}`;
+  place.hidden = false;
 }
 
 export class Health {
-  // `tell` is told what began anew.
-  constructor(tell) {
-    this.tell = tell;
+  constructor(notices) {
+    this.notices = notices;
     this.restarts = new Map();
     this.epoch = 0;
     this.rows = new Rows($("processes"), ([name]) => name, processRow);
@@ -38,17 +40,14 @@ export class Health {
   // The supervisor's word, and which life of it says so.
   show(system, epoch) {
     const open = system.gate === "open";
-    showGate(system.gate, open ? "good" : "bad");
-    $("why").hidden = open && system.healthy;
-    put($("why"), this.why(system));
+    pill($("gate"), `gate ${system.gate}`, open ? "good" : "bad");
+    const said = [...system.reasons, ...hints(system)];
+    if (!said.length && !(open && system.healthy)) said.push("it is not said why");
+    $("why").hidden = !said.length;
+    $("why").classList.toggle("calm", open && system.healthy);
+    put($("why"), said.join(" · "));
     this.rows.show(Object.entries(system.processes));
     this.anew(system, epoch);
-  }
-
-  why(system) {
-    const halted = isHalted(system);
-    const reasons = system.reasons.length ? system.reasons.join(" · ") : "it is not said why";
-    return halted ? `${reasons} · to go on: sidecar resume --reason "…"` : reasons;
   }
 
   // A process may be back before anybody sees it missing: that it was away is said all the same.
@@ -60,12 +59,19 @@ export class Health {
       if (restarts > (this.restarts.get(name) ?? restarts)) names.push(name);
       this.restarts.set(name, restarts);
     }
-    if (names.length) this.tell(`${names.join(", ")}: ended and was started again.`);
+    if (names.length) this.notices.news(`${names.join(", ")}: ended and was started again.`);
   }
 }
 
-export function isHalted(system) {
-  return system.reasons.some((reason) => reason.startsWith("gateway: halted"));
+// What somebody has to know or to do beside the reasons, as on the status page.
+function hints({ reasons, processes }) {
+  const { restore_unconfirmed: restored, armed_until: armed, hold_ms: hold } = processes.gateway?.counters || {};
+  return [
+    reasons.some((reason) => reason.startsWith("gateway: halted")) ? 'to go on: sidecar resume --reason "…"' : "",
+    restored ? "a restore waits for you: sidecar confirm-restore" : "",
+    armed ? `live is armed until ${date(armed * 1e6)}` : "",
+    hold ? `creates are held for ${Math.ceil(hold / 1000)} s more, after a cancel-all` : "",
+  ].filter(Boolean);
 }
 
 function processRow() {

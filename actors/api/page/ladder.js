@@ -11,7 +11,7 @@ const CELLS = ["n own", "size bids", "price", "size asks"];
 export class Ladder {
   // `pick` is told a side and a price that somebody wants.
   constructor(body, pick) {
-    this.rows = new Rows(body, (row) => row.key, (row) => this.begin(row), "Nobody bids or asks.");
+    this.rows = new Rows(body, (row) => row.key, (row) => this.begin(row));
     this.pick = pick;
   }
 
@@ -25,7 +25,7 @@ export class Ladder {
     const digits = finest(levels.map((row) => priced(row.at)));
     const sized = levels.every((row) => Number.isInteger(row.size)) ? count : exactCount;
     const rows = [...asks.reverse(), ...between, ...bids];
-    this.rows.show(rows.map((row) => ({ ...row, share: row.size / most, digits, sized })));
+    this.rows.show(rows.map((row) => ({ ...row, share: row.size / most, digits, sized })), book.known ? "Nobody bids or asks." : "");
   }
 
   // The best levels, and those farther away where we stand.
@@ -45,9 +45,8 @@ export class Ladder {
   level({ side, at }) {
     const element = made("tr", "", side);
     const [own, bids, price, asks] = CELLS.map((kind) => made("td", "", kind));
-    const verb = side === "ask" ? "Buy" : "Sell";
     const pick = button(cents(priced(at)), () => this.pick(side === "ask" ? "bid" : "ask", priced(at)));
-    pick.setAttribute("aria-label", `${verb} at ${cents(priced(at))}`);
+    pick.title = "Into the ticket";
     price.append(pick);
     element.append(own, bids, price, asks);
     const size = side === "bid" ? bids : asks;

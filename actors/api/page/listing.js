@@ -9,15 +9,18 @@ const QUESTIONS = 10; // for one list
 const PAGES = 5; // for one search
 const HISTORY_H = 24;
 
-// The markets that the engine follows, first of all; of the whole exchange its open ones.
+// The markets that the engine follows, a page for each wish; where all are, the first of the open ones.
 export async function followed() {
   const { wishes } = await ask("GET", "/v1/follow");
+  const asked = questions(wishes);
   const found = new Map();
-  for (const query of questions(wishes).slice(0, QUESTIONS)) {
-    const { markets } = await ask("GET", `/v1/markets?${query}&limit=${PAGE}`);
+  let whole = asked.length <= QUESTIONS;
+  for (const query of asked.slice(0, QUESTIONS)) {
+    const { markets, cursor } = await ask("GET", `/v1/markets?${query}&limit=${PAGE}`);
     for (const market of markets) found.set(market.ticker, market);
+    whole &&= !cursor;
   }
-  return [...found.values()];
+  return { markets: [...found.values()], whole };
 }
 
 function questions(wishes) {

@@ -1,9 +1,10 @@
 // Orders that may fill, fills, positions, the last prints, and the budget's gauges.
 
 import { Rows, put, textRow } from "./rows.js";
-import { button, cents, count, gain, made, money, mood, sided, time } from "./format.js";
+import { button, cents, count, gain, made, moment, money, mood, sided, time } from "./format.js";
 
-const ROWS = 100;
+export const ROWS = 200; // of a list; the newest are shown
+const TAKERS = { yes: ["▲", "good"], no: ["▼", "bad"] }; // which outcome was bought
 const MARKET = ["market", "ticker-cell"];
 const PRICE = ["price", "n"];
 const ORDER = [MARKET, [""], PRICE, ["open", "n"], ["filled", "n"], [""]];
@@ -14,7 +15,7 @@ const PRINT = [[""], ["", "n"], ["", "n"]];
 export class Orders {
   // `act` is told what is to become of an order: amend or cancel.
   constructor(body, act) {
-    this.rows = new Rows(body, (order) => order.client_order_id || order.order_id, (order) => this.begin(order), "No order is open.");
+    this.rows = new Rows(body, (order) => order.client_order_id || order.order_id, () => this.begin());
     this.act = act;
   }
 
@@ -45,8 +46,9 @@ export class Orders {
     };
   }
 
-  show(orders) {
-    this.rows.show(orders.slice(0, ROWS));
+  // `none` is said where there is none.
+  show(orders, none) {
+    this.rows.show(orders.slice(0, ROWS), none);
   }
 }
 
@@ -57,8 +59,8 @@ function stateOf(order) {
 
 export function fills(body) {
   return new Rows(body, (fill) => fill.trade_id, () => textRow(FILL, (fill) => [
-    time(fill.exchange_at), fill.ticker, sided(fill.side), cents(fill.price), count(fill.count), money(fill.fee),
-  ]), "Nothing was filled so far.");
+    moment(fill.exchange_at), fill.ticker, sided(fill.side), cents(fill.price), count(fill.count), money(fill.fee),
+  ]));
 }
 
 export function positions(body) {
@@ -67,14 +69,14 @@ export function positions(body) {
     money(held.cost), money(held.exposure),
     [held.unrealized === null ? held.mark?.reason || "–" : gain(held.unrealized), mood(held.unrealized)],
     [gain(held.realized), mood(held.realized)],
-  ]), "Nothing is held.");
+  ]));
 }
 
 export function prints(body) {
   return new Rows(body, (trade) => trade.trade_id, () => textRow(PRINT, (trade) => {
-    const bought = trade.taker_side === "yes";
-    return [time(trade.exchange_at), [`${bought ? "▲" : "▼"} ${cents(trade.price)}`, bought ? "good" : "bad"], count(trade.count)];
-  }), "No trade so far.");
+    const [arrow, kind] = TAKERS[trade.taker_side] || ["", ""];
+    return [time(trade.exchange_at), [`${arrow} ${cents(trade.price)}`, kind], count(trade.count)];
+  }));
 }
 
 // How many tokens each budget has of those that it holds, and how many more come each second.

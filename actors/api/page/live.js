@@ -3,6 +3,7 @@
 import { Refused, ask } from "./api.js";
 
 const SILENT_MS = 3500; // the supervisor speaks each second: so long without its word is too long
+const DEAD_MS = 10000; // without a byte of anybody: the line leads nowhere
 const LOOK_MS = 500;
 const AGAIN_MS = [250, 500, 1000, 2000, 4000];
 
@@ -17,6 +18,7 @@ export class Live {
     this.followed = new Set(); // what the engine was asked for on this line
     this.tries = 0;
     this.socket = null;
+    this.open = false; // it was let in
     this.asking = false;
     this.looking = setInterval(() => this.look(), LOOK_MS);
     this.connect();
@@ -52,12 +54,8 @@ export class Live {
     return this.state === "out";
   }
 
-  get open() {
-    return this.state === "live" || this.state === "silent";
-  }
-
   async connect() {
-    this.turn("connecting");
+    this.anyAt = performance.now();
     let ticket;
     try {
       ({ ticket } = await ask("POST", "/v1/ws/ticket", {}));
@@ -70,34 +68,45 @@ export class Live {
     const socket = new WebSocket(`${scheme}://${location.host}/v1/ws`);
     this.socket = socket;
     socket.onopen = () => socket.send(JSON.stringify({ ticket }));
-    socket.onmessage = (event) => this.hear(JSON.parse(event.data));
-    socket.onclose = () => socket === this.socket && !this.closed && this.again();
+    socket.onmessage = (event) => socket === this.socket && this.hear(JSON.parse(event.data));
+    socket.onclose = () => socket === this.socket && this.again();
   }
 
   // Quotes may come on while nobody says any more whether all is well: only the supervisor's word
-  // keeps the line live.
+  // keeps the line live, and only one of now.
   hear(said) {
+    this.anyAt = performance.now();
     if (said.kind === "welcome") {
       this.tries = 0;
+      this.heardAt = this.anyAt;
+      this.open = true;
       this.followed = new Set();
-    }
-    if (said.kind === "welcome" || (said.topic === "system" && said.body)) {
+      this.asked();
+    } else if (said.kind === "error") {
+      this.socket.close(); // something is not followed: all is asked for anew
+    } else if (said.topic === "system" && said.body && isRecent(said)) {
       this.heardAt = performance.now();
       this.turn("live");
-      this.asked();
     }
     this.said(said);
   }
 
   look() {
-    if (this.state === "live" && performance.now() - this.heardAt > SILENT_MS) this.turn("silent");
+    const now = performance.now();
+    if (this.open && now - this.heardAt > SILENT_MS) this.turn("silent");
+    if (this.socket && now - this.anyAt > DEAD_MS) this.again();
   }
 
   again() {
+    const { socket } = this;
+    this.socket = null;
+    this.open = false;
+    socket?.close();
+    if (this.closed) return;
     this.turn("gone");
     const wait = AGAIN_MS[Math.min(this.tries, AGAIN_MS.length - 1)];
     this.tries += 1;
-    setTimeout(() => this.closed || this.connect(), wait * (0.75 + Math.random() / 2));
+    setTimeout(() => this.connect(), wait * (0.75 + Math.random() / 2));
   }
 
   end() {
@@ -106,9 +115,14 @@ export class Live {
   }
 
   turn(state) {
-    if (state === this.state && state !== "connecting") return;
-    if (state === "connecting" && this.state === "gone") return; // gone until it is back
+    if (state === this.state) return;
     this.state = state;
     this.turned(state);
   }
+}
+
+// What the front repeats to whoever comes may be of a supervisor that has ended since. Clocks of two
+// machines may differ by more: then the next word counts, within a second.
+function isRecent({ kind, at }) {
+  return kind !== "snapshot" || Math.abs(Date.now() - at / 1000) < SILENT_MS;
 }

@@ -1,21 +1,19 @@
 // The list of markets: what is followed and what was found, with last quotes and where these went.
 
-import { cents, count, finest, made } from "./format.js";
+import { count } from "./format.js";
 import { followed, history, search } from "./listing.js";
-import { Path } from "./path.js";
+import { Row, middle } from "./market_row.js";
 import { put } from "./rows.js";
 
 const AGAIN_MS = 60000; // the list costs the account's read budget
 const SPARKS_MS = 1000;
 const ROWS = 400; // of which each follows a topic
-const SVG = "http://www.w3.org/2000/svg";
-const WIDE = 56;
-const TALL = 16;
 
 export class Markets {
-  // `choose` is told the market that somebody picks, `enlist` those that are shown from now on.
-  constructor({ list, form, note }, choose, enlist) {
-    Object.assign(this, { list, note, choose, enlist });
+  // `choose` is told the market that somebody picks, `follow` and `leave` whose quotes are wanted.
+  constructor({ list, form, note }, { choose, follow, leave }) {
+    Object.assign(this, { list, note, choose, follow, leave });
+    this.live = false; // whether quotes come in
     this.rows = new Map(); // by ticker: what it is, and its row
     this.changed = new Set();
     this.chosen = "";
@@ -33,8 +31,10 @@ export class Markets {
   async load() {
     if (document.hidden && this.rows.size) return;
     try {
-      this.add(await followed());
-      this.trouble = "";
+      const { markets, whole } = await followed();
+      this.retain(new Set(markets.map((market) => market.ticker)));
+      this.add(markets, false);
+      this.trouble = whole ? "" : "There are more: a search finds them.";
       if (!this.chosen && this.rows.size) this.pick(this.rows.keys().next().value);
     } catch (error) {
       this.trouble = `The list could not be read: ${error.message}`;
@@ -51,7 +51,7 @@ export class Markets {
     try {
       const { markets, whole } = await search(text);
       this.trouble = whole ? "" : "There may be more: a longer text finds fewer.";
-      this.add(markets);
+      this.add(markets, true);
     } catch (error) {
       this.trouble = `The exchange could not be searched: ${error.message}`;
     }
@@ -73,37 +73,58 @@ export class Markets {
     }
   }
 
-  add(markets) {
+  // `found`: somebody has asked for these, so there is room for them.
+  add(markets, found) {
     const fresh = [];
     for (const market of markets) {
-      const known = this.rows.get(market.ticker);
-      if (known) {
-        Object.assign(known.market, market);
-        this.changed.add(known);
-      } else if (this.rows.size < ROWS) {
+      let row = this.rows.get(market.ticker);
+      if (row) {
+        row.learn(market);
+      } else if (this.rows.size < ROWS || (found && this.makeRoom())) {
+        row = this.begin({ ...market });
+        this.rows.set(market.ticker, row);
         fresh.push(market.ticker);
-        this.rows.set(market.ticker, this.begin({ ...market }));
       }
+      if (!row) continue;
+      row.found ||= found;
+      this.changed.add(row);
     }
-    if (fresh.length) this.enlist(fresh);
+    if (fresh.length) this.follow(fresh);
+  }
+
+  // What is listed no more goes, but for what was searched for and what is looked at.
+  retain(listed) {
+    const gone = [...this.rows].filter(([ticker, row]) => !listed.has(ticker) && !row.found && ticker !== this.chosen);
+    for (const [ticker] of gone) this.drop(ticker);
+  }
+
+  makeRoom() {
+    const ticker = [...this.rows.keys()].find((one) => one !== this.chosen);
+    this.drop(ticker);
+    return true;
+  }
+
+  drop(ticker) {
+    const row = this.rows.get(ticker);
+    this.rows.delete(ticker);
+    this.changed.delete(row);
+    row.item.remove();
+    this.leave([ticker]);
+  }
+
+  // Quotes may have been missed: what was last said is not of now.
+  doubt(tickers = [...this.rows.keys()]) {
+    for (const ticker of tickers) {
+      const row = this.rows.get(ticker);
+      if (!row) continue;
+      row.doubt();
+      this.changed.add(row);
+    }
   }
 
   begin(market) {
-    const row = { market, path: new Path(), recalled: false, digits: 0, text: `${named(market)} ${market.ticker}`.toLowerCase() };
-    row.button = made("button");
-    row.button.type = "button";
-    row.bid = made("span", "", "n");
-    row.ask = made("span", "", "n");
-    row.line = { element: spark(), points: "" };
-    row.button.append(
-      made("span", named(market), "title"), made("span", market.ticker, "soft ticker"), row.line.element, row.bid, row.ask,
-    );
-    row.button.title = market.ticker;
-    row.button.addEventListener("click", () => this.pick(market.ticker));
-    row.item = made("li");
-    row.item.append(row.button);
+    const row = new Row(market, () => this.pick(market.ticker));
     this.list.append(row.item);
-    this.changed.add(row);
     return row;
   }
 
@@ -111,23 +132,13 @@ export class Markets {
   quoted(body) {
     const row = this.rows.get(body.ticker);
     if (!row) return false;
-    const { market } = row;
-    market.bid = Number(body.bid_size) ? body.bid : null;
-    market.ask = Number(body.ask_size) ? body.ask : null;
-    market.last = Number(body.last) ? body.last : market.last;
-    market.volume = body.volume;
-    market.open_interest = body.open_interest;
+    row.quoted(body);
     this.changed.add(row);
     return body.ticker === this.chosen;
   }
 
   draw() {
-    for (const row of this.changed) {
-      const { bid, ask } = row.market;
-      row.digits = Math.max(row.digits, finest([bid, ask]));
-      put(row.bid, cents(bid, row.digits));
-      put(row.ask, cents(ask, row.digits));
-    }
+    for (const row of this.changed) row.show();
     this.changed.clear();
   }
 
@@ -140,15 +151,11 @@ export class Markets {
     const seen = [];
     for (const row of this.rows.values()) {
       const mid = middle(row.market);
-      if (mid !== null) row.path.add(now, mid);
+      if (mid !== null && this.live) row.path.add(now, mid);
       const box = row.item.getBoundingClientRect();
       if (box.height && box.bottom > top && box.top < bottom) seen.push(row);
     }
-    for (const { path, line } of seen) {
-      const points = path.drawn(WIDE, TALL, now);
-      if (points !== line.points) line.element.firstChild.setAttribute("points", points);
-      line.points = points;
-    }
+    for (const row of seen) row.drawPath(now);
   }
 
   sift(text) {
@@ -178,6 +185,15 @@ export class Markets {
     this.choose(row.market);
   }
 
+  // Choose a market that is in the list.
+  reveal(ticker) {
+    if (this.rows.has(ticker)) this.pick(ticker);
+  }
+
+  market(ticker) {
+    return this.rows.get(ticker)?.market;
+  }
+
   // Arrow keys go from market to market.
   move(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -187,24 +203,4 @@ export class Markets {
     const next = shown[shown.indexOf(document.activeElement) + step];
     if (next) next.focus();
   }
-}
-
-// What tells a market from its sisters often stands in its subtitle alone.
-export function named({ title, subtitle, ticker }) {
-  if (!title) return ticker;
-  return subtitle && subtitle !== title ? `${title} ${subtitle}` : title;
-}
-
-// The middle of a market in cents, null where one side is missing.
-export function middle({ bid, ask }) {
-  return bid === null || ask === null ? null : (Number(bid) + Number(ask)) * 50;
-}
-
-function spark() {
-  const line = document.createElementNS(SVG, "svg");
-  line.setAttribute("viewBox", `0 0 ${WIDE} ${TALL}`);
-  line.setAttribute("preserveAspectRatio", "none");
-  line.setAttribute("aria-hidden", "true");
-  line.append(document.createElementNS(SVG, "polyline"));
-  return line;
 }

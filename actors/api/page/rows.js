@@ -4,21 +4,21 @@
 import { made } from "./format.js";
 
 export class Rows {
-  // `begin(item)` makes a row: {element, show(item)}; `key(item)` tells items apart; `none` is said
-  // in a row of its own while there is nothing. The order of two items must not change.
-  constructor(body, key, begin, none = "") {
+  // `begin(item)` makes a row: {element, show(item)}; `key(item)` tells items apart.
+  constructor(body, key, begin) {
     this.body = body;
     this.key = key;
     this.begin = begin;
     this.rows = new Map(); // by key, in the order shown
-    this.empty = none ? blank(none) : null;
-    if (this.empty) body.append(this.empty);
+    this.empty = null;
   }
 
-  show(items) {
+  // `none` is said in a row of its own where there is nothing: that nobody knows, or that it is so.
+  show(items, none = "") {
     const wanted = new Map(items.map((item) => [this.key(item), item]));
     for (const [key, row] of this.rows) {
       if (wanted.has(key)) continue;
+      if (row.element.contains(document.activeElement)) this.body.closest("[tabindex]")?.focus();
       row.element.remove();
       this.rows.delete(key);
     }
@@ -33,9 +33,11 @@ export class Rows {
       row.show(item);
       before = row.element;
     }
-    if (!this.empty) return;
-    if (wanted.size) this.empty.remove();
-    else this.body.append(this.empty);
+    const said = wanted.size ? "" : none;
+    if ((this.empty?.textContent ?? "") === said) return;
+    this.empty?.remove();
+    this.empty = said ? blank(said) : null;
+    if (this.empty) this.body.append(this.empty);
   }
 }
 
