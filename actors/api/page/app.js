@@ -8,7 +8,7 @@ import { Live } from "./live.js";
 import { Notices } from "./notices.js";
 
 const AGAIN_MS = 600;
-const TRIES = 5;
+const TRIES = 3;
 const CODE_MIN = 20; // characters behind the #: shorter ones are places on the page
 const OUT = "out"; // behind the #: a token has ended
 
@@ -32,7 +32,7 @@ async function signIn(how, given, tries) {
         continue;
       }
       $("sign-in-text").textContent = error.status === 401
-        ? "That does not count, or not any more. Run sidecar page and open the address that it prints."
+        ? "That does not count any more, or never did. Run sidecar page and open the address that it prints."
         : `That did not work: ${error.message}`;
       signing = false;
       return;
