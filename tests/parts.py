@@ -21,8 +21,9 @@ WAITS: Final = [  # for what comes each minute, for a hold to end, for a doubt t
     f"{ENGINE}/test_{name}.py" for name in ("book_audits", "halt", "money", "offline", "outcomes")
 ]
 FRONT: Final = [  # what is done to the front from outside
-    f"{ENGINE}/test_{name}.py" for name in ("browser", "front_survival", "page", "schemathesis")
+    f"{ENGINE}/test_{name}.py" for name in ("browser", "front_survival", "schemathesis")
 ]
+PAGE: Final = [f"{ENGINE}/test_axe.py", *sorted(map(str, Path(ENGINE).glob("test_page*.py")))]
 WRITER: Final = "tests/actors/writer"
 ACTORS: Final = [f"tests/actors/{name}" for name in ("api", "paper", "stream")]
 SIMULATION: Final = "tests/simulation"
@@ -36,18 +37,19 @@ def without(*paths: str) -> list[str]:
 PARTS: Final = {
     "days": [SIMULATION],
     "rest": ["tests", *without(ENGINE, WRITER, *ACTORS, SIMULATION)],
-    "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS, *FRONT)],
+    "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS, *FRONT, *PAGE)],
     "writer": [WRITER],
     "stream": STREAMS,
     "crowd": CROWD,
     "waits": WAITS,
     "front": FRONT,
+    "page": PAGE,
     "actors": ACTORS,
 }
 LANES: Final = (
     ("days", "rest"),
     ("engine", "writer"),
-    ("crowd", "stream"),
+    ("crowd", "stream", "page"),
     ("waits", "front", "actors"),
 )
 INTERRUPTED: Final = 130

@@ -32,6 +32,7 @@ export class Desk {
     this.book = null;
     this.market = null;
     this.trades = null; // not known yet
+    this.lines = 0; // to the engine, so far
     this.dirty = new Set(["order", "fill"]);
     this.ticket = new Ticket($("ticket"), $("ticket-told"));
     this.ladder = new Ladder($("ladder"), (side, price) => this.ticket.fill(this.market, side, price));
@@ -117,9 +118,12 @@ export class Desk {
   // A new line: what was told on the one before is of the past.
   anew() {
     this.account.clear();
-    this.markets.doubt();
-    this.markets.load();
-    if (this.market) this.past(this.market);
+    if (this.lines > 0) {
+      this.markets.doubt();
+      this.markets.load();
+      if (this.market) this.past(this.market);
+    }
+    this.lines += 1;
     for (const what of ["order", "fill", "quote"]) this.dirty.add(what);
   }
 
