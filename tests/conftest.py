@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-SEEDS_DEFAULT = 16
+SEEDS_DEFAULT = 12
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,6 @@
 """make test: all tests, in parts, some of them at a time; at the end, what has failed.
 
-Five parts start engines and mostly wait for what they do (one for little else), one kills writers
+Six parts start engines and mostly wait for what they do (one for little else), one kills writers
 and waits for the disk, the others compute. The lanes are so that they end at about the same time
 on two processors, and that no two compute before the parts with engines have mostly ended; with
 more at a time, what is tested begins to miss its times. Each line says which part it is of. The

@@ -21,7 +21,7 @@ from tests.engine.running import ROOT, Engine
 CONFIG: Final = ROOT / "tests" / "engine" / "schemathesis.toml"
 COMMAND: Final = str(Path(sys.executable).parent / "schemathesis")
 PAGE: Final = "/openapi.json"
-EXAMPLES: Final = 3  # of each operation, beside those that come from its description
+EXAMPLES: Final = 2  # of each operation, beside those that come from its description
 LINE_MAX: Final = 300  # of what it prints: it shows whole bodies
 RUN_MAX_S: Final = 300.0  # usually 80, where nothing else runs
 CHECKS: Final = (
