@@ -1,5 +1,6 @@
 """What a trader meant once is done once, whatever the hand, the network and the clock do."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -139,6 +140,54 @@ def test_no_answer_and_no_row_holds_the_ticket_until_it_is_known(trader: Trader)
     trader.sees("#ticket .of", other)
     assert page.input_value("#ticket [name=price]") == "", "typed for another market"
     assert wire.sent() == ["POST orders"]
+
+
+def test_a_repeat_that_nobody_hears_leaves_it_open(trader: Trader) -> None:
+    """The first try is at the exchange; the front refuses the second before it asks anybody."""
+    busy = {"status": 503, "code": "busy", "detail": "too many requests wait"}
+    page, wire = trader.page, Wire(trader.engine)
+    page.route("**/v1/orders", lambda route: route.abort())
+    trader.places("1", "3")
+    trader.sees("#ticket-told", "It may be there.")
+    page.unroute("**/v1/orders")
+    page.route(
+        "**/v1/orders", lambda route: route.fulfill(status=503, body=json.dumps(busy)), times=1
+    )
+    page.click("#ticket [name=send]")
+    trader.sees("#ticket-told", "too many requests wait It may be there.")
+    page.click("#ticket [name=send]")
+    trader.sees("#ticket-told", "Placed at 1¢")
+    assert wire.sent() == ["POST orders"]
+
+
+def test_two_clicks_cancel_one_order(trader: Trader) -> None:
+    for price in ("1", "2"):
+        trader.places(price, "3")
+        until_placed(trader, f"{price}¢")
+    wire = Wire(trader.engine)
+    cancel = trader.page.locator("#orders tr:first-child button:has-text('Cancel')").bounding_box()
+    x, y = cancel["x"] + 10, cancel["y"] + 10
+    trader.page.mouse.click(x, y)
+    trader.page.wait_for_function("() => document.querySelectorAll('#orders tr').length === 1")
+    trader.page.mouse.click(x, y)  # by now the other order's button is there
+    assert len(wire.sent()) == 1
+    trader.sees("#orders", "1¢")
+
+
+def test_an_amend_elsewhere_leaves_the_ticket_where_the_trader_looks(trader: Trader) -> None:
+    engine, name = trader.engine, "KXELSEWHERE-27JAN01-T5"
+    engine.deed("market", ticker=name, bids=[["0.4000", "5.00"]])
+    order = {"ticker": name, "side": "ask", "price": "0.9500", "count": "2.00"}
+    engine.until(
+        lambda: engine.post("/v1/orders", order).status_code == 201, 20, "the market is known"
+    )
+    trader.sees("#orders", name)
+    trader.page.click(f"#orders tr:has-text('{name}') button:has-text('Amend')")
+    trader.sees("#ticket .of", name)
+    assert trader.page.is_checked("#ticket [value=ask]")
+    trader.page.click("#ticket [name=back]")
+    trader.sees("#ticket .of", trader.text("#market-ticker"))
+    assert trader.page.is_checked("#ticket [value=bid]"), "as it was before the amend"
 
 
 def test_who_gives_up_waiting_is_told_where_to_look(trader: Trader) -> None:

@@ -17,14 +17,14 @@ export class Account {
   clear() {
     this.order = new Map(); // those that may still fill
     this.fill = new Map();
-    this.lost = new Set(); // topics, or beginnings of topics, that are not whole
+    this.lost = new Set(); // topics that are not whole
     this.seen = new Map(); // by topic: the entry that its snapshot was of
     this.known = false; // whether what is not there does not exist
   }
 
   // Takes a message. Returns which of its two lists may have changed, "" for none.
   take(said) {
-    if (said.kind === "subscribed" && said.prefixes.includes("order.")) this.known = true;
+    if (said.kind === "snapshot" && said.topic.startsWith("balance.")) this.known = true; // there always is one
     const kind = (said.topic || "").split(".")[0];
     if (!(kind in KEYS)) return "";
     if (said.kind === "lost") this.lost.add(said.topic);
@@ -38,7 +38,7 @@ export class Account {
     for (const [key, row] of this[kind]) if (row.ticker === ticker) this[kind].delete(key);
     for (const row of said.body) this.put(kind, row);
     this.seen.set(said.topic, said.n);
-    for (const topic of [...this.lost]) if (`${said.topic} `.startsWith(topic)) this.lost.delete(topic);
+    this.lost.delete(said.topic);
   }
 
   // The orders of ours in a message, whatever state they are in.

@@ -1,6 +1,6 @@
 // What the page asks over HTTP. The token lives here, in memory, and nowhere else.
 
-const ANSWER_MS = 15000; // longer than the engine takes to say that it does not know
+const ANSWER_MS = 20000; // longer than the engine takes to say that it does not know (18 s)
 
 let token = "";
 

@@ -20,24 +20,23 @@ async function signIn(how, given, tries) {
   if (signing || desk) return;
   signing = true;
   $("sign-in-text").textContent = "Signing in …";
-  for (let left = tries; ; left -= 1) {
-    try {
-      await how(given);
-      begin();
-      return;
-    } catch (error) {
-      // A code that was made just now is known in a moment, and a front that starts answers then.
-      if (left > 1 && [0, 401, 503].includes(error.status)) {
-        await new Promise((done) => { setTimeout(done, AGAIN_MS); });
-        continue;
-      }
-      $("sign-in-text").textContent = error.status === 401
-        ? "That does not count any more, or never did. Run sidecar page and open the address that it prints."
-        : `That did not work: ${error.message}`;
-      signing = false;
-      return;
-    }
+  const error = await tried(how, given, tries);
+  signing = false;
+  if (!error) begin();
+  else if (error.status !== 401) $("sign-in-text").textContent = `That did not work: ${error.message}`;
+  else $("sign-in-text").textContent = "That does not count any more, or never did. Run sidecar page and open the address that it prints.";
+}
+
+// A code that was made just now is known in a moment, and a front that starts answers then.
+async function tried(how, given, tries) {
+  try {
+    await how(given);
+    return null;
+  } catch (error) {
+    if (tries <= 1 || ![0, 401, 503].includes(error.status)) return error;
   }
+  await new Promise((done) => { setTimeout(done, AGAIN_MS); });
+  return tried(how, given, tries - 1);
 }
 
 function begin() {
@@ -79,11 +78,12 @@ function out() {
 async function stop(what, reason) {
   try {
     const found = await ask("POST", `/v1/${what}`, { reason });
-    if (found.saved === false) notices.trouble(`${what}: done, but not on disk: a restart forgets it. ${found.reason}`);
-    if (what === "panic") notices.news(`Panic: ${found.state}, ${found.resting} orders rest. ${found.reason}`);
+    if (what === "halt") notices.news("Halted: no new order leaves until somebody resumes.");
+    else notices.news(`Panic: ${found.state}, ${found.resting} orders rest. ${found.reason}`);
+    if (found.saved === false) notices.trouble(`${what}: not on disk, so a restart forgets it. ${found.reason}`);
   } catch (error) {
-    const where = error.status === 0 ? ` It may be done. From a terminal: sidecar ${what}.` : "";
-    notices.trouble(`${what}: ${error.message}${where}`);
+    const hint = error.open ? ` It may be done. From a terminal: sidecar ${what}.` : "";
+    notices.trouble(`${what} (${error.code}): ${error.message}${hint}`);
   }
 }
 

@@ -14,9 +14,8 @@ export class Book {
 
   // Takes a message of its topic. Returns whether anything changed.
   take(said) {
-    if (said.topic !== this.topic && !this.topic.startsWith(said.topic)) return false;
+    if (said.topic?.trim() !== this.topic) return false;
     if (said.kind === "lost") return this.lose(said.detail, said.why === "not_followed" ? "unfollowed" : "lost");
-    if (said.topic !== this.topic) return false;
     const body = said.body;
     if (said.kind === "snapshot" || body.type === "BookSnapshot") return this.fill(body);
     if (body.type === "BookLost") return this.lose(body.reason);

@@ -47,7 +47,8 @@ export class Chart {
     }
     if (this.market !== market) return;
     const first = this.data[0][0] ?? Infinity;
-    const past = candles.filter((candle) => candle.end_at / 1e6 < first);
+    const until_s = Math.min(first, Date.now() / 1000); // the candle of this minute ends later
+    const past = candles.filter((candle) => candle.end_at / 1e6 < until_s);
     const columns = [
       past.map((candle) => candle.end_at / 1e6),
       past.map((candle) => quoted(candle.bid?.close)),

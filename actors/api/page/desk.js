@@ -5,21 +5,19 @@ import { ask } from "./api.js";
 import { Account } from "./account.js";
 import { Book } from "./book.js";
 import { Chart } from "./chart.js";
-import { $, cents, count, date, gain, made, money, mood, sided } from "./format.js";
+import { $, cents, count, date, made, sided } from "./format.js";
+import { Holdings } from "./holdings.js";
 import { Ladder } from "./ladder.js";
-import { Orders, ROWS, fills, gauges, positions, prints } from "./lists.js";
+import { Orders, ROWS, fills, gauges, prints } from "./lists.js";
 import { named } from "./market_row.js";
 import { Markets } from "./markets.js";
+import { Reading } from "./reading.js";
 import { put } from "./rows.js";
 import { Ticket } from "./ticket.js";
 
-const MONEY_MS = 2000;
 const BUDGET_MS = 3000;
-const SOON_MS = 200; // after a fill
-const OLD_MS = 5000;
+const SOON_MS = 200; // after a loss: there may be more of them
 const READING = "It is being read …";
-const PAGE = 200; // positions with a price of now (docs/API.md, A position)
-const PAGES = 10;
 const TRADES = 20;
 const DEPTH = 20; // levels of a side that are asked for first
 
@@ -32,17 +30,19 @@ export class Desk {
     this.book = null;
     this.market = null;
     this.trades = null; // not known yet
+    this.noTrades = ""; // what to say where there is none
     this.lines = 0; // to the engine, so far
+    this.again = null; // a timer
+    this.canceling = new Set(); // ids
     this.dirty = new Set(["order", "fill"]);
     this.ticket = new Ticket($("ticket"), $("ticket-told"));
     this.ladder = new Ladder($("ladder"), (side, price) => this.ticket.fill(this.market, side, price));
     this.chart = new Chart($("chart"));
     this.orders = new Orders($("orders"), (what, order) => this.act(what, order));
     this.fills = fills($("fills"));
-    this.positions = positions($("positions"));
     this.prints = prints($("trades"));
     this.gauges = gauges($("budget"));
-    live.follow("order.", "fill.");
+    live.follow("order.", "fill.", "balance.");
     this.markets = new Markets(
       { list: $("markets"), form: $("search-form"), note: $("markets-note") },
       {
@@ -52,10 +52,9 @@ export class Desk {
       },
     );
     $("follow").onclick = () => this.follow();
-    setInterval(() => this.money(), MONEY_MS);
-    setInterval(() => this.budget(), BUDGET_MS);
-    this.money();
-    this.budget();
+    this.holdings = new Holdings();
+    new Reading([$("budget").closest("section")], BUDGET_MS, () => this.budget());
+    document.addEventListener("visibilitychange", () => document.hidden || this.readAgain());
     requestAnimationFrame(() => this.draw());
   }
 
@@ -87,18 +86,23 @@ export class Desk {
     this.past(market);
   }
 
-  // The last trades from before we looked.
+  // The last trades, those from before we looked among them.
   async past(market) {
-    let before = [];
+    let found = [];
+    let none = "No trade so far.";
     try {
-      ({ trades: before } = await ask("GET", `/v1/markets/${market.ticker}/trades?limit=${TRADES}`));
-    } catch {
-      return; // the list begins now
+      ({ trades: found } = await ask("GET", `/v1/markets/${market.ticker}/trades?limit=${TRADES}`));
+    } catch (error) {
+      none = `The trades of before can't be read: ${error.message}`;
     }
-    if (this.market !== market) return;
-    const came = this.trades || [];
-    const known = new Set(came.map((trade) => trade.trade_id));
-    this.trades = [...came, ...before.filter((trade) => !known.has(trade.trade_id))].slice(0, TRADES);
+    if (this.market === market) this.traded(found, none);
+  }
+
+  // Trades are told once, or again by whoever remembers them; the newest are shown.
+  traded(trades, none = "") {
+    const byId = new Map([...(this.trades || []), ...trades].map((trade) => [trade.trade_id, trade]));
+    this.trades = [...byId.values()].sort((a, b) => b.exchange_at - a.exchange_at).slice(0, TRADES);
+    this.noTrades = none;
     this.dirty.add("trade");
   }
 
@@ -106,13 +110,18 @@ export class Desk {
     if (said.kind === "welcome") this.anew();
     if (said.kind === "lost") this.missed(said.topic);
     if (this.book?.take(said)) this.dirty.add("book");
+    const { known } = this.account;
     const kind = this.account.take(said);
     if (kind) this.dirty.add(kind);
+    if (this.account.known !== known) this.dirty.add("order").add("fill");
     for (const row of Account.rows(said)) this.ticket.heard(row);
-    if (kind === "fill") this.moneySoon();
+    if (kind === "fill") this.holdings.read();
     const body = said.body;
-    if (body?.type === "Quote" && this.markets.quoted(body)) this.dirty.add("quote");
-    if (body?.type === "Trade" && body.ticker === this.book?.ticker) this.traded(body);
+    if (body?.type === "Quote") this.markets.quoted(body);
+    if (body?.type === "Trade" && body.ticker === this.book?.ticker) {
+      this.chart.traded(body);
+      this.traded([body]);
+    }
   }
 
   // A new line: what was told on the one before is of the past.
@@ -120,8 +129,7 @@ export class Desk {
     this.account.clear();
     if (this.lines > 0) {
       this.markets.doubt();
-      this.markets.load();
-      if (this.market) this.past(this.market);
+      this.readAgain();
     }
     this.lines += 1;
     for (const what of ["order", "fill", "quote"]) this.dirty.add(what);
@@ -130,19 +138,17 @@ export class Desk {
   // Quotes and trades have no snapshot: what may be missing is asked for.
   missed(topic) {
     const [kind, ...rest] = topic.split(".");
-    if (kind === "ticker") {
-      this.markets.doubt(rest.length && rest[0] ? [rest.join(".").trim()] : undefined);
-      this.markets.load();
-      this.dirty.add("quote");
-    }
-    if (kind === "trade" && this.market) this.past(this.market);
+    if (kind === "ticker") this.markets.doubt([rest.join(".").trim()]);
+    if (kind === "ticker" || kind === "trade") this.readAgain();
   }
 
-  traded(body) {
-    if (this.trades?.some((trade) => trade.trade_id === body.trade_id)) return;
-    this.trades = [body, ...(this.trades || [])].slice(0, TRADES);
-    this.chart.traded(body);
-    this.dirty.add("trade");
+  // Once, however many topics have lost something at once.
+  readAgain() {
+    this.again ??= setTimeout(() => {
+      this.again = null;
+      this.markets.load();
+      if (this.market) this.past(this.market);
+    }, SOON_MS);
   }
 
   // The line is live, or it is not: then nothing that is shown is of now.
@@ -156,12 +162,12 @@ export class Desk {
   draw() {
     requestAnimationFrame(() => this.draw());
     const { dirty, account, book } = this;
-    this.markets.draw();
+    if (this.markets.draw()) dirty.add("quote");
     this.chart.draw(this.live.state === "live");
     if (!dirty.size) return;
     if (dirty.has("order")) this.orders.show(account.open, account.known ? "No order is open." : READING);
     if (dirty.has("fill")) this.fills.show(account.fills, account.known ? "Nothing was filled so far." : READING);
-    if (dirty.has("trade")) this.prints.show(this.trades || [], this.trades ? "No trade so far." : READING);
+    if (dirty.has("trade")) this.prints.show(this.trades || [], this.trades ? this.noTrades : READING);
     if (dirty.has("quote") && this.market) showQuote($("quote"), this.market);
     if (book && (dirty.has("book") || dirty.has("order"))) {
       this.ladder.draw(book, account.ownAt(book.ticker));
@@ -183,19 +189,28 @@ export class Desk {
     $("account-note").hidden = !words;
   }
 
-  async act(what, order) {
-    if (what === "amend") {
+  act(what, order) {
+    if (what === "cancel") this.cancel(order);
+    else if (this.ticket.sent) this.notices.news("The ticket waits for what became of another order first.");
+    else {
       this.markets.reveal(order.ticker);
       this.ticket.amend(order, this.markets.market(order.ticker) || { ticker: order.ticker });
-      return;
     }
+  }
+
+  async cancel(order) {
+    const { client_order_id: id } = order;
+    if (this.canceling.has(id)) return;
+    this.canceling.add(id);
     const words = `${sided(order.side)} ${count(order.remaining)} at ${cents(order.price)}, ${order.ticker}`;
     try {
-      const found = await ask("DELETE", `/v1/orders/${encodeURIComponent(order.client_order_id)}`);
+      const found = await ask("DELETE", `/v1/orders/${encodeURIComponent(id)}`);
       if (found.status === 202) this.notices.trouble(`Not known yet whether it is canceled, and repeated until it is: ${words}`);
     } catch (error) {
-      this.notices.trouble(`Not canceled: ${words}. ${error.message}`);
+      const known = error.open ? "Not known whether it is canceled; look at its row" : "Not canceled";
+      this.notices.trouble(`${known}: ${words}. ${error.message}`);
     }
+    this.canceling.delete(id);
   }
 
   async follow() {
@@ -209,81 +224,14 @@ export class Desk {
     }
   }
 
-  moneySoon() {
-    clearTimeout(this.soon);
-    this.soon = setTimeout(() => this.money(), SOON_MS);
-  }
-
-  // What is not published as a whole: the cash, and what is held at the prices of now.
-  async money() {
-    if (this.counting) return;
-    this.counting = true;
-    await this.read($("total").parentNode, async () => {
-      const found = await ask("GET", "/v1/balance");
-      put($("total"), money(found.total));
-      return found.age_ms;
-    });
-    await this.read($("positions").closest("section"), async () => {
-      const found = await held();
-      this.positions.show(found.positions.filter((one) => Number(one.position) || Number(one.realized)), "Nothing is held.");
-      showProfit($("profit"), found.positions);
-      return found.age_ms;
-    });
-    this.counting = false;
-  }
-
-  budget() {
-    return this.read($("budget").closest("section"), async () => {
-      const { budgets, age_ms } = await ask("GET", "/v1/budget");
-      this.gauges.show(budgets);
-      return age_ms;
-    });
-  }
-
-  // `show` shows something, and says how old it is. Without an answer of now what is shown counts as
-  // old, and it is said why.
-  async read(place, show) {
-    if (document.hidden) return;
-    let why = "";
-    try {
-      const age = await show();
-      place.hidden = false;
-      if (age > OLD_MS) why = `This is ${Math.round(age / 1000)} s old.`;
-    } catch (error) {
-      why = `This can't be read: ${error.message}`;
-    }
-    place.classList.toggle("stale", Boolean(why));
-    place.title = why;
-    const note = place.querySelector(".reading");
-    if (note) put(note, why);
+  async budget() {
+    const { budgets, age_ms } = await ask("GET", "/v1/budget");
+    this.gauges.show(budgets);
+    return age_ms;
   }
 }
 
 const quotes = (ticker) => `ticker.${ticker} `;
-
-// All positions, as far as a few pages go.
-async function held() {
-  const all = [];
-  let cursor = "";
-  let age = 0;
-  for (let page = 0; page < PAGES; page += 1) {
-    const found = await ask("GET", `/v1/positions?${new URLSearchParams({ limit: PAGE, cursor })}`);
-    all.push(...found.positions);
-    age = Math.max(age, found.age_ms);
-    cursor = found.cursor;
-    if (!cursor) break;
-  }
-  return { positions: all, age_ms: age };
-}
-
-function showProfit(place, held) {
-  const open = held.filter((one) => Number(one.position));
-  const known = open.every((one) => one.unrealized !== null);
-  const sum = known ? open.reduce((all, one) => all + Number(one.unrealized), 0) : null;
-  put(place, gain(sum));
-  place.className = mood(sum);
-  place.parentNode.hidden = false;
-}
 
 function showQuote(place, market) {
   const figures = [

@@ -55,6 +55,7 @@ export async function search(text) {
 }
 
 // Where the middle of each market went in the last day, hour by hour: [[time, cents], ...] by ticker.
+// Who can't be asked about has no past.
 export async function history(tickers) {
   const end = Math.floor(Date.now() / 1000);
   const found = new Map();
@@ -62,7 +63,7 @@ export async function history(tickers) {
     const query = new URLSearchParams({
       market_tickers: tickers.slice(i, i + TICKERS).join(","), start_ts: end - HISTORY_H * 3600, end_ts: end, period_interval: 60,
     });
-    const { markets } = await ask("GET", `/v1/exchange/markets/candlesticks?${query}`);
+    const { markets } = await ask("GET", `/v1/exchange/markets/candlesticks?${query}`).catch(() => ({ markets: [] }));
     for (const { market_ticker: ticker, candlesticks } of markets) {
       const points = candlesticks.map((candle) => [candle.end_period_ts * 1000, middle(candle)]);
       found.set(ticker, points.filter(([, value]) => value !== null));

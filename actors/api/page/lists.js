@@ -4,6 +4,7 @@ import { Rows, put, textRow } from "./rows.js";
 import { button, cents, count, gain, made, moment, money, mood, sided, time } from "./format.js";
 
 export const ROWS = 200; // of a list; the newest are shown
+const TWICE_MS = 800;
 const TAKERS = { yes: ["▲", "good"], no: ["▼", "bad"] }; // which outcome was bought
 const MARKET = ["market", "ticker-cell"];
 const PRICE = ["price", "n"];
@@ -17,12 +18,13 @@ export class Orders {
   constructor(body, act) {
     this.rows = new Rows(body, (order) => order.client_order_id || order.order_id, () => this.begin());
     this.act = act;
+    this.last = {}; // when and where a cancel was clicked
   }
 
   begin() {
     let shown = null;
     const amend = button("Amend", () => this.act("amend", shown));
-    const cancel = button("Cancel", () => this.act("cancel", shown));
+    const cancel = button("Cancel", (event) => this.cancel(event, shown));
     const acts = made("span", "", "row");
     acts.append(amend, cancel);
     const last = made("td");
@@ -35,9 +37,8 @@ export class Orders {
       element: row.element,
       show: (order) => {
         shown = order;
-        const ours = Boolean(order.client_order_id);
-        amend.hidden = !ours || order.state !== "resting";
-        cancel.hidden = !ours;
+        amend.hidden = !isOurs(order) || order.state !== "resting";
+        cancel.hidden = !order.client_order_id;
         for (const [verb, one] of [["Amend", amend], ["Cancel", cancel]]) {
           one.setAttribute("aria-label", `${verb} ${sided(order.side)} ${count(order.remaining)} at ${cents(order.price)}`);
         }
@@ -46,14 +47,24 @@ export class Orders {
     };
   }
 
+  // The row goes and the next moves up: the second of two clicks on one place is not meant for it.
+  cancel({ clientX, clientY, timeStamp, detail }, order) {
+    const { at = -Infinity, x, y } = this.last;
+    if (detail > 0 && timeStamp - at < TWICE_MS && clientX === x && clientY === y) return;
+    this.last = { at: timeStamp, x: clientX, y: clientY };
+    this.act("cancel", order);
+  }
+
   // `none` is said where there is none.
   show(orders, none) {
     this.rows.show(orders.slice(0, ROWS), none);
   }
 }
 
+const isOurs = (order) => Boolean(order.body_hash); // whoever else may choose an id, too
+
 function stateOf(order) {
-  if (!order.client_order_id) return `${order.state}, not ours`;
+  if (!isOurs(order)) return `${order.state}, not ours`;
   return order.state === "unknown" ? "unknown, being found out" : order.state;
 }
 

@@ -13,7 +13,8 @@ export class Live {
     this.turned = turned;
     this.said = said;
     this.state = "connecting";
-    this.heardAt = 0;
+    this.heardAt = 0; // the supervisor
+    this.anyAt = 0; // anybody
     this.prefixes = new Set(); // what we want
     this.followed = new Set(); // what the engine was asked for on this line
     this.tries = 0;
@@ -50,12 +51,7 @@ export class Live {
     this.followed = new Set(this.prefixes);
   }
 
-  get closed() {
-    return this.state === "out";
-  }
-
   async connect() {
-    this.anyAt = performance.now();
     let ticket;
     try {
       ({ ticket } = await ask("POST", "/v1/ws/ticket", {}));
@@ -67,6 +63,7 @@ export class Live {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/v1/ws`);
     this.socket = socket;
+    this.anyAt = performance.now();
     socket.onopen = () => socket.send(JSON.stringify({ ticket }));
     socket.onmessage = (event) => socket === this.socket && this.hear(JSON.parse(event.data));
     socket.onclose = () => socket === this.socket && this.again();
@@ -76,17 +73,18 @@ export class Live {
   // keeps the line live, and only one of now.
   hear(said) {
     this.anyAt = performance.now();
-    if (said.kind === "welcome") {
+    if (said.topic === "system" && said.body) {
+      if (!isRecent(said)) return; // nobody says this any more
+      this.heardAt = this.anyAt;
       this.tries = 0;
+      this.turn("live");
+    } else if (said.kind === "welcome") {
       this.heardAt = this.anyAt;
       this.open = true;
       this.followed = new Set();
       this.asked();
     } else if (said.kind === "error") {
       this.socket.close(); // something is not followed: all is asked for anew
-    } else if (said.topic === "system" && said.body && isRecent(said)) {
-      this.heardAt = performance.now();
-      this.turn("live");
     }
     this.said(said);
   }
@@ -102,7 +100,6 @@ export class Live {
     this.socket = null;
     this.open = false;
     socket?.close();
-    if (this.closed) return;
     this.turn("gone");
     const wait = AGAIN_MS[Math.min(this.tries, AGAIN_MS.length - 1)];
     this.tries += 1;

@@ -55,6 +55,7 @@ export class Row {
     this.digits = Math.max(this.digits, finest([bid, ask]));
     put(this.bid, cents(bid, this.digits));
     put(this.ask, cents(ask, this.digits));
+    this.button.classList.toggle("listed", !this.isQuoted);
   }
 
   drawPath(now) {

@@ -19,6 +19,7 @@ export class Markets {
     this.chosen = "";
     this.wanted = "";
     this.asking = false;
+    this.loading = false;
     const [field] = form.elements;
     field.addEventListener("input", () => this.sift(field.value));
     form.addEventListener("submit", (event) => { event.preventDefault(); this.find(field.value.trim()); });
@@ -29,16 +30,18 @@ export class Markets {
   }
 
   async load() {
-    if (document.hidden && this.rows.size) return;
+    if (this.loading || (document.hidden && this.rows.size)) return;
+    this.loading = true;
     try {
       const { markets, whole } = await followed();
       this.retain(new Set(markets.map((market) => market.ticker)));
-      this.add(markets, false);
-      this.trouble = whole ? "" : "There are more: a search finds them.";
+      const left = this.add(markets, false);
+      this.trouble = whole && !left ? "" : "There are more: a search finds them.";
       if (!this.chosen && this.rows.size) this.pick(this.rows.keys().next().value);
     } catch (error) {
       this.trouble = `The list could not be read: ${error.message}`;
     }
+    this.loading = false;
     this.sift(this.wanted);
     this.recall();
   }
@@ -50,8 +53,8 @@ export class Markets {
     this.say("The exchange is asked …");
     try {
       const { markets, whole } = await search(text);
-      this.trouble = whole ? "" : "There may be more: a longer text finds fewer.";
-      this.add(markets, true);
+      const left = this.add(markets, true);
+      this.trouble = whole && !left ? "" : "There may be more: a longer text finds fewer.";
     } catch (error) {
       this.trouble = `The exchange could not be searched: ${error.message}`;
     }
@@ -63,33 +66,32 @@ export class Markets {
   // Sparklines begin with the last day, as far as the exchange has kept it.
   async recall() {
     const fresh = [...this.rows.values()].filter((row) => !row.recalled);
-    if (!fresh.length) return;
     for (const row of fresh) row.recalled = true;
-    try {
-      const found = await history(fresh.map((row) => row.market.ticker));
-      for (const row of fresh) row.path.precede(found.get(row.market.ticker) || []);
-    } catch {
-      for (const row of fresh) row.recalled = false; // with the next list
-    }
+    const found = await history(fresh.map((row) => row.market.ticker));
+    for (const row of fresh) row.path.precede(found.get(row.market.ticker) || []);
   }
 
-  // `found`: somebody has asked for these, so there is room for them.
+  // `found`: somebody has searched for these. Returns how many had no room.
   add(markets, found) {
     const fresh = [];
+    let left = 0;
     for (const market of markets) {
       let row = this.rows.get(market.ticker);
       if (row) {
         row.learn(market);
-      } else if (this.rows.size < ROWS || (found && this.makeRoom())) {
+      } else if (fresh.length < ROWS - 1 && this.makeRoom(found)) {
         row = this.begin({ ...market });
         this.rows.set(market.ticker, row);
         fresh.push(market.ticker);
+      } else {
+        left += 1;
+        continue;
       }
-      if (!row) continue;
       row.found ||= found;
       this.changed.add(row);
     }
-    if (fresh.length) this.follow(fresh);
+    this.follow(fresh.filter((ticker) => this.rows.has(ticker)));
+    return left;
   }
 
   // What is listed no more goes, but for what was searched for and what is looked at.
@@ -98,10 +100,13 @@ export class Markets {
     for (const [ticker] of gone) this.drop(ticker);
   }
 
-  makeRoom() {
-    const ticker = [...this.rows.keys()].find((one) => one !== this.chosen);
-    this.drop(ticker);
-    return true;
+  // What was searched for before gives way first; what is listed gives way to a search alone.
+  makeRoom(found) {
+    if (this.rows.size < ROWS) return true;
+    const others = [...this.rows].filter(([ticker]) => ticker !== this.chosen);
+    const [ticker] = others.find(([, row]) => row.found) || (found && others[0]) || [];
+    if (ticker) this.drop(ticker);
+    return Boolean(ticker);
   }
 
   drop(ticker) {
@@ -128,18 +133,20 @@ export class Markets {
     return row;
   }
 
-  // A quote was published. Returns whether it is of the market that is chosen.
+  // A quote was published.
   quoted(body) {
     const row = this.rows.get(body.ticker);
-    if (!row) return false;
+    if (!row) return;
     row.quoted(body);
     this.changed.add(row);
-    return body.ticker === this.chosen;
   }
 
+  // Returns whether what is known of the market that is chosen has changed.
   draw() {
     for (const row of this.changed) row.show();
+    const chosen = this.changed.has(this.rows.get(this.chosen));
     this.changed.clear();
+    return chosen;
   }
 
   // Each second a point, and the lines of those that can be seen. All places are read before

@@ -8,6 +8,7 @@ import { Refused, ask } from "./api.js";
 import { cents, count, inCents, money, sided } from "./format.js";
 
 const PENDING = ["intended", "unknown"]; // of an order, and of an amend
+const UNHEARD = [401, 403, 429, 503]; // nobody was asked: what was sent before may be there all the same
 const CALLED_OFF = ["rejected", "denied", "withdrawn", "absent"];
 
 export class Ticket {
@@ -17,29 +18,31 @@ export class Ticket {
     this.market = null;
     this.next = null; // chosen while something is under way
     this.amending = null; // the order whose terms are changed
+    this.side = ""; // chosen before an amend, and again after it
     this.sent = null; // what is not known to have been done or refused
     form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
     form.addEventListener("keydown", (event) => { if (event.repeat && event.key === "Enter") event.preventDefault(); });
     form.elements.back.addEventListener("click", () => this.back());
-    form.addEventListener("input", () => this.sum());
+    form.addEventListener("input", () => this.show());
   }
 
   // Another market: what was typed for the one before does not go for it.
   aim(market) {
     this.next = market;
-    if (!this.sent) this.begin(null);
+    if (this.sent) return;
+    this.begin(null);
+    this.say("", "");
   }
 
-  // An order of whichever market: the ticket is of that one then.
+  // An order of whichever market: until that is over the ticket is of that one.
   amend(order, market) {
-    if (this.sent) return;
-    this.next = market;
-    this.begin(order);
+    this.begin(order, market);
+    this.say("", "");
     const { side, price, count: size } = this.form.elements;
     side.value = order.side;
     price.value = inCents(order.price);
     size.value = String(Number(order.count));
-    this.sum();
+    this.show();
     price.focus();
   }
 
@@ -48,30 +51,30 @@ export class Ticket {
     if (this.sent || market !== this.market) return;
     if (!this.amending) this.form.elements.side.value = side;
     this.form.elements.price.value = inCents(price);
-    this.sum();
+    this.show();
     this.form.elements.count.focus();
   }
 
-  begin(order) {
-    this.market = this.next;
+  begin(order, market = this.next) {
+    const { side, price, count: size } = this.form.elements;
+    if (this.amending) side.value = this.side;
+    this.side = side.value;
+    this.market = market;
     this.amending = order;
-    this.form.elements.price.value = "";
-    this.form.elements.count.value = "";
-    if (!order) this.say("", "");
-    this.sum();
+    price.value = size.value = "";
+    this.show();
   }
 
+  // No amend after all, or no more asking what became of it.
   back() {
-    if (this.sent) this.say(`Not asked about any more: ${this.sent.words}. Look for it among the orders.`, "warn");
+    const { sent } = this;
     this.sent = null;
-    const said = this.told.textContent;
-    const mood = this.told.className;
     this.begin(null);
-    this.say(said, mood);
+    this.say(sent ? `Not asked about any more: ${sent.words}. Look for it among the orders.` : "", "warn");
   }
 
   // What would be sent, in words: on the button, and what it can cost at most.
-  sum() {
+  show() {
     const { price, count: size, side, tif, post_only: posted, send, back, cost } = this.form.elements;
     const { sent, amending } = this;
     for (const field of [...side, tif, posted]) field.disabled = Boolean(sent || amending);
@@ -81,7 +84,7 @@ export class Ticket {
     this.form.querySelector(".of").textContent = this.market?.ticker || "";
     this.form.querySelector(".contracts").textContent = amending ? `In all, ${count(amending.filled)} filled` : "Contracts";
     const each = side.value === "bid" ? Number(price.value) : 100 - Number(price.value);
-    const all = (each * Number(size.value)) / 100;
+    const all = price.value ? (each * Number(size.value)) / 100 : 0;
     cost.value = all > 0 ? `Costs at most ${money(Math.max(all, 0.01))}, and fees` : "\u00a0";
     const terms = price.value && size.value ? `${count(size.value)} at ${price.value}¢` : "";
     const verb = amending ? "Amend to" : side.value === "bid" ? "Buy" : "Sell";
@@ -112,7 +115,7 @@ export class Ticket {
   async send(sent) {
     sent.waiting = true;
     this.say("Sent, waiting for the answer", "soft");
-    this.sum();
+    this.show();
     try {
       this.answered(sent, await ask("POST", sent.path, sent.body));
     } catch (error) {
@@ -128,15 +131,15 @@ export class Ticket {
 
   refused(sent, error) {
     if (this.sent !== sent) return;
-    if (error.open) {
+    if (error.open || (sent.doubtful && UNHEARD.includes(error.status))) {
       this.wait(sent, `${error.message} It may be there. Send again asks about the same order; it is never placed twice.`);
       return;
     }
     this.sent = null;
     const again = error.retryAfter ? ` Again in ${(error.retryAfter / 1000).toFixed(1)} s.` : "";
     const text = error.message.replace(`${error.code}: `, "");
-    this.say(`Refused: ${text} (${error.code}).${again}`, "bad");
-    this.sum();
+    this.say(`Refused: ${text} (${error.code}).${again} It was: ${sent.words}.`, "bad");
+    this.show();
     this.form.elements[error.field]?.focus?.();
     if (this.next !== this.market) this.begin(null);
   }
@@ -144,8 +147,9 @@ export class Ticket {
   // Not known: the order's own row may tell, also one that came meanwhile.
   wait(sent, text) {
     sent.waiting = false;
+    sent.doubtful = true;
     this.say(text, "warn");
-    this.sum();
+    this.show();
     if (sent.row) this.heard(sent.row);
   }
 
@@ -178,7 +182,7 @@ export class Ticket {
 function outcome(sent, order) {
   const filled = Number(order.filled) ? `, ${count(order.filled)} filled` : "";
   if (sent.body.amend_id) {
-    const { state, text } = order.amend || { state: "done" };
+    const { state, text } = order.amend?.id === sent.body.amend_id ? order.amend : { state: "done" };
     if (state !== "done") return [`Not amended (${state}): ${text || sent.words}.`, "bad"];
     return [`Amended at ${cents(order.price)}${filled}: ${order.ticker}.`, "good"];
   }
