@@ -79,7 +79,7 @@ export class Markets {
       let row = this.rows.get(market.ticker);
       if (row) {
         row.learn(market);
-      } else if (fresh.length < ROWS - 1 && this.makeRoom(found)) {
+      } else if (this.makeRoom(found, fresh)) {
         row = this.begin({ ...market });
         this.rows.set(market.ticker, row);
         fresh.push(market.ticker);
@@ -90,7 +90,7 @@ export class Markets {
       row.found ||= found;
       this.changed.add(row);
     }
-    this.follow(fresh.filter((ticker) => this.rows.has(ticker)));
+    this.follow(fresh);
     return left;
   }
 
@@ -100,10 +100,11 @@ export class Markets {
     for (const [ticker] of gone) this.drop(ticker);
   }
 
-  // What was searched for before gives way first; what is listed gives way to a search alone.
-  makeRoom(found) {
+  // What was searched for before gives way first; what is listed gives way to a search alone; what
+  // is `fresh`, and what is looked at, to nothing.
+  makeRoom(found, fresh) {
     if (this.rows.size < ROWS) return true;
-    const others = [...this.rows].filter(([ticker]) => ticker !== this.chosen);
+    const others = [...this.rows].filter(([ticker]) => ticker !== this.chosen && !fresh.includes(ticker));
     const [ticker] = others.find(([, row]) => row.found) || (found && others[0]) || [];
     if (ticker) this.drop(ticker);
     return Boolean(ticker);
