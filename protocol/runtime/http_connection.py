@@ -7,6 +7,10 @@ answered if that can still be understood, and the connection is closed.
 """
 
 import asyncio
+import contextlib
+import fcntl
+import sys
+import termios
 from typing import Any
 
 import httptools
@@ -270,17 +274,27 @@ class Connection(Answering):
         self._unwatch()
         if self.transport is not None:
             self._timed = ("end", self._message)
-            self._unsent = self.transport.get_write_buffer_size()
+            self._unsent = self._not_taken()
             self._timer = self.loop.call_later(time / SECOND, self._cut)
 
     def _cut(self) -> None:
         """It had its time. Whoever takes its answer, if slowly, has as much again."""
         self._timer = None
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self._not_taken()
         if 0 < unsent <= self._unsent - TAKEN_BYTES_MIN:
             self._watch_end(self._room.patience.answer)
         else:
             self.transport.abort()
+
+    def _not_taken(self) -> int:
+        """Bytes of our answers that the client's side does not have: those that we keep, and those
+        that the system does, which takes more of us only once a good part of a few megabytes left.
+        """
+        kept: int = self.transport.get_write_buffer_size()
+        with contextlib.suppress(OSError):  # it is closed, or a system that does not say
+            file = self.transport.get_extra_info("socket").fileno()
+            kept += int.from_bytes(fcntl.ioctl(file, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        return kept
 
     def _unwatch(self) -> None:
         if self._timer is not None:
