@@ -35,14 +35,26 @@ def ready(trader: Trader) -> None:
 class Wire:
     """What reaches the exchange from now on."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._before = len(engine.wire())
+    def __init__(self, trader: Trader) -> None:
+        self._engine = trader.engine
+        self._ticker = trader.tickers()[0]
+        self._before = len(self._engine.wire())
 
     def sent(self) -> list[str]:
-        """Method and last word of each path: POST orders, POST amend, DELETE ID."""
+        """Method and last word of each path: POST orders, POST amend, DELETE ID.
+
+        Two orders of our own, one after the other, give the page's requests time to be there; they
+        are left out.
+        """
+        own = {"ticker": self._ticker, "side": "bid", "price": "0.0100", "count": "1.00"}
+        for _ in range(2):
+            answer = self._engine.post("/v1/orders", own | {"time_in_force": "immediate_or_cancel"})
+            assert answer.status_code == 201, answer.text
         calls = self._engine.wire()[self._before :]
-        return [f"{call['method']} {call['path'].split('?')[0].split('/')[-1]}" for call in calls]
+        sent = [f"{call['method']} {call['path'].split('?')[0].split('/')[-1]}" for call in calls]
+        sent.remove("POST orders")
+        sent.remove("POST orders")
+        return sent
 
 
 def fill_in(trader: Trader, price: str, count: str) -> None:
@@ -62,7 +74,7 @@ def until_placed(trader: Trader, price: str) -> None:
 
 
 def test_two_clicks_are_one_order(trader: Trader) -> None:
-    wire = Wire(trader.engine)
+    wire = Wire(trader)
     fill_in(trader, "1", "3")
     trader.page.dblclick("#ticket [name=send]")
     until_placed(trader, "1¢")
@@ -72,7 +84,7 @@ def test_two_clicks_are_one_order(trader: Trader) -> None:
 
 
 def test_a_held_key_is_one_order(trader: Trader) -> None:
-    wire = Wire(trader.engine)
+    wire = Wire(trader)
     fill_in(trader, "1", "3")
     trader.page.focus("#ticket [name=count]")
     hold_enter(trader)
@@ -82,7 +94,7 @@ def test_a_held_key_is_one_order(trader: Trader) -> None:
 
 
 def test_a_key_held_on_a_price_of_the_ladder_trades_nothing(trader: Trader) -> None:
-    wire = Wire(trader.engine)
+    wire = Wire(trader)
     trader.page.fill("#ticket [name=count]", "3")
     trader.page.focus("#ladder tr.bid .price button")
     hold_enter(trader)
@@ -94,7 +106,7 @@ def test_a_key_held_on_a_price_of_the_ladder_trades_nothing(trader: Trader) -> N
 def test_two_clicks_amend_and_place_nothing(trader: Trader) -> None:
     trader.places("1", "3")
     until_placed(trader, "1¢")
-    wire = Wire(trader.engine)
+    wire = Wire(trader)
     trader.page.click("#orders button:has-text('Amend')")
     trader.page.fill("#ticket [name=price]", "2")
     trader.page.dblclick("#ticket [name=send]")
@@ -110,7 +122,7 @@ def test_an_order_whose_answer_is_lost_is_asked_about_and_not_placed_again(trade
         route.fetch()  # the engine has it, and has answered
         route.abort()
 
-    wire = Wire(trader.engine)
+    wire = Wire(trader)
     trader.page.route("**/v1/orders", cut, times=1)
     trader.places("1", "3")
     trader.sees("#ticket-told", "Placed at 1¢")
@@ -119,7 +131,7 @@ def test_an_order_whose_answer_is_lost_is_asked_about_and_not_placed_again(trade
 
 def test_no_answer_and_no_row_holds_the_ticket_until_it_is_known(trader: Trader) -> None:
     """The request never gets out: nobody can tell, so what was sent stays what it was."""
-    page, wire = trader.page, Wire(trader.engine)
+    page, wire = trader.page, Wire(trader)
     page.route("**/v1/orders", lambda route: route.abort())
     trader.places("1", "3")
     trader.sees("#ticket-told", "It may be there.")
@@ -145,7 +157,7 @@ def test_no_answer_and_no_row_holds_the_ticket_until_it_is_known(trader: Trader)
 def test_a_repeat_that_nobody_hears_leaves_it_open(trader: Trader) -> None:
     """The first try is at the exchange; the front refuses the second before it asks anybody."""
     busy = {"status": 503, "code": "busy", "detail": "too many requests wait"}
-    page, wire = trader.page, Wire(trader.engine)
+    page, wire = trader.page, Wire(trader)
     page.route("**/v1/orders", lambda route: route.abort())
     trader.places("1", "3")
     trader.sees("#ticket-told", "It may be there.")
@@ -164,12 +176,16 @@ def test_two_clicks_cancel_one_order(trader: Trader) -> None:
     for price in ("1", "2"):
         trader.places(price, "3")
         until_placed(trader, f"{price}¢")
-    wire = Wire(trader.engine)
-    cancel = trader.page.locator("#orders tr:first-child button:has-text('Cancel')").bounding_box()
-    x, y = cancel["x"] + 10, cancel["y"] + 10
+    wire = Wire(trader)
+    cancel = trader.page.locator("#orders tr:first-child button:has-text('Cancel')")
+    trader.page.set_viewport_size({"width": 1440, "height": 1600})  # nothing scrolls
+    box = cancel.bounding_box()
+    x, y = box["x"] + 10, box["y"] + 10
     trader.page.mouse.click(x, y)
     trader.page.wait_for_function("() => document.querySelectorAll('#orders tr').length === 1")
-    trader.page.mouse.click(x, y)  # by now the other order's button is there
+    there = trader.page.evaluate("([x, y]) => document.elementFromPoint(x, y).innerText", [x, y])
+    assert there == "Cancel", "by now it is the other order's"
+    trader.page.mouse.click(x, y)
     assert len(wire.sent()) == 1
     trader.sees("#orders", "1¢")
 
@@ -191,7 +207,7 @@ def test_an_amend_elsewhere_leaves_the_ticket_where_the_trader_looks(trader: Tra
 
 
 def test_who_gives_up_waiting_is_told_where_to_look(trader: Trader) -> None:
-    page, wire = trader.page, Wire(trader.engine)
+    page, wire = trader.page, Wire(trader)
     page.route("**/v1/orders", lambda route: route.abort())
     trader.places("1", "3")
     trader.sees("#ticket-told", "It may be there.")
@@ -230,7 +246,7 @@ def test_signing_in_twice_makes_one_desk(trader: Trader) -> None:
         "for (let i = 0; i < 3; i++) document.querySelector('#sign-in-form').requestSubmit()"
     )
     page.wait_for_selector("#ladder tr.bid")
-    wire = Wire(engine)
+    wire = Wire(trader)
     page.fill("#ticket [name=price]", "1")
     page.fill("#ticket [name=count]", "3")
     page.click("#ticket [name=send]")

@@ -4,7 +4,7 @@ import { Rows, put } from "./rows.js";
 import { button, cents, count, exactCount, finest, made } from "./format.js";
 import { priced } from "./book.js";
 
-const LEVELS = 10; // of each side, the best
+const LEVELS = 8; // of each side, the best
 const AWAY = 5; // more of each side, where something of ours rests
 const CELLS = ["n own", "size bids", "price", "size asks"];
 
