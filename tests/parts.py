@@ -1,6 +1,6 @@
 """make test: all tests, in parts, some of them at a time; at the end, what has failed.
 
-Six parts start engines and mostly wait for what they do (one for little else), one kills writers
+Seven parts start engines and mostly wait for what they do (one for little else), one kills writers
 and waits for the disk, the others compute. The lanes are so that they end at about the same time
 on two processors, and that no two compute before the parts with engines have mostly ended; with
 more at a time, what is tested begins to miss its times. Each line says which part it is of. The
@@ -23,7 +23,10 @@ WAITS: Final = [  # for what comes each minute, for a hold to end, for a doubt t
 FRONT: Final = [  # what is done to the front from outside
     f"{ENGINE}/test_{name}.py" for name in ("browser", "front_survival", "schemathesis")
 ]
-PAGE: Final = [f"{ENGINE}/test_axe.py", *sorted(map(str, Path(ENGINE).glob("test_page*.py")))]
+PAGE: Final = [f"{ENGINE}/test_page.py", f"{ENGINE}/test_page_once.py"]
+SEEN: Final = [  # what is seen there, by whoever looks
+    f"{ENGINE}/test_{name}.py" for name in ("axe", "page_markup", "page_sign_in", "page_ticket")
+]
 WRITER: Final = "tests/actors/writer"
 ACTORS: Final = [f"tests/actors/{name}" for name in ("api", "paper", "stream")]
 SIMULATION: Final = "tests/simulation"
@@ -37,18 +40,19 @@ def without(*paths: str) -> list[str]:
 PARTS: Final = {
     "days": [SIMULATION],
     "rest": ["tests", *without(ENGINE, WRITER, *ACTORS, SIMULATION)],
-    "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS, *FRONT, *PAGE)],
+    "engine": [ENGINE, *without(*STREAMS, *CROWD, *WAITS, *FRONT, *PAGE, *SEEN)],
     "writer": [WRITER],
     "stream": STREAMS,
     "crowd": CROWD,
     "waits": WAITS,
     "front": FRONT,
     "page": PAGE,
+    "seen": SEEN,
     "actors": ACTORS,
 }
 LANES: Final = (
     ("days", "rest"),
-    ("engine", "writer"),
+    ("engine", "writer", "seen"),
     ("crowd", "stream", "page"),
     ("waits", "front", "actors"),
 )

@@ -113,8 +113,8 @@ def test_two_clicks_amend_and_place_nothing(trader: Trader) -> None:
     trader.sees("#ticket-told", "Amended at 2¢")
     trader.page.click("#ticket [name=send]")
     trader.sees("#orders", "2¢")
-    assert wire.sent() == ["POST amend"]
     assert trader.page.locator("#orders tr").count() == 1
+    assert wire.sent() == ["POST amend"]
 
 
 def test_an_order_whose_answer_is_lost_is_asked_about_and_not_placed_again(trader: Trader) -> None:
