@@ -113,7 +113,7 @@ export class Chart {
       legend: { show: false }, cursor: { show: false },
       scales: { x: { range: (_, low, high) => [Math.min(low ?? high, high - NARROW_S), high] }, y: { range: (_, low, high) => around(low, high) } },
       series: [{}, line("--good"), line("--bad"),
-        { stroke: colour("--ink"), paths: () => null, points: { show: true, size: 4, fill: colour("--ink"), width: 0 } }],
+        { paths: () => null, points: { show: true, size: 3, fill: `color-mix(in srgb, ${colour("--ink")} 55%, transparent)`, width: 0 } }],
       bands: [{ series: [2, 1], fill: `color-mix(in srgb, ${colour("--soft")} 16%, transparent)` }],
       axes: [{ ...axis, size: 24, gap: 2, space: 60, values: (_, at) => at.map((s) => label(at, s)) },
         { ...axis, size: 42, gap: 4, values: (_, ticks) => ticks.map((tick) => `${tick}¢`) }],
