@@ -370,14 +370,28 @@ class Engine:
     def taken(
         self, ticker: str, /, seconds: float = TRADING_MAX_S, **terms: Any
     ) -> requests.Response:
-        """Post an order until it is not put off any more: with 503 nothing was sent."""
+        """Post an order until it is not put off any more: with 503 nothing was sent.
+
+        An id whose intent could not be recorded in time is used up: then the order has another.
+        """
         terms = {"client_order_id": f"t-{secrets.token_hex(8)}", **terms, "ticker": ticker}
+        codes: list[str] = []
 
         def look() -> requests.Response | None:
             answer = self.order(ticker, **terms)
-            return None if answer.status_code == 503 else answer
+            if answer.status_code != 503:
+                return answer
+            codes.append(answer.json()["code"])
+            if codes[-1] in ("not_recorded", "withdrawn"):
+                terms["client_order_id"] += "-again"
+            return None
 
-        answer = self.until(look, seconds, f"an order is taken in {ticker}")
+        try:
+            answer = self.until(look, seconds, f"an order is taken in {ticker}")
+        except AssertionError as e:
+            raise AssertionError(
+                f"put off {len(codes)} times, at last by {codes[-1:]}: {e}"
+            ) from None
         assert answer is not None
         return answer
 

@@ -103,6 +103,16 @@ def test_a_key_held_on_a_price_of_the_ladder_trades_nothing(trader: Trader) -> N
     assert wire.sent() == []
 
 
+def test_who_scrolls_over_a_field_changes_nothing_in_it(trader: Trader) -> None:
+    fill_in(trader, "7", "9")
+    field = trader.page.locator("#ticket [name=count]")
+    field.click()
+    trader.page.mouse.wheel(0, -300)
+    trader.page.mouse.wheel(0, 300)
+    trader.page.evaluate("() => new Promise((done) => requestAnimationFrame(done))")
+    assert field.input_value() == "9"
+
+
 def test_two_clicks_amend_and_place_nothing(trader: Trader) -> None:
     trader.places("1", "3")
     until_placed(trader, "1¢")

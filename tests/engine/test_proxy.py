@@ -294,10 +294,14 @@ def test_a_slow_line(bench: Bench) -> None:
 def test_data_comes_late_and_in_order_and_pongs_in_time(bench: Bench) -> None:
     client = bench.client(DELTA)
     armed = bench.proxy.arm(Late(2.0))
+    (line,) = bench.proxy.open_lines()
+    before = line.frames["down"]
     began = time.monotonic()
     say(client, frame(1), frame(2))
     assert client.ping().wait(PATIENCE)
     assert time.monotonic() - began < 1.9, "a pong waits behind nothing"
+    taken = before + 3  # of them the pong is one
+    bench.proxy.until(lambda: line.frames["down"] >= taken, PATIENCE, "both are on their way")
     bench.proxy.lift(armed)
     say(client, frame(3))
     assert numbers(client, 3) == [1, 2, 3]

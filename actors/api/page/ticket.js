@@ -22,6 +22,7 @@ export class Ticket {
     this.sent = null; // what is not known to have been done or refused
     form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
     form.addEventListener("keydown", (event) => { if (event.repeat && event.key === "Enter") event.preventDefault(); });
+    form.addEventListener("wheel", ({ target }) => { if (target.type === "number") target.blur(); }, { passive: true }); // else it counts up
     form.elements.back.addEventListener("click", () => this.back());
     form.addEventListener("input", () => this.show());
   }
