@@ -38,6 +38,7 @@ TRADING_MAX_S = 20.0  # from the supervisor's word that the gate is open, on a b
 REBORN_MAX_S = 40.0
 SUPERVISED_US = 1_000_000  # in which the supervisor looks at the latch at least once
 
+USED_UP = ("not_recorded", "withdrawn")  # of the order's id
 ADMIN = ("/v1/resume", "/v1/brakes", "/v1/restore/confirm")  # what a trading token may not
 
 T = TypeVar("T")
@@ -372,27 +373,28 @@ class Engine:
     ) -> requests.Response:
         """Post an order until it is not put off any more: with 503 nothing was sent.
 
-        An id whose intent could not be recorded in time is used up: then the order has another.
+        If its refusal is on record, or the intent could not be recorded in time, the id is used up
+        (docs/API.md, An order): then the order has another.
         """
         terms = {"client_order_id": f"t-{secrets.token_hex(8)}", **terms, "ticker": ticker}
         codes: list[str] = []
 
-        def look() -> requests.Response | None:
+        def look() -> list[requests.Response]:
             answer = self.order(ticker, **terms)
-            if answer.status_code != 503:
-                return answer
-            codes.append(answer.json()["code"])
-            if codes[-1] in ("not_recorded", "withdrawn"):
+            code = answer.json().get("code", "")
+            if code in USED_UP or (answer.status_code == 422 and code in codes):
                 terms["client_order_id"] += "-again"
-            return None
+            elif answer.status_code != 503:
+                return [answer]
+            codes.append(code)
+            return []
 
         try:
-            answer = self.until(look, seconds, f"an order is taken in {ticker}")
+            (answer,) = self.until(look, seconds, f"an order is taken in {ticker}")
         except AssertionError as e:
             raise AssertionError(
                 f"put off {len(codes)} times, at last by {codes[-1:]}: {e}"
             ) from None
-        assert answer is not None
         return answer
 
     def wire(self) -> list[dict[str, Any]]:
