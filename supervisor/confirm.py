@@ -16,7 +16,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 from protocol.errors import ConfigError
 from protocol.runtime.process import MISCONFIGURED, load_settings, read_private
 from protocol.runtime.tokens import secret_path
-from protocol.serving import Api, reached_at
+from protocol.serving import Api, front_at
 
 UNREACHABLE: Final = 2
 CONFIRM_WAIT_S: Final = 20.0  # longer than the front waits for the engine
@@ -55,9 +55,8 @@ def front(api: Api) -> tuple[str, ssl.SSLContext | None]:
     Its own certificate is trusted, and nobody else's: so under whichever name we reach it, only
     who has its key can answer.
     """
-    place = reached_at(api.host, api.port)
     if not api.tls_cert:
-        return f"http://{place}", None
+        return front_at(api), None
     try:
         with open(api.tls_cert, encoding="ascii") as file:
             text = file.read(PEM_BYTES_MAX)
@@ -67,7 +66,7 @@ def front(api: Api) -> tuple[str, ssl.SSLContext | None]:
         raise ConfigError(f"api.tls_cert: {api.tls_cert}: {e}") from None
     trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     trust.check_hostname = False
-    return f"https://{place}", trust
+    return front_at(api), trust
 
 
 def _detail(body: bytes) -> str:

@@ -2,8 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -29,19 +27,6 @@ def without() -> str:
     except ImportError:
         return "playwright is not installed"
     return ""
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """A browser, which is gone afterwards."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 def sign_in(engine: Engine, page: Any) -> None:

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from protocol.runtime.loop import wall
 from protocol.runtime.tokens import new_code
-from tests.bench_browser import CODE_AGE_S, PATIENCE_MS, SCREEN, Rows, chromium
+from tests.bench_browser import CODE_AGE_S, PATIENCE_MS, SCREEN, Rows
 from tests.bench_ledger import row
 from tests.engine.running import Engine
+from tests.engine.trader import chromium
 
 LOADS: Final = 10
 LOADING_MAX_S: Final = 35.0  # on a machine that is too busy for it there are fewer

@@ -18,12 +18,13 @@ from typing import Any, Final
 
 import requests
 
-from tests.bench_browser import PATIENCE_MS, SCREEN, Rows, Weighed, chromium, sign_in, without
+from tests.bench_browser import PATIENCE_MS, SCREEN, Rows, Weighed, sign_in, without
 from tests.bench_ledger import row, show
 from tests.bench_opening import opened
 from tests.bench_tape import BUSIEST, MARKETS, RECORDED, write_tape
 from tests.bench_trace import CATEGORIES, PROFILED, Outcome, Trace, frame_times, late
 from tests.engine.running import Engine
+from tests.engine.trader import chromium
 
 SPEED: Final = 10
 TAPE_S: Final = 600.0  # of the recording: a tenth of it is played

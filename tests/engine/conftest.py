@@ -3,12 +3,14 @@ those of a module, calm before each, its promises looked at after.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.engine import witness
 from tests.engine.running import Engine
 from tests.engine.stage import Stage
+from tests.engine.trader import chromium
 
 SHARD = 2  # beside the default one; none of the markets trades there
 SHARDS = {'tier = "advanced"': f'tier = "advanced"\nshards = {{ KXNOBODY = {SHARD} }}'}
@@ -36,6 +38,13 @@ def engine() -> Iterator[Engine]:
         engine.start()
         engine.until_trading()
         yield engine
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """For one module: while Playwright runs, nothing else of asyncio can in its thread."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

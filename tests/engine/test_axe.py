@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.axe import faults, installed
 from tests.engine.running import Engine
-from tests.engine.trader import DESKTOP, PHONE, SOON_MS, Trader, chromium, needs_browser
+from tests.engine.trader import DESKTOP, PHONE, SOON_MS, Trader, needs_browser
 
 pytestmark = needs_browser
 LOOKS: Final[dict[str, dict[str, Any]]] = {
@@ -27,12 +27,6 @@ def engine() -> Iterator[Engine]:
         engine.start()
         engine.until_trading()
         yield engine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module", params=LOOKS.values(), ids=LOOKS.keys())

@@ -10,7 +10,7 @@ import pytest
 from protocol.runtime.tokens import load_tokens
 from protocol.tokens import is_page
 from tests.engine.running import Engine
-from tests.engine.trader import PHONE, SCREENS, Trader, chromium, needs_browser
+from tests.engine.trader import PHONE, SCREENS, Trader, needs_browser
 
 pytestmark = needs_browser
 
@@ -21,12 +21,6 @@ def engine() -> Iterator[Engine]:
         engine.start()
         engine.until_healthy()
         yield engine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """What the exchange says of a market is text on the page, whatever stands in it."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.engine.running import Engine
-from tests.engine.trader import Trader, chromium, needs_browser
+from tests.engine.trader import Trader, needs_browser
 
 pytestmark = needs_browser
 TITLE: Final = (
@@ -18,13 +18,12 @@ SHOWN: Final = f"{TITLE} {SUBTITLE}"
 
 
 @pytest.fixture(scope="module")
-def trader(engine: Engine) -> Iterator[Trader]:
+def trader(engine: Engine, browser: Any) -> Iterator[Trader]:
     engine.deed("market", ticker=TICKER, title=TITLE, bids=[["0.4000", "5.00"]])
     engine.deed("metadata", ticker=TICKER, yes_sub_title=SUBTITLE)
-    with chromium() as browser:
-        trader = Trader(engine, browser)
-        yield trader
-        trader.page.close()
+    trader = Trader(engine, browser)
+    yield trader
+    trader.page.close()
 
 
 def test_a_title_with_markup_is_shown_as_it_is(trader: Trader) -> None:

@@ -8,15 +8,15 @@ from typing import Any, Final
 import pytest
 
 from tests.engine.running import Engine
-from tests.engine.trader import Trader, chromium, needs_browser
+from tests.engine.trader import Trader, needs_browser
 
 pytestmark = needs_browser
 HELD: Final = 12  # times that a held key repeats
 
 
 @pytest.fixture(scope="module")
-def trader() -> Iterator[Trader]:
-    with Engine() as engine, chromium() as browser:
+def trader(browser: Any) -> Iterator[Trader]:
+    with Engine() as engine:
         engine.start()
         engine.until_healthy()
         yield Trader(engine, browser)

@@ -7,15 +7,9 @@ from typing import Any
 import pytest
 
 from tests.engine.running import Engine
-from tests.engine.trader import SOON_MS, Trader, chromium, needs_browser
+from tests.engine.trader import SOON_MS, Trader, needs_browser
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

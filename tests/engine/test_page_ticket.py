@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.engine.running import Engine
-from tests.engine.trader import Trader, chromium, needs_browser
+from tests.engine.trader import Trader, needs_browser
 
 pytestmark = needs_browser
 TICKER: Final = "KXCENT-27JAN01-T5"  # of whole cents
@@ -26,14 +26,13 @@ IMPOSSIBLE: Final = {
 
 
 @pytest.fixture(scope="module")
-def trader(engine: Engine) -> Iterator[Trader]:
+def trader(engine: Engine, browser: Any) -> Iterator[Trader]:
     engine.deed("market", ticker=TICKER, title="Whole cents?", bids=[["0.4000", "5.00"]])
-    with chromium() as browser:
-        trader = Trader(engine, browser)
-        trader.page.wait_for_selector(f"#markets button[title='{TICKER}']")
-        trader.chooses(TICKER)
-        yield trader
-        trader.page.close()
+    trader = Trader(engine, browser)
+    trader.page.wait_for_selector(f"#markets button[title='{TICKER}']")
+    trader.chooses(TICKER)
+    yield trader
+    trader.page.close()
 
 
 @pytest.fixture(autouse=True)
